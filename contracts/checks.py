@@ -1,0 +1,62 @@
+"""The verdict on one commit: what ran where, and how it ended."""
+
+from contracts.artifact import ArtifactRef
+from contracts.sandbox import CommandResult, SandboxTier
+from contracts.word import Word
+
+
+class CheckResult(Word):
+    """One check, as recorded by the sandbox, never as told by a model."""
+
+    name: str
+    command: str
+    exit_code: int
+    passed: bool
+    seconds: float
+    timed_out: bool = False
+    log: ArtifactRef | None = None
+    log_tail: str = ""
+    """The last lines of the output, for people and the fixer; at most 4,000 characters."""
+
+
+class ChecksReport(Word):
+    """All checks of one commit."""
+
+    commit: str
+    tree: str
+    tier: SandboxTier
+    image: str
+    """Image digest, or what stands for it in the bubblewrap tier."""
+    results: tuple[CheckResult, ...] = ()
+    note: str = ""
+    """Why there is no result, when there is none, e.g. no test command was recognised."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether every check passed. A report without results has not passed: nothing was shown."""
+        return bool(self.results) and all(result.passed for result in self.results)
+
+    @property
+    def summary(self) -> str:
+        """One line for people: ``2 of 3 checks passed``."""
+        if not self.results:
+            return self.note or "no checks ran"
+        return f"{sum(r.passed for r in self.results)} of {len(self.results)} checks passed"
+
+
+class CheckRun(Word):
+    """One finished check as the sandbox hands it over, output included."""
+
+    name: str
+    result: CommandResult
+
+
+class ChecksRun(Word):
+    """All checks of one commit as the ``runner`` server hands them over; the activity stores the logs and makes the report."""
+
+    commit: str
+    tree: str
+    tier: SandboxTier
+    image: str
+    runs: tuple[CheckRun, ...] = ()
+    note: str = ""

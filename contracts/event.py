@@ -1,0 +1,62 @@
+"""The append-only story of a task, as the CLI, the pages and the tests read it."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from contracts.word import Word
+
+
+class EventKind(StrEnum):
+    STATE = "state"
+    """The task moved to another state; ``data.state`` and ``data.reason``."""
+    STEP_STARTED = "step_started"
+    STEP_FINISHED = "step_finished"
+    """``data.seconds``, and what the step made."""
+    STEP_FAILED = "step_failed"
+    MODEL_CALL = "model_call"
+    """``data``: agent, model, ordinal, input_tokens, output_tokens, cost_usd, seconds."""
+    TOOL_CALL = "tool_call"
+    """``data``: agent, tool, arguments (shortened), ok, seconds."""
+    HANDOFF = "handoff"
+    """``data``: from, to."""
+    COMMIT = "commit"
+    """``data``: commit, files."""
+    PLAN = "plan"
+    """``data``: sha256, edits; the plan itself is an artifact."""
+    CHECK = "check"
+    """``data``: name, exit_code, passed, seconds, commit."""
+    PULL_REQUEST = "pull_request"
+    """``data``: id, url, head_commit, draft."""
+    REVIEW = "review"
+    """``data``: id, verdict, reviewer, comments."""
+    THREAD_ANSWER = "thread_answer"
+    """``data``: thread_id, commit, addressed."""
+    GUARDRAIL = "guardrail"
+    """A gate said no; ``data.rule``."""
+    ARTIFACT = "artifact"
+    """``data``: an ArtifactRef."""
+    NOTE = "note"
+    """Something a person should know."""
+
+
+class NewEvent(Word):
+    """An event to append. The same ``key`` of one task is appended once, however often it is sent."""
+
+    kind: EventKind
+    text: str
+    """One line for people."""
+    step: str = ""
+    """The activity it belongs to, as the Temporal Web UI names it."""
+    agent: str = ""
+    key: str
+    data: dict[str, Any] = {}
+
+
+class TaskEvent(NewEvent):
+    """An event as stored."""
+
+    seq: int
+    """Rises over the whole log; the id of the server-sent event."""
+    task_id: str
+    at: datetime

@@ -1,0 +1,34 @@
+"""What a task may do: budgets, paths and the questions that need a person."""
+
+from pydantic import Field
+
+from contracts.word import StrictWord
+
+
+class Policy(StrictWord):
+    """Limits of one task. Merged from the service's defaults and the request; a request can only narrow budgets."""
+
+    plan_approval: bool = False
+    """Wait for a person to approve the plan before anything is edited."""
+    plan_expiry_hours: float = Field(default=72, gt=0)
+    """Hours to wait for the approval of a plan; no answer means no."""
+    allowed_paths: tuple[str, ...] = ("**",)
+    """Glob patterns (``*`` within a folder, ``**`` across folders) a change may touch."""
+    denied_paths: tuple[str, ...] = (".git/**", "**/.git/**", ".patchwright.yaml", ".github/workflows/**", ".gitlab-ci.yml")
+    """Glob patterns a change may never touch, whatever ``allowed_paths`` says."""
+    require_tests: bool = True
+    """A change of code must come with a change of tests."""
+    max_fix_rounds: int = Field(default=3, ge=0, le=20)
+    """How often red checks go to the fixer before the task halts."""
+    max_review_rounds: int = Field(default=10, ge=0, le=100)
+    """How many requests for changes are addressed before the task halts."""
+    max_model_calls: int = Field(default=300, ge=1, le=10_000)
+    """Model calls of the whole task."""
+    max_cost_usd: float | None = Field(default=None, ge=0)
+    """US dollars of the whole task, by the service's price table; None means no limit."""
+    max_changed_files: int = Field(default=200, ge=1)
+    max_changed_lines: int = Field(default=20_000, ge=1)
+    review_reminder_hours: float = Field(default=72, gt=0)
+    """Hours of silence after which the requester is reminded of a waiting review."""
+    review_expiry_days: float = Field(default=30, gt=0)
+    """Days a pull request waits for a review before the task expires."""

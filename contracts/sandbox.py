@@ -1,0 +1,75 @@
+"""Where untrusted code runs, and how a repository is built and tested there."""
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from contracts.word import StrictWord, Word
+
+
+class SandboxTier(StrEnum):
+    """How strong the walls are."""
+
+    CONTAINER = "container"
+    """A hardened container of a container engine."""
+    BUBBLEWRAP = "bubblewrap"
+    """Namespaces without an engine: reduced (memory limit per process, no CPU quota)."""
+
+
+class SandboxLimits(StrictWord):
+    """Limits of one sandbox."""
+
+    memory_mib: int = Field(default=2_048, ge=64)
+    cpus: float = Field(default=2.0, gt=0)
+    processes: int = Field(default=256, ge=8)
+    disk_mib: int = Field(default=2_048, ge=16)
+    """Size of the tmpfs that holds the tree."""
+    file_mib: int = Field(default=1_024, ge=1)
+    """Largest file a command may write."""
+    output_kib: int = Field(default=1_024, ge=1)
+    """Output kept of one command; the rest is counted and dropped from the middle."""
+
+
+class CheckCommand(StrictWord):
+    """One check of a project: a command line for ``sh -c`` in the repository's root."""
+
+    name: str = Field(min_length=1, max_length=100)
+    command: str = Field(min_length=1, max_length=10_000)
+    timeout_seconds: float = Field(default=600, gt=0, le=7_200)
+
+
+class Recipe(StrictWord):
+    """How to build and test a repository: its ``.patchwright.yaml``, always read from the base branch, or what was recognised."""
+
+    image: str = ""
+    """Container image; empty means the service's own. The bubblewrap tier has no images and says so."""
+    setup: tuple[str, ...] = ()
+    """Commands that prepare dependencies; run once per digest of the lock files, then cached."""
+    setup_network: bool = False
+    """Whether ``setup`` may reach the network. Checks and agents' commands never can."""
+    checks: tuple[CheckCommand, ...] = ()
+    paths: tuple[str, ...] = ()
+    """Patterns a change may touch; empty leaves the policy as it is."""
+    lock_files: tuple[str, ...] = ()
+    """Files whose content decides whether ``setup`` must run again."""
+    recognised: str = ""
+    """What the recipe rests on: ``.patchwright.yaml``, ``python (pytest)``, ``node (npm test)``, or empty when nothing was recognised."""
+
+
+class CommandResult(Word):
+    """One finished command."""
+
+    command: str
+    exit_code: int
+    """The command's own code; 124 after a time-out, 137 when the sandbox killed it."""
+    output: str
+    """stdout and stderr in order, control sequences removed, the middle cut when too long."""
+    output_bytes: int
+    """Bytes the command printed, before any cut."""
+    timed_out: bool = False
+    out_of_memory: bool = False
+    seconds: float = 0
+    changed: tuple[str, ...] = ()
+    """Paths the command changed that are now part of the workspace."""
+    commit: str = ""
+    """The workspace's commit after the command."""

@@ -1,0 +1,211 @@
+"""What each activity takes and gives: one request in, one result out, small enough for a workflow history."""
+
+from contracts.artifact import ArtifactRef
+from contracts.card import AgentCard
+from contracts.change import Change
+from contracts.checks import ChecksReport
+from contracts.policy import Policy
+from contracts.review import ReviewSignal
+from contracts.sandbox import Recipe
+from contracts.task import Task, TaskState
+from contracts.word import Word
+from contracts.workspace import OpenedWorkspace
+
+
+class Spending(Word):
+    """What a task has used so far."""
+
+    model_calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float = 0.0
+    """By the service's price table; models without a price count nothing."""
+
+    def __add__(self, other: "Spending") -> "Spending":
+        return Spending(
+            model_calls=self.model_calls + other.model_calls,
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            cost_usd=round(self.cost_usd + other.cost_usd, 10),
+        )
+
+
+class PreparationRequest(Word):
+    """For ``PrepareTask``: open the workspace, read the recipe from the base branch and pin the agent cards."""
+
+    task: Task
+
+
+class Preparation(Word):
+    """Everything that stays fixed for the life of a task."""
+
+    opened: OpenedWorkspace
+    recipe: Recipe
+    policy: Policy
+    """The request's policy, narrowed by the repository's recipe."""
+    cards: ArtifactRef
+    """The agent cards as they were when the task began."""
+
+
+class AgentStep(Word):
+    """What every activity that runs an agent needs to know."""
+
+    task: Task
+    preparation: Preparation
+    run: str
+    """Name of this logical run, unique in the task, e.g. ``plan`` or ``fix-2``: the journal's key, the same for every attempt."""
+    commit: str
+    """The workspace's commit the run starts from."""
+    spent: Spending = Spending()
+    """What the task had used before this run."""
+    steering: tuple[str, ...] = ()
+    """What people told the agents since the last run."""
+    slice: int = 0
+    """Which slice of a long run this is."""
+    transcript: ArtifactRef | None = None
+    """Where the slice before this one stopped."""
+
+
+class PlanRequest(AgentStep):
+    """For ``PlanChanges``."""
+
+    rejection: str = ""
+    """Why a person rejected the plan before this one."""
+
+
+class PlanResult(Word):
+    plan: ArtifactRef
+    plan_sha256: str
+    goal: str
+    edits: int
+    spent: Spending
+    """Of this run alone."""
+    commit: str
+
+
+class ContextRequest(Word):
+    """For ``FetchContext``."""
+
+    task: Task
+    preparation: Preparation
+    plan: ArtifactRef
+    commit: str
+
+
+class ContextResult(Word):
+    context: ArtifactRef
+    files: int
+    """Files the context quotes."""
+
+
+class EditRequest(AgentStep):
+    """For ``ApplyDiffs``."""
+
+    plan: ArtifactRef
+    context: ArtifactRef
+
+
+class EditResult(Word):
+    """What a coder's or fixer's run left behind. ``finished`` is False when the run goes on in another slice."""
+
+    change: Change
+    """From the task's base to the newest commit."""
+    commit: str
+    summary: str = ""
+    """The agent's own words, at most 2,000 characters."""
+    answers: ArtifactRef | None = None
+    """Answers to review threads."""
+    spent: Spending
+    finished: bool = True
+    transcript: ArtifactRef | None = None
+
+
+class ChecksRequest(Word):
+    """For ``RunCI``."""
+
+    task: Task
+    preparation: Preparation
+    commit: str
+
+
+class ChecksOutcome(Word):
+    report: ArtifactRef
+    passed: bool
+    summary: str
+    failed: tuple[str, ...] = ()
+    """Names of the checks that failed."""
+
+
+class FeedbackRequest(AgentStep):
+    """For ``AddressFeedback``: red checks, a review, or gates that said no."""
+
+    plan: ArtifactRef
+    checks: ArtifactRef | None = None
+    review: ReviewSignal | None = None
+    pull_request_id: str = ""
+    gate_problems: tuple[str, ...] = ()
+
+
+class GateRequest(Word):
+    """For ``JudgeChange``: the gates that stand before anything leaves the service."""
+
+    task: Task
+    preparation: Preparation
+    plan: ArtifactRef
+    commit: str
+
+
+class GateResult(Word):
+    change: Change
+    problems: tuple[str, ...] = ()
+    """Each a sentence the fixer can act on; empty means the change may go out."""
+
+
+class PublishRequest(Word):
+    """For ``OpenPR``: push the branch, open or update the pull request, answer threads."""
+
+    task: Task
+    preparation: Preparation
+    plan: ArtifactRef
+    commit: str
+    summary: str = ""
+    checks: ArtifactRef | None = None
+    answers: ArtifactRef | None = None
+    pull_request_id: str = ""
+    draft: bool = True
+    spent: Spending = Spending()
+
+
+class PublishResult(Word):
+    pull_request_id: str
+    url: str
+    head_commit: str
+
+
+class ProgressRequest(Word):
+    """For ``RecordProgress``: the run store follows the workflow."""
+
+    task_id: str
+    state: TaskState
+    step: str = ""
+    reason: str = ""
+    key: str
+    """Makes the record happen once."""
+    plan_sha256: str = ""
+    pull_request_id: str = ""
+    head_commit: str = ""
+    spent: Spending = Spending()
+    notify: bool = False
+    """Whether the requester is told."""
+
+
+class ChecksReference(Word):
+    """A stored report, as read back."""
+
+    report: ChecksReport
+
+
+class PinnedCards(Word):
+    """The agent cards of one task."""
+
+    cards: tuple[AgentCard, ...]

@@ -1,0 +1,375 @@
+"""The workspace as a git object store: bare mirrors, trees read and written in memory, commits as snapshots.
+
+Nothing here ever has a work tree. git runs only inside bare repositories that this service made itself.
+"""
+
+import fcntl
+import hashlib
+import os
+import re
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import git
+import pygit2
+from git.exc import GitCommandError
+from pygit2.enums import FileMode, ObjectType
+
+from contracts.change import Change, ChangedFile, FileStatus
+from contracts.errors import Conflict, NotFound, RemoteUnavailable, RepositoryUnusable
+from contracts.workspace import Workspace
+
+CALL_TRAILER = "Patchwright-Call"
+EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+ATTRIBUTES = "* !export-ignore !export-subst !filter -text !eol !ident !working-tree-encoding\n"
+AUTHOR = pygit2.Signature("Patchwright", "patchwright@localhost", 0, 0)
+# No system or user configuration, no prompts, no hooks, no lazy fetches: the mirror's own configuration is all there is.
+GIT_ENVIRONMENT = {
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_ASKPASS": "true",
+    "GIT_NO_LAZY_FETCH": "1",
+    "GIT_PROTOCOL_FROM_USER": "0",
+    "GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh",
+    "LC_ALL": "C",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of a tree, anywhere below its root."""
+
+    path: str
+    """UTF-8; bytes that are not come back as surrogate escapes."""
+    oid: str
+    mode: int
+    """git mode: 0o100644, 0o100755, 0o120000 (symlink) or 0o160000 (submodule)."""
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a regular file."""
+        return self.mode in (FileMode.BLOB, FileMode.BLOB_EXECUTABLE)
+
+
+@dataclass(frozen=True, slots=True)
+class NewBlob:
+    """What a path shall hold: bytes with a mode."""
+
+    content: bytes
+    mode: int = FileMode.BLOB
+
+
+def mirror_name(remote: str) -> str:
+    """The name of the mirror of a remote: readable, and different for different remotes."""
+    stem = re.sub(r"[^a-z0-9]+", "-", remote.rstrip("/").removesuffix(".git").rsplit("/", 1)[-1].lower()).strip("-")
+    return f"{stem[:40] or 'repository'}-{hashlib.sha256(remote.encode()).hexdigest()[:12]}"
+
+
+class Mirrors:
+    """The folder that holds one bare mirror per repository."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def of(self, workspace: Workspace) -> "Mirror":
+        """The mirror that holds a workspace. Raises ``NotFound``."""
+        return self.open(workspace.mirror)
+
+    def open(self, name: str) -> "Mirror":
+        """An existing mirror. Raises ``NotFound``."""
+        path = self.root / f"{name}.git"
+        if not (path / "HEAD").is_file():
+            raise NotFound(f"There is no mirror named {name!r}; open the workspace first.")
+        return Mirror(path)
+
+    def create(self, name: str) -> "Mirror":
+        """The mirror of that name, made when it is not there yet."""
+        path = self.root / f"{name}.git"
+        if not (path / "patchwright-ready").is_file():
+            path.mkdir(parents=True, exist_ok=True)
+            with _locked(path / "patchwright.lock"):
+                if not (path / "patchwright-ready").is_file():
+                    pygit2.init_repository(str(path), bare=True)
+                    for key, value in {"gc.auto": "0", "core.hooksPath": os.devnull, "core.fsmonitor": "false",
+                                       "transfer.fsckObjects": "false", "core.symlinks": "false"}.items():
+                        pygit2.Repository(str(path)).config[key] = value
+                    (path / "info").mkdir(exist_ok=True)
+                    (path / "info" / "attributes").write_text(ATTRIBUTES)
+                    (path / "patchwright-ready").touch()
+        return Mirror(path)
+
+
+class Mirror:
+    """One bare repository of the service. Cheap to make; use an instance in one thread at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._objects = pygit2.Repository(str(path), pygit2.enums.RepositoryOpenFlag.BARE)
+
+    # -- reading ---------------------------------------------------------------------------------------------
+
+    def resolve(self, revision: str) -> str:
+        """The full commit id of a ref, branch of the remote, or commit id. Raises ``NotFound``."""
+        for candidate in (revision, f"refs/remotes/origin/{revision}"):
+            try:
+                found = self._objects.revparse_single(candidate)
+                return str(found.peel(pygit2.Commit).id)
+            except (KeyError, ValueError, pygit2.GitError):
+                continue
+        raise NotFound(f"There is no commit, branch or ref {revision!r} in this repository.")
+
+    def head(self, workspace: Workspace) -> str:
+        """The newest commit of a workspace. Raises ``NotFound``."""
+        return self.resolve(workspace.ref)
+
+    def tree_of(self, revision: str) -> str:
+        """The tree id of a commit (a tree's id is returned as it is)."""
+        try:
+            return str(self._objects.revparse_single(revision).peel(pygit2.Tree).id)
+        except (KeyError, ValueError, pygit2.GitError):
+            raise NotFound(f"There is no commit or tree {revision!r} in this repository.") from None
+
+    def entries(self, revision: str) -> Iterator[Entry]:
+        """Every file, symlink and submodule of a commit or tree, in git's order."""
+        yield from self._walk(self._objects[self.tree_of(revision)], b"")
+
+    def _walk(self, tree: pygit2.Object, prefix: bytes) -> Iterator[Entry]:
+        for child in tree:
+            path = prefix + child.raw_name
+            if child.type == ObjectType.TREE:
+                yield from self._walk(child, path + b"/")
+            else:
+                yield Entry(path.decode("utf-8", "surrogateescape"), str(child.id), child.filemode)
+
+    def entry(self, revision: str, path: str) -> Entry | None:
+        """The entry at a path, or None when there is none or it is a folder."""
+        found = self._find(revision, path)
+        if found is None or found.type == ObjectType.TREE:
+            return None
+        return Entry(path, str(found.id), found.filemode)
+
+    def is_folder(self, revision: str, path: str) -> bool:
+        """Whether a path is a folder of the tree; the empty path is the root."""
+        found = self._find(revision, path) if path else None
+        return not path or (found is not None and found.type == ObjectType.TREE)
+
+    def children(self, revision: str, path: str = "") -> list[Entry]:
+        """The direct children of a folder; folders have mode 0o040000. Empty when there is no such folder."""
+        folder = self._objects[self.tree_of(revision)] if not path else self._find(revision, path)
+        if folder is None or folder.type != ObjectType.TREE:
+            return []
+        prefix = f"{path}/" if path else ""
+        return [Entry(prefix + c.raw_name.decode("utf-8", "surrogateescape"), str(c.id), c.filemode) for c in folder]
+
+    def _find(self, revision: str, path: str) -> pygit2.Object | None:
+        node: pygit2.Object = self._objects[self.tree_of(revision)]
+        for name in path.encode("utf-8", "surrogateescape").split(b"/"):
+            if node.type != ObjectType.TREE:
+                return None
+            try:
+                node = node[os.fsdecode(name)]
+            except KeyError:
+                return None
+        return node
+
+    def read(self, oid: str) -> bytes:
+        """The bytes of a blob."""
+        return self._objects[oid].data
+
+    def size(self, oid: str) -> int:
+        """The size of a blob in bytes, without reading it."""
+        return self._objects[oid].size
+
+    def archive(self, revision: str) -> subprocess.Popen[bytes]:
+        """A running ``git archive`` whose stdout is the tree as a tar stream, without attributes applied."""
+        return subprocess.Popen(
+            ["git", "--git-dir", str(self.path), "archive", "--format=tar", self.tree_of(revision)],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, env={**os.environ, **GIT_ENVIRONMENT},
+        )
+
+    # -- writing ---------------------------------------------------------------------------------------------
+
+    def write_blob(self, content: bytes) -> str:
+        """Store bytes and return their blob id."""
+        return str(self._objects.create_blob(content))
+
+    def edit_tree(self, base: str, edits: Mapping[str, NewBlob | Entry | None]) -> str:
+        """The id of a tree that is ``base`` with some paths replaced, added (``NewBlob``, ``Entry``) or removed (``None``).
+
+        Paths must have been judged before; a file in the place of a folder, or the reverse, replaces it.
+        """
+        changes: dict[str, NewBlob | Entry | None] = dict(edits)
+        root = self._objects[self.tree_of(base)]
+        return str(self._rebuild(root, _nested(changes)) or self._objects.TreeBuilder().write())
+
+    def _rebuild(self, tree: pygit2.Object | None, edits: dict) -> pygit2.Oid | None:
+        builder = self._objects.TreeBuilder(tree) if tree is not None else self._objects.TreeBuilder()
+        for name, edit in edits.items():
+            old = builder.get(name)
+            if isinstance(edit, dict):
+                below = self._objects[old.id] if old is not None and old.type == ObjectType.TREE else None
+                made = self._rebuild(below, edit)
+                if made is not None:
+                    builder.insert(name, made, FileMode.TREE)
+                elif below is not None:
+                    builder.remove(name)
+            elif edit is None:
+                if old is not None:
+                    builder.remove(name)
+            elif isinstance(edit, Entry):
+                builder.insert(name, edit.oid, edit.mode)
+            else:
+                builder.insert(name, self._objects.create_blob(edit.content), edit.mode)
+        return builder.write() if len(builder) else None
+
+    def start(self, workspace: Workspace, commit: str) -> None:
+        """Put the workspace at a commit, whatever it held before."""
+        self._objects.references.create(workspace.ref, self.resolve(commit), force=True)
+
+    def commit(self, workspace: Workspace, tree: str, message: str, call: str = "") -> str:
+        """Commit a tree on a workspace and return the commit's id; an unchanged tree makes no commit.
+
+        ``call`` is the id of the tool call that asks: the same call finds its own commit again. Raises ``Conflict``
+        when somebody else committed in between.
+        """
+        if call and (made := self.made_by(workspace, call)):
+            return made
+        parent = self.head(workspace)
+        if self.tree_of(parent) == tree:
+            return parent
+        text = f"{message.strip()}\n\n{CALL_TRAILER}: {call}\n" if call else f"{message.strip()}\n"
+        now = pygit2.Signature(AUTHOR.name, AUTHOR.email)
+        try:
+            return str(self._objects.create_commit(workspace.ref, now, now, text, tree, [parent]))
+        except pygit2.GitError as error:
+            raise Conflict("The workspace moved while this change was made; read it again and repeat.") from error
+
+    def made_by(self, workspace: Workspace, call: str) -> str:
+        """The commit that a tool call made on this workspace, or an empty string."""
+        wanted = f"{CALL_TRAILER}: {call}"
+        for commit in self._objects.walk(self.head(workspace)):
+            text = commit.message.rstrip()
+            if CALL_TRAILER not in text and len(commit.parents) != 1:
+                return ""
+            if text.rsplit("\n", 1)[-1] == wanted:
+                return str(commit.id)
+            if CALL_TRAILER not in text:
+                return ""
+        return ""
+
+    def seal(self, workspace: Workspace, revision: str, parent: str, message: str) -> str:
+        """One tidy commit with the tree of ``revision`` on top of ``parent``; the same request makes the same commit id."""
+        tree = self.tree_of(revision)
+        if self.tree_of(parent) == tree:
+            return self.resolve(parent)
+        when = self._objects[self.resolve(revision)].commit_time
+        signature = pygit2.Signature(AUTHOR.name, AUTHOR.email, when, 0)
+        made = str(self._objects.create_commit(None, signature, signature, f"{message.strip()}\n", tree, [self.resolve(parent)]))
+        self._objects.references.create(f"refs/sealed/{workspace.name}", made, force=True)
+        return made
+
+    # -- differences -----------------------------------------------------------------------------------------
+
+    def changed_files(self, old: str, new: str) -> list[ChangedFile]:
+        """The raw tree difference with renames and copies: what a change really touches."""
+        difference = self._objects.diff(self._objects[self.tree_of(old)], self._objects[self.tree_of(new)])
+        difference.find_similar(pygit2.enums.DiffFind.FIND_RENAMES | pygit2.enums.DiffFind.FIND_COPIES)
+        return [_changed_file(patch) for patch in difference if patch is not None]
+
+    def change(self, old: str, new: str) -> Change:
+        """The counted difference of two commits."""
+        files = self.changed_files(old, new)
+        return Change(base_commit=self.resolve(old), head_commit=self.resolve(new), files=len(files),
+                      added=sum(f.added for f in files), removed=sum(f.removed for f in files))
+
+    def diff(self, old: str, new: str, path: str = "", context_lines: int = 3) -> str:
+        """The unified diff of two commits or trees as git prints it, optionally of one file or folder."""
+        arguments = [f"-U{context_lines}", "--no-ext-diff", "--no-textconv", "--no-color", "-M", "--full-index",
+                     self.tree_of(old), self.tree_of(new)]
+        text = self.git.diff_tree("-r", "-p", *arguments, *(("--", f":(literal){path}") if path else ()),
+                                  stdout_as_string=False, strip_newline_in_stdout=False)
+        return text.decode("utf-8", "replace")
+
+    # -- remotes ---------------------------------------------------------------------------------------------
+
+    @property
+    def git(self) -> git.Git:
+        """git inside this bare repository, with nothing configured from outside."""
+        runner = git.Repo(self.path).git
+        runner.update_environment(**GIT_ENVIRONMENT)
+        return runner
+
+    def fetch(self, remote: str, environment: Mapping[str, str] | None = None, timeout: float = 600) -> str:
+        """Bring the mirror's ``refs/remotes/origin`` up to date and return the remote's default branch.
+
+        ``environment`` carries credentials as ``GIT_CONFIG_*``, never the URL or argv. Raises ``RepositoryUnusable``
+        for what will not mend by itself, ``RemoteUnavailable`` for what may.
+        """
+        runner = self.git
+        runner.update_environment(**(environment or {}))
+        with _locked(self.path / "patchwright.lock"):
+            try:
+                runner.fetch("--no-tags", "--prune", "--no-write-fetch-head", "--no-recurse-submodules", "--end-of-options",
+                             remote, "+refs/heads/*:refs/remotes/origin/*", kill_after_timeout=timeout)
+                listing = runner.ls_remote("--symref", "--end-of-options", remote, "HEAD", kill_after_timeout=timeout)
+            except GitCommandError as error:
+                raise _remote_failure(remote, str(error.stderr)) from error
+        found = re.search(r"^ref: refs/heads/(\S+)\tHEAD", listing, re.MULTILINE)
+        return found.group(1) if found else ""
+
+    def branches(self) -> list[str]:
+        """The remote's branches as of the last fetch."""
+        prefix = "refs/remotes/origin/"
+        return [name.removeprefix(prefix) for name in self._objects.references if name.startswith(prefix)]
+
+
+def _nested(edits: Mapping[str, NewBlob | Entry | None]) -> dict:
+    """``{"a/b": x}`` as ``{"a": {"b": x}}``."""
+    nested: dict = {}
+    for path, edit in edits.items():
+        *folders, name = path.split("/")
+        level = nested
+        for folder in folders:
+            below = level.get(folder)
+            if not isinstance(below, dict):
+                below = level[folder] = {}
+            level = below
+        if not (edit is None and isinstance(level.get(name), dict)):
+            level[name] = edit
+    return nested
+
+
+def _changed_file(patch: pygit2.Patch) -> ChangedFile:
+    delta = patch.delta
+    _, added, removed = patch.line_stats
+    status = {"A": FileStatus.ADDED, "D": FileStatus.DELETED, "R": FileStatus.RENAMED, "C": FileStatus.COPIED,
+              "T": FileStatus.TYPE_CHANGED}.get(delta.status_char(), FileStatus.MODIFIED)
+    old, new = delta.old_file, delta.new_file
+    return ChangedFile(
+        path=os.fsdecode(new.raw_path or old.raw_path), status=status, binary=delta.is_binary, added=added, removed=removed,
+        old_path=os.fsdecode(old.raw_path) if status in (FileStatus.RENAMED, FileStatus.COPIED) else "",
+        old_mode=f"{old.mode:06o}", new_mode=f"{new.mode:06o}",
+    )
+
+
+def _remote_failure(remote: str, stderr: str) -> RepositoryUnusable | RemoteUnavailable:
+    lines = [line.strip() for line in stderr.replace("stderr:", "").strip(" '\n").splitlines() if line.strip()]
+    reason = next((line for line in lines if line.startswith(("fatal:", "ERROR", "remote:"))), lines[-1] if lines else "git said nothing")
+    reason = re.sub(r"://[^/@\s]*@", "://", reason)
+    passing = ("could not resolve host", "timed out", "connection refused", "connection reset", "early eof", "503", "502", "500", "429", "timeout")
+    if any(word in stderr.lower() for word in passing):
+        return RemoteUnavailable(f"The repository {remote} did not answer: {reason}")
+    return RepositoryUnusable(
+        f"The repository {remote} cannot be read: {reason}. Check the URL or path, and that the service's credential may read it.")
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold a lock that other processes of this machine see, too."""
+    with path.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
