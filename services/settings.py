@@ -1,0 +1,330 @@
+"""Every setting of the service, where it came from, and the only place that reads the environment.
+
+A value is taken from the environment (``PATCHWRIGHT_<NAME>``, or ``OPENAI_BASE_URL`` and ``OPENAI_API_KEY``), else from the
+configuration file (``$PATCHWRIGHT_CONFIG``, or ``config.yaml`` in the data folder; YAML or TOML), else from the default here.
+Nested values take two underscores: ``PATCHWRIGHT_LIMITS__MEMORY_MIB=4096``.
+"""
+
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import platformdirs
+from pydantic import AliasChoices, BaseModel, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+    YamlConfigSettingsSource,
+)
+
+from contracts.errors import InvalidInput
+from contracts.policy import Policy
+from contracts.sandbox import SandboxLimits
+from contracts.word import StrictWord
+
+PREFIX = "PATCHWRIGHT_"
+CONFIG_VARIABLE = "PATCHWRIGHT_CONFIG"
+REDACTED = "(set, not shown)"
+Port = Annotated[int, Field(ge=0, le=65_535)]
+Origin = Literal["default", "file", "environment", "caller"]
+
+
+class ModelPrice(StrictWord):
+    """What a model costs, in US dollars for a million tokens."""
+
+    input_per_million: float = Field(ge=0)
+    output_per_million: float = Field(ge=0)
+
+
+class Settings(BaseSettings):
+    """The effective settings. Frozen; make another one with other keyword arguments."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True, protected_namespaces=(),
+        use_attribute_docstrings=True, populate_by_name=True, hide_input_in_errors=True,
+    )
+
+    data_dir: Path = Field(default_factory=lambda: Path(platformdirs.user_data_dir("patchwright")))
+    """The folder that holds everything the service keeps: mirrors, run store, artifacts, token."""
+    host: str = Field(default="127.0.0.1", min_length=1)
+    """The address API and pages listen at; anything but a loopback address opens the service to others."""
+    port: Port = 7080
+    """The port of API and pages, 0 to 65535; 0 takes a free one."""
+    url: str = ""
+    """Where the command line finds the service, e.g. http://127.0.0.1:7080; empty asks the data folder."""
+    token: SecretStr = SecretStr("")
+    """The bearer token of the API, at least 16 characters; empty makes one and keeps it in the data folder."""
+
+    temporal_address: str = ""
+    """host:port of a Temporal cluster; empty starts an embedded dev server."""
+    temporal_namespace: str = Field(default="default", min_length=1)
+    """The Temporal namespace."""
+    temporal_port: Port = 7233
+    """The port of the embedded Temporal server, 0 to 65535; 0 takes a free one."""
+    temporal_ui_port: Port = 8233
+    """The port of the embedded Temporal Web UI, 0 to 65535; 0 takes a free one."""
+    task_queue: str = Field(default="patchwright", min_length=1, max_length=200)
+    """The Temporal task queue that workers listen at."""
+    concurrency: int = Field(default=8, ge=1, le=1_000)
+    """How many activities a worker runs at once, 1 to 1000."""
+    database_url: str = Field(default_factory=lambda earlier: f"sqlite+aiosqlite:///{earlier['data_dir'] / 'patchwright.db'}")
+    """The run store as a SQLAlchemy URL, e.g. postgresql+asyncpg://patchwright@db/patchwright."""
+
+    openai_base_url: str = Field(
+        default="", validation_alias=AliasChoices("openai_base_url", "PATCHWRIGHT_OPENAI_BASE_URL", "OPENAI_BASE_URL"))
+    """The OpenAI-compatible endpoint, e.g. http://127.0.0.1:1234/v1; empty means OpenAI's own."""
+    openai_api_key: SecretStr = Field(
+        default=SecretStr(""), validation_alias=AliasChoices("openai_api_key", "PATCHWRIGHT_OPENAI_API_KEY", "OPENAI_API_KEY"))
+    """The key for that endpoint."""
+    model_default: str = Field(default="gpt-5.1", min_length=1)
+    """The model for every agent that names no other."""
+    models: dict[str, str] = Field(default_factory=dict)
+    """Model names per agent, as JSON, e.g. {"planner": "gpt-5.1", "coder": "gpt-5.1-codex"}."""
+    model_api: Literal["auto", "responses", "chat"] = "auto"
+    """Which API the endpoint speaks: auto, responses or chat."""
+    model_timeout_seconds: float = Field(default=600, gt=0, le=7_200)
+    """Seconds to wait for one model answer."""
+    model_retries: int = Field(default=6, ge=0, le=50)
+    """How often a failed model call (429, 5xx, cut connection) is repeated before the step fails, 0 to 50."""
+    prices: dict[str, ModelPrice] = Field(default_factory=dict)
+    """US dollars for a million tokens per model, as JSON: {"gpt-5.1": {"input_per_million": 1.25, "output_per_million": 10}}."""
+
+    sandbox: Literal["auto", "container", "bubblewrap"] = "auto"
+    """Where untrusted code runs: auto, container or bubblewrap."""
+    sandbox_image: str = Field(default="patchwright-sandbox:1", min_length=1)
+    """The container image for repositories that name none."""
+    limits: SandboxLimits = SandboxLimits()
+    """Limits of one sandbox, as JSON, e.g. {"memory_mib": 4096}."""
+    default_policy: Policy = Policy()
+    """Limits of a task that brings none of its own, as JSON, e.g. {"plan_approval": true}."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """How much is logged: debug, info, warning or error."""
+    otlp_endpoint: str = ""
+    """Where traces and metrics go over OTLP/HTTP, e.g. http://127.0.0.1:4318; empty sends none."""
+
+    @field_validator("data_dir")
+    @classmethod
+    def _absolute(cls, folder: Path) -> Path:
+        return folder.expanduser().absolute()
+
+    @field_validator("token")
+    @classmethod
+    def _long_enough(cls, token: SecretStr) -> SecretStr:
+        if 0 < len(token.get_secret_value()) < 16:
+            raise ValueError("the token is shorter than 16 characters")
+        return token
+
+    @field_validator("openai_base_url", "otlp_endpoint", "url")
+    @classmethod
+    def _web_address(cls, url: str) -> str:
+        if url and not url.startswith(("http://", "https://")):
+            raise ValueError("it must start with http:// or https://")
+        return url.rstrip("/")
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource, dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        chosen = init_settings().get("data_dir") or env_settings().get("data_dir") or platformdirs.user_data_dir("patchwright")
+        file = _file_source(settings_cls, Path(chosen).expanduser())
+        return (init_settings, env_settings, file) if file else (init_settings, env_settings)
+
+    def models_for(self, agent: str, card_model: str = "default") -> str:
+        """The model of an agent: named in ``models``, else its card's (a name, or an alias in ``models``), else the default."""
+        if agent in self.models:
+            return self.models[agent]
+        return self.model_default if card_model == "default" else self.models.get(card_model, card_model)
+
+    def access_token(self) -> str:
+        """The bearer token of the API: the configured one, else the one in the data folder, made on first use (mode 0600)."""
+        if configured := self.token.get_secret_value():
+            return configured
+        return _kept_token(self.data_dir / "token")
+
+    @property
+    def service_file(self) -> Path:
+        """Where a running ``up`` says at which address it answers."""
+        return self.data_dir / "service.json"
+
+
+class IsolatedSettings(Settings):
+    """Settings from keyword arguments and defaults alone, whatever the environment and files say: for the demo and tests."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource, dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
+
+
+@dataclass(frozen=True, slots=True)
+class EffectiveValue:
+    """One setting as ``config view`` shows it."""
+
+    name: str
+    """Dotted, e.g. ``limits.memory_mib``."""
+    value: Any
+    """JSON value; secrets are replaced."""
+    origin: Origin
+    variable: str
+    """The environment variable that sets it."""
+
+
+def load(**overrides: Any) -> Settings:
+    """The effective settings. Raises ``InvalidInput`` that names each bad variable or key and says what to write."""
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        raise InvalidInput("\n".join(_problems(error))) from None
+    except SettingsError as error:
+        raise InvalidInput(_unreadable(error)) from None
+
+
+def effective_values(settings: Settings) -> list[EffectiveValue]:
+    """Every setting with its origin, secrets redacted, in the order of the class."""
+    environment, file = _given(settings)
+    values = []
+    for name in type(settings).model_fields:
+        for path, value in _leaves(name, getattr(settings, name)):
+            inner = path.split(".")
+            origin: Origin = "environment" if _holds(environment, inner) else "file" if _holds(file, inner) else "default"
+            values.append(EffectiveValue(path, value, origin, variable_of(path)))
+    return values
+
+
+def config_file(settings: Settings) -> Path:
+    """The configuration file that is (or would be) read."""
+    return _config_path(settings.data_dir)[0]
+
+
+def unknown_variables() -> list[str]:
+    """Environment variables with our prefix that no setting reads: most likely misspelt."""
+    known = {variable_of(name) for name in Settings.model_fields} | {CONFIG_VARIABLE, "PATCHWRIGHT_OPENAI_BASE_URL",
+                                                                       "PATCHWRIGHT_OPENAI_API_KEY"}
+    return sorted(name for name in os.environ if name.upper().startswith(PREFIX) and name.upper().split("__")[0] not in known)
+
+
+def variable_of(path: str) -> str:
+    """The environment variable of a (dotted) setting."""
+    name = path.replace(".", "__").upper()
+    return name if path.startswith("openai_") else PREFIX + name
+
+
+def _config_path(data_dir: Path) -> tuple[Path, bool]:
+    """The configuration file, and whether somebody asked for it by name."""
+    named = os.environ.get(CONFIG_VARIABLE, "")
+    return (Path(named).expanduser(), True) if named else (data_dir / "config.yaml", False)
+
+
+def _file_source(settings_cls: type[BaseSettings], data_dir: Path) -> PydanticBaseSettingsSource | None:
+    path, asked_for = _config_path(data_dir)
+    if not path.is_file():
+        if asked_for:
+            raise InvalidInput(f"{CONFIG_VARIABLE} names {path}, which is not a file; write the path of a YAML or TOML file.")
+        return None
+    source = TomlConfigSettingsSource if path.suffix == ".toml" else YamlConfigSettingsSource
+    try:
+        return source(settings_cls, path)
+    except (ValueError, TypeError, SettingsError) as error:
+        raise InvalidInput(f"{path} cannot be read as settings: {_one_line(error)}. Write one `name: value` a line.") from None
+    except Exception as error:
+        # PyYAML's errors share no base class with ValueError.
+        if type(error).__module__.startswith("yaml"):
+            raise InvalidInput(f"{path} is not valid YAML: {_one_line(error)}") from None
+        raise
+
+
+def _given(settings: Settings) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the environment and the file say, before defaults."""
+    if isinstance(settings, IsolatedSettings):
+        return {}, {}
+    environment = EnvSettingsSource(Settings)()
+    file = _file_source(Settings, settings.data_dir)
+    return _by_field(environment), _by_field(file() if file else {})
+
+
+def _by_field(given: dict[str, Any]) -> dict[str, Any]:
+    """Aliases (``OPENAI_API_KEY``) under the names of their fields."""
+    return {key.lower().removeprefix("patchwright_"): value for key, value in given.items()}
+
+
+def _leaves(name: str, value: Any) -> list[tuple[str, Any]]:
+    if isinstance(value, SecretStr):
+        return [(name, REDACTED if value.get_secret_value() else "")]
+    if isinstance(value, BaseModel):
+        return [leaf for inner in type(value).model_fields for leaf in _leaves(f"{name}.{inner}", getattr(value, inner))]
+    if isinstance(value, dict):
+        return [(name, {k: v.model_dump() if isinstance(v, BaseModel) else v for k, v in value.items()})]
+    if name == "database_url":
+        return [(name, _without_password(str(value)))]
+    return [(name, str(value) if isinstance(value, Path) else value)]
+
+
+def _without_password(url: str) -> str:
+    head, separator, tail = url.partition("://")
+    user, at, host = tail.rpartition("@")
+    return f"{head}{separator}{user.split(':')[0]}:***@{host}" if at and ":" in user else url
+
+
+def _holds(given: Any, path: list[str]) -> bool:
+    for part in path:
+        if not isinstance(given, dict) or part not in given:
+            return False
+        given = given[part]
+    return True
+
+
+def _problems(error: ValidationError) -> list[str]:
+    """One line for each bad value: which variable, what is wrong, what to write."""
+    lines = []
+    for problem in error.errors(include_url=False, include_input=False):
+        if problem["type"] == "default_factory_not_called":
+            continue
+        path = ".".join(str(part) for part in problem["loc"])
+        name = path.split(".")[0].lower().removeprefix("patchwright_")
+        if problem["type"] == "extra_forbidden":
+            lines.append(f"There is no setting {path!r}; `./patchwright config view` lists all of them.")
+            continue
+        field = Settings.model_fields.get(name)
+        wrong = problem["msg"].removeprefix("Value error, ")
+        lines.append(f"{variable_of(path.lower())}: {wrong[0].lower()}{wrong[1:]}. It is: {field.description if field else path}")
+    return lines
+
+
+def _unreadable(error: SettingsError) -> str:
+    """A nested value that is not JSON."""
+    name = next((field for field in Settings.model_fields if f'"{field}"' in str(error)), "")
+    if not name:
+        return _one_line(error)
+    return f"{variable_of(name)}: it is not valid JSON. It is: {Settings.model_fields[name].description}"
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _kept_token(path: Path) -> str:
+    """Read the token file, or make it; two processes that start at once end with the same token."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    draft = path.with_name(f".token-{secrets.token_hex(4)}")
+    if not path.is_file():
+        draft.touch(mode=0o600)
+        draft.write_text(secrets.token_urlsafe(32) + "\n")
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    return path.read_text().strip()
