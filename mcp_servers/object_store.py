@@ -24,7 +24,13 @@ from contracts.workspace import Workspace
 
 CALL_TRAILER = "Patchwright-Call"
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+CONFIGURATION = {"gc.auto": "0", "core.hooksPath": os.devnull, "core.fsmonitor": "false", "transfer.fsckObjects": "false",
+                 "core.symlinks": "false", "core.quotePath": "false"}
 ATTRIBUTES = "* !export-ignore !export-subst !filter -text !eol !ident !working-tree-encoding\n"
+PASSING = re.compile(
+    r"could not resolve host|timed out|timeout|connection (refused|reset|closed)|early eof|network is unreachable"
+    r"|returned error: (429|5\d\d)", re.IGNORECASE)
+"""What git says when the remote may answer a little later."""
 AUTHOR = pygit2.Signature("Patchwright", "patchwright@localhost", 0, 0)
 # No system or user configuration, no prompts, no hooks, no lazy fetches: the mirror's own configuration is all there is.
 GIT_ENVIRONMENT = {
@@ -69,6 +75,11 @@ def mirror_name(remote: str) -> str:
     return f"{stem[:40] or 'repository'}-{hashlib.sha256(remote.encode()).hexdigest()[:12]}"
 
 
+def base_ref(workspace: Workspace) -> str:
+    """The ref that holds the commit a workspace was opened at."""
+    return f"refs/bases/{workspace.name}"
+
+
 class Mirrors:
     """The folder that holds one bare mirror per repository."""
 
@@ -93,10 +104,9 @@ class Mirrors:
             path.mkdir(parents=True, exist_ok=True)
             with _locked(path / "patchwright.lock"):
                 if not (path / "patchwright-ready").is_file():
-                    pygit2.init_repository(str(path), bare=True)
-                    for key, value in {"gc.auto": "0", "core.hooksPath": os.devnull, "core.fsmonitor": "false",
-                                       "transfer.fsckObjects": "false", "core.symlinks": "false"}.items():
-                        pygit2.Repository(str(path)).config[key] = value
+                    configuration = pygit2.init_repository(str(path), bare=True).config
+                    for key, value in CONFIGURATION.items():
+                        configuration[key] = value
                     (path / "info").mkdir(exist_ok=True)
                     (path / "info" / "attributes").write_text(ATTRIBUTES)
                     (path / "patchwright-ready").touch()
@@ -230,6 +240,37 @@ class Mirror:
         """Put the workspace at a commit, whatever it held before."""
         self._objects.references.create(workspace.ref, self.resolve(commit), force=True)
 
+    def base(self, workspace: Workspace) -> str:
+        """The commit a workspace was opened at; an empty string when nobody recorded it."""
+        return self.target(base_ref(workspace))
+
+    def target(self, ref: str) -> str:
+        """The id of the object a full ref name points at; an empty string when there is no such ref."""
+        found = self._objects.references.get(ref)
+        return str(found.target) if found is not None else ""
+
+    def pin(self, ref: str, oid: str) -> str:
+        """Make a ref, unless it is there already, and return what it points at."""
+        if found := self.target(ref):
+            return found
+        try:
+            self._objects.references.create(ref, oid, force=False)
+        except (pygit2.GitError, ValueError):
+            # Somebody else made it in between: the first one stands.
+            if not (found := self.target(ref)):
+                raise
+            return found
+        return oid
+
+    def store_text(self, ref: str, text: str) -> None:
+        """Keep a text under a ref of its own, instead of what it held before."""
+        self._objects.references.create(ref, self.write_blob(text.encode()), force=True)
+
+    def text(self, ref: str) -> str:
+        """The text kept under a ref; an empty string when there is none."""
+        found = self.target(ref)
+        return self.read(found).decode() if found else ""
+
     def commit(self, workspace: Workspace, tree: str, message: str, call: str = "") -> str:
         """Commit a tree on a workspace and return the commit's id; an unchanged tree makes no commit.
 
@@ -276,7 +317,8 @@ class Mirror:
 
     def changed_files(self, old: str, new: str) -> list[ChangedFile]:
         """The raw tree difference with renames and copies: what a change really touches."""
-        difference = self._objects.diff(self._objects[self.tree_of(old)], self._objects[self.tree_of(new)])
+        difference = self._objects.diff(self._objects[self.tree_of(old)], self._objects[self.tree_of(new)],
+                                        flags=pygit2.enums.DiffOption.INCLUDE_TYPECHANGE)
         difference.find_similar(pygit2.enums.DiffFind.FIND_RENAMES | pygit2.enums.DiffFind.FIND_COPIES)
         return [_changed_file(patch) for patch in difference if patch is not None]
 
@@ -299,8 +341,9 @@ class Mirror:
     @property
     def git(self) -> git.Git:
         """git inside this bare repository, with nothing configured from outside."""
-        runner = git.Repo(self.path).git
-        runner.update_environment(**GIT_ENVIRONMENT)
+        runner = git.Git(str(self.path))
+        # GIT_DIR of a caller (say, a hook) must not send us to another repository.
+        runner.update_environment(**GIT_ENVIRONMENT, GIT_DIR=str(self.path))
         return runner
 
     def fetch(self, remote: str, environment: Mapping[str, str] | None = None, timeout: float = 600) -> str:
@@ -313,11 +356,11 @@ class Mirror:
         runner.update_environment(**(environment or {}))
         with _locked(self.path / "patchwright.lock"):
             try:
-                runner.fetch("--no-tags", "--prune", "--no-write-fetch-head", "--no-recurse-submodules", "--end-of-options",
-                             remote, "+refs/heads/*:refs/remotes/origin/*", kill_after_timeout=timeout)
+                runner.fetch("--no-tags", "--prune", "--no-write-fetch-head", "--no-recurse-submodules", "--update-shallow",
+                             "--end-of-options", remote, "+refs/heads/*:refs/remotes/origin/*", kill_after_timeout=timeout)
                 listing = runner.ls_remote("--symref", "--end-of-options", remote, "HEAD", kill_after_timeout=timeout)
             except GitCommandError as error:
-                raise _remote_failure(remote, str(error.stderr)) from error
+                raise remote_failure(remote, str(error.stderr)) from error
         found = re.search(r"^ref: refs/heads/(\S+)\tHEAD", listing, re.MULTILINE)
         return found.group(1) if found else ""
 
@@ -356,15 +399,16 @@ def _changed_file(patch: pygit2.Patch) -> ChangedFile:
     )
 
 
-def _remote_failure(remote: str, stderr: str) -> RepositoryUnusable | RemoteUnavailable:
+def remote_failure(remote: str, stderr: str) -> RepositoryUnusable | RemoteUnavailable:
+    """What git said about a remote, as a failure that says what to do; never with a credential in it."""
     lines = [line.strip() for line in stderr.replace("stderr:", "").strip(" '\n").splitlines() if line.strip()]
-    reason = next((line for line in lines if line.startswith(("fatal:", "ERROR", "remote:"))), lines[-1] if lines else "git said nothing")
+    told = (line for line in lines if line.startswith(("fatal:", "ERROR", "remote:")))
+    reason = next(told, lines[-1] if lines else "git said nothing")
     reason = re.sub(r"://[^/@\s]*@", "://", reason)
-    passing = ("could not resolve host", "timed out", "connection refused", "connection reset", "early eof", "503", "502", "500", "429", "timeout")
-    if any(word in stderr.lower() for word in passing):
+    if PASSING.search(stderr):
         return RemoteUnavailable(f"The repository {remote} did not answer: {reason}")
     return RepositoryUnusable(
-        f"The repository {remote} cannot be read: {reason}. Check the URL or path, and that the service's credential may read it.")
+        f"The repository {remote} cannot be read: {reason}. Check the URL or path, and that the service's credential allows it.")
 
 
 @contextmanager

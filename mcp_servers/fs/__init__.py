@@ -1,0 +1,1 @@
+"""The ``fs`` server: files of a workspace, read and changed in the object store."""
