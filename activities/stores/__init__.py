@@ -1,0 +1,1 @@
+"""What outlives a process: the run store, the journal and the artifacts."""

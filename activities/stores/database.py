@@ -1,0 +1,130 @@
+"""The database of the stores: SQLite on one machine, Postgres on many; the URL decides."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import event, make_url, text
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from activities.stores.migrations import upgrade_connection
+from activities.stores.tables import metadata
+from contracts.errors import InvalidInput
+
+__all__ = ["Database", "metadata", "open_database", "upgrade"]
+
+BUSY_TIMEOUT_MS = 30_000
+"""How long SQLite waits for another process that writes, in milliseconds."""
+LOG_LOCK = 0x70617463
+"""Postgres advisory lock that makes appends to the event log visible in the order of their numbers."""
+
+
+class Database:
+    """Reads run side by side; writes of this process queue up for one connection on SQLite.
+
+    SQLite refuses a second writer with "database is locked" when a reading transaction wants to write or a wait
+    is too long. Here nobody upgrades: every writing transaction says so at its begin and waits its turn.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = _with_driver(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        if self.is_sqlite:
+            self.engine = _sqlite_engine(self.url, begin="BEGIN", pool_size=8)
+            self._writer = _sqlite_engine(self.url, begin="BEGIN IMMEDIATE", pool_size=1)
+        else:
+            self.engine = self._writer = create_async_engine(self.url, pool_size=10, max_overflow=10, pool_pre_ping=True)
+        self._turn = asyncio.Lock()
+        self._held: AsyncConnection | None = None
+
+    @property
+    def insert(self) -> Any:
+        """The dialect's ``insert``, which knows ``ON CONFLICT``."""
+        return sqlite.insert if self.is_sqlite else postgresql.insert
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that only reads."""
+        async with self.engine.connect() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that writes; committed at the end, rolled back when an exception leaves the block."""
+        if not self.is_sqlite:
+            async with self.engine.begin() as connection:
+                yield connection
+            return
+        async with self._turn:
+            # The one writing connection stays open: taking it from a pool costs as much as the write itself.
+            if self._held is None or self._held.closed or self._held.invalidated:
+                self._held = await self._writer.connect()
+            async with self._held.begin():
+                yield self._held
+
+    async def order_appends(self, connection: AsyncConnection) -> None:
+        """Let no later event become visible before an earlier one; to be called before inserting events."""
+        if not self.is_sqlite:
+            await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOG_LOCK})
+
+    async def close(self) -> None:
+        """Give all connections back. The database must not be used afterwards."""
+        if self._held is not None:
+            await self._held.close()
+            self._held = None
+        await self._writer.dispose()
+        await self.engine.dispose()
+
+
+async def open_database(url: str) -> Database:
+    """The database at ``url``, brought to the newest schema first."""
+    await upgrade(url)
+    return Database(url)
+
+
+async def upgrade(url: str) -> None:
+    """Bring the schema to the newest revision; safe to run from several processes at once."""
+    database = Database(url)
+    try:
+        async with database.writing() as connection:
+            await database.order_appends(connection)
+            await connection.run_sync(upgrade_connection)
+    finally:
+        await database.close()
+
+
+def _with_driver(url: str) -> URL:
+    """The URL with our async driver, so that people may write ``postgresql://`` and ``sqlite://`` as they are used to."""
+    parsed = make_url(url)
+    driver = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
+    backend = parsed.drivername.split("+")[0]
+    if backend not in driver:
+        raise InvalidInput(f"The database {backend!r} is not supported; use a sqlite:///path or a postgresql:// URL.")
+    if backend == "sqlite" and parsed.database in (None, "", ":memory:"):
+        raise InvalidInput("The stores must outlive the process; give SQLite a file, e.g. sqlite:////var/lib/patchwright/run.db.")
+    return parsed.set(drivername=driver[backend])
+
+
+def _sqlite_engine(url: URL, begin: str, pool_size: int) -> AsyncEngine:
+    Path(url.database or "").absolute().parent.mkdir(parents=True, exist_ok=True)
+    engine = create_async_engine(url, pool_size=pool_size, max_overflow=0, pool_timeout=60,
+                                 connect_args={"timeout": BUSY_TIMEOUT_MS / 1_000})
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        # The driver's own transactions begin late and upgrade from reading to writing; ours begin as we say.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", f"busy_timeout={BUSY_TIMEOUT_MS}", "foreign_keys=ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def start(connection: Any) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine

@@ -1,0 +1,98 @@
+"""The append-only story of every task."""
+
+import asyncio
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import RowMapping, bindparam, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from activities.stores.database import Database
+from activities.stores.tables import events
+from contracts.event import EventKind, NewEvent, TaskEvent
+
+POLL_SECONDS = 1.0
+"""How soon appends of other processes are seen."""
+AFTER = (select(events).where(events.c.task_id == bindparam("of_task"), events.c.seq > bindparam("after"))
+         .order_by(events.c.seq).limit(bindparam("most")))
+
+
+class EventLog:
+    """Appends, reads and waits for events."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._insert = database.insert(events).on_conflict_do_nothing(index_elements=["task_id", "key"]).returning(events.c.seq)
+        self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+
+    async def append(self, task_id: str, wanted: Sequence[NewEvent]) -> list[TaskEvent]:
+        """Append events; those whose key is known already are left out of the answer."""
+        async with self._database.writing() as connection:
+            appended = await self.append_in(connection, task_id, wanted)
+        self.wake(task_id)
+        return appended
+
+    async def append_in(self, connection: AsyncConnection, task_id: str, wanted: Sequence[NewEvent]) -> list[TaskEvent]:
+        """Append within the caller's transaction; ``wake`` the readers after its commit."""
+        await self._database.order_appends(connection)
+        appended = []
+        for new in wanted:
+            clean = printable(new.model_dump())
+            stored = TaskEvent.model_validate({**clean, "seq": 0, "task_id": task_id, "at": datetime.now(UTC)})
+            row = stored.model_dump(exclude={"seq"}) | {"kind": stored.kind.value, "data": json.dumps(stored.data, default=str)}
+            seq = (await connection.execute(self._insert, row)).scalar()
+            if seq is not None:
+                appended.append(stored.model_copy(update={"seq": seq}))
+        return appended
+
+    async def read(self, task_id: str, after: int = 0, limit: int = 500) -> list[TaskEvent]:
+        """Events of a task with a higher number than ``after``, oldest first."""
+        async with self._database.reading() as connection:
+            found = await connection.execute(AFTER, {"of_task": task_id, "after": after, "most": limit})
+            return [_event(row) for row in found.mappings()]
+
+    async def wait(self, task_id: str, after: int, timeout: float) -> list[TaskEvent]:  # noqa: ASYNC109 - no time-out error: an empty answer
+        """Like ``read``, but waits up to ``timeout`` seconds for the first event; empty when none came."""
+        deadline = asyncio.get_running_loop().time() + timeout
+        bell = asyncio.Event()
+        self._waiting[task_id].add(bell)
+        try:
+            while True:
+                bell.clear()
+                found = await self.read(task_id, after)
+                left = deadline - asyncio.get_running_loop().time()
+                if found or left <= 0:
+                    return found
+                try:
+                    await asyncio.wait_for(bell.wait(), min(POLL_SECONDS, left))
+                except TimeoutError:
+                    continue
+        finally:
+            self._waiting[task_id].discard(bell)
+            if not self._waiting[task_id]:
+                del self._waiting[task_id]
+
+    def wake(self, task_id: str) -> None:
+        """Tell this process's readers that something was appended."""
+        for bell in self._waiting.get(task_id, ()):
+            bell.set()
+
+
+def printable(value: Any) -> Any:
+    """The value with NUL and lone surrogates replaced in every text: neither Postgres nor UTF-8 takes them."""
+    if isinstance(value, EventKind):
+        return value
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode().replace("\0", "\ufffd")
+    if isinstance(value, dict):
+        return {printable(name): printable(below) for name, below in value.items()}
+    if isinstance(value, list | tuple):
+        return [printable(below) for below in value]
+    return value
+
+
+def _event(row: RowMapping) -> TaskEvent:
+    return TaskEvent.model_validate({**row, "data": json.loads(row["data"])})

@@ -1,0 +1,233 @@
+"""The tasks as the service knows them, also after Temporal has forgotten their workflows."""
+
+import base64
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, RowMapping, Select, func, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from activities.stores.database import Database
+from activities.stores.event_log import EventLog, printable
+from activities.stores.tables import idempotency_keys, tasks
+from contracts.errors import InvalidInput, NotFound
+from contracts.event import EventKind, NewEvent, TaskEvent
+from contracts.record import TaskRecord
+from contracts.steps import ProgressRequest, Spending
+from contracts.task import FINAL_STATES, Task, TaskState
+
+AFTER_READY = frozenset({TaskState.MERGED, TaskState.CLOSED})
+"""Where a task may still go from ``ready_to_merge``, by a person's hand on the forge."""
+
+
+Records = list[TaskRecord]
+Events = list[TaskEvent]
+
+
+class IdempotencyMismatch(InvalidInput):
+    """The Idempotency-Key was used before, with another body. Use a new key for a new task."""
+
+    code = "idempotency-mismatch"
+
+
+class RunStore:
+    """Keeps the standing of every task, and its events."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._log = EventLog(database)
+
+    # -- accepting -------------------------------------------------------------------------------------------
+
+    async def accept(self, task: Task, idempotency_key: str, body_sha256: str) -> tuple[TaskRecord, bool]:
+        """Keep a new task; the same key or the same ticket finds the task it made before. The flag says whether it is new.
+
+        Raises ``IdempotencyMismatch`` when the key came with another body before.
+        """
+        try:
+            return await self._accept(task, idempotency_key, body_sha256)
+        except IntegrityError:
+            # Another process accepted the same ticket or key in the same moment: now it can be found.
+            return await self._accept(task, idempotency_key, body_sha256)
+
+    async def _accept(self, task: Task, key: str, body_sha256: str) -> tuple[TaskRecord, bool]:
+        async with self._database.writing() as connection:
+            known = await self._known(connection, task, key, body_sha256)
+            if known is None:
+                await connection.execute(tasks.insert(), _new_row(task))
+                accepted = NewEvent(kind=EventKind.STATE, text="Accepted", key="accepted",
+                                    data={"state": TaskState.QUEUED.value, "reason": ""})
+                await self._log.append_in(connection, task.id, [accepted])
+            record = known or _record(await _row(connection, tasks.c.id == task.id))
+            if key:
+                await connection.execute(
+                    self._database.insert(idempotency_keys).on_conflict_do_nothing(index_elements=["key"]),
+                    {"key": key, "body_sha256": body_sha256, "task_id": record.task.id})
+        return record, known is None
+
+    async def _known(self, connection: AsyncConnection, task: Task, key: str, body_sha256: str) -> TaskRecord | None:
+        if key:
+            used = (await connection.execute(select(idempotency_keys).where(idempotency_keys.c.key == key))).mappings().first()
+            if used and used["body_sha256"] != body_sha256:
+                raise IdempotencyMismatch("The Idempotency-Key was used before with another body; send a new key for a new task.")
+            if used:
+                return _record(await _row(connection, tasks.c.id == used["task_id"]))
+        same: ColumnElement[bool] = tasks.c.id == task.id
+        if source := task.request.source:
+            same |= (tasks.c.source_system == source.system) & (tasks.c.source_key == source.key)
+        row = (await connection.execute(select(tasks).where(same))).mappings().first()
+        return _record(row) if row else None
+
+    # -- reading ---------------------------------------------------------------------------------------------
+
+    async def get(self, task_id: str) -> TaskRecord:
+        """One task. Raises ``NotFound``."""
+        async with self._database.reading() as connection:
+            return _record(await _row(connection, tasks.c.id == task_id, f"There is no task {task_id!r}."))
+
+    async def by_pull_request(self, pull_request_id: str) -> TaskRecord:
+        """The task that opened a pull request. Raises ``NotFound``."""
+        async with self._database.reading() as connection:
+            return _record(await _row(connection, (tasks.c.pull_request_id == pull_request_id) & (tasks.c.pull_request_id != ""),
+                                      f"No task has the pull request {pull_request_id!r}."))
+
+    async def list(self, states: Sequence[TaskState] = (), repo: str = "", requester: str = "", kind: str = "", query: str = "",
+                   cursor: str = "", limit: int = 50) -> tuple[Records, str]:
+        """Tasks that match every given filter, newest first, and the cursor of the next page (empty on the last)."""
+        wanted = _filtered(states, repo, requester, kind, query).order_by(tasks.c.number.desc()).limit(limit + 1)
+        if cursor:
+            wanted = wanted.where(tasks.c.number < _number(cursor))
+        async with self._database.reading() as connection:
+            rows = (await connection.execute(wanted)).mappings().all()
+        more = _cursor(rows[limit - 1]["number"]) if len(rows) > limit else ""
+        return [_record(row) for row in rows[:limit]], more
+
+    async def counts(self) -> dict[TaskState, int]:
+        """How many tasks stand in each state; states without tasks are left out."""
+        async with self._database.reading() as connection:
+            found = await connection.execute(select(tasks.c.state, func.count()).group_by(tasks.c.state))
+            return {TaskState(state): number for state, number in found}
+
+    async def unstarted(self) -> Records:
+        """Accepted tasks whose workflow is not known to have started, oldest first."""
+        wanted = select(tasks).where(tasks.c.workflow_run_id == "", tasks.c.state == TaskState.QUEUED.value)
+        async with self._database.reading() as connection:
+            return [_record(row) for row in (await connection.execute(wanted.order_by(tasks.c.number))).mappings()]
+
+    # -- following the workflow ------------------------------------------------------------------------------
+
+    async def set_workflow_run(self, task_id: str, run_id: str) -> None:
+        """Remember the run of the task's workflow. Raises ``NotFound``."""
+        async with self._database.writing() as connection:
+            changed = await connection.execute(update(tasks).where(tasks.c.id == task_id).values(workflow_run_id=run_id))
+            if changed.rowcount == 0:
+                raise NotFound(f"There is no task {task_id!r}.")
+
+    async def record_progress(self, progress: ProgressRequest) -> TaskRecord:
+        """Follow the workflow; the same key again changes nothing, and a final state stays. Raises ``NotFound``."""
+        missing = f"There is no task {progress.task_id!r}."
+        here = tasks.c.id == progress.task_id
+        async with self._database.writing() as connection:
+            row = await _row(connection, here, missing, lock=True)
+            stays = TaskState(row["state"]) in FINAL_STATES and not _goes_on(TaskState(row["state"]), progress.state)
+            fresh = stays or await self._log.append_in(connection, progress.task_id, [_state_event(progress)])
+            if fresh:
+                changed = _kept(row, progress) | ({} if stays else _moved(progress))
+                await connection.execute(update(tasks).where(here).values(changed))
+                row = await _row(connection, here, missing)
+        self._log.wake(progress.task_id)
+        return _record(row)
+
+    # -- events ----------------------------------------------------------------------------------------------
+
+    async def append(self, task_id: str, new: Sequence[NewEvent]) -> Events:
+        """Append events to the task's log; an event with a known key is ignored."""
+        return await self._log.append(task_id, new)
+
+    async def events(self, task_id: str, after: int = 0, limit: int = 500) -> Events:
+        """Events with a higher number than ``after``, oldest first."""
+        return await self._log.read(task_id, after, limit)
+
+    async def wait_for_events(self, task_id: str, after: int, timeout: float) -> Events:  # noqa: ASYNC109 - no time-out error: an empty answer
+        """Like ``events``, but waits up to ``timeout`` seconds for the first one."""
+        return await self._log.wait(task_id, after, timeout)
+
+
+def _new_row(task: Task) -> dict[str, Any]:
+    request = task.request
+    source = request.source
+    searched = (task.id, request.title, request.repo, request.ticket_url, source.key if source else "", request.requester)
+    return {
+        "id": task.id, "task": task.model_dump_json(),
+        "repo": request.repo, "kind": request.kind.value, "requester": request.requester,
+        "source_system": source.system if source else None, "source_key": source.key if source else None,
+        "search": printable("\n".join(searched).lower()), "state": TaskState.QUEUED.value, "step": "", "reason": "",
+        "workflow_run_id": "", "plan_sha256": "", "pull_request_id": "", "head_commit": "", **Spending().model_dump(),
+        "created_at": task.created_at, "updated_at": task.created_at, "finished_at": None,
+    }
+
+
+def _record(row: RowMapping) -> TaskRecord:
+    spent = Spending.model_validate({name: row[name] for name in Spending.model_fields})
+    return TaskRecord.model_validate({**row, "task": Task.model_validate_json(row["task"]), "spent": spent})
+
+
+async def _row(connection: AsyncConnection, where: ColumnElement[bool], missing: str = "The task is gone.", lock: bool = False
+               ) -> RowMapping:
+    wanted = select(tasks).where(where)
+    row = (await connection.execute(wanted.with_for_update() if lock else wanted)).mappings().first()
+    if row is None:
+        raise NotFound(missing)
+    return row
+
+
+def _filtered(states: Sequence[TaskState], repo: str, requester: str, kind: str, query: str) -> Select[Any]:
+    wanted = select(tasks)
+    if states:
+        wanted = wanted.where(tasks.c.state.in_([TaskState(state).value for state in states]))
+    for name, value in (("repo", repo), ("requester", requester), ("kind", kind)):
+        if value:
+            wanted = wanted.where(tasks.c[name] == printable(value))
+    for word in printable(query).lower().split():
+        wanted = wanted.where(tasks.c.search.contains(word, autoescape=True))
+    return wanted
+
+
+def _goes_on(now: TaskState, wanted: TaskState) -> bool:
+    return now is TaskState.READY_TO_MERGE and wanted in AFTER_READY
+
+
+def _state_event(progress: ProgressRequest) -> NewEvent:
+    name = progress.state.value.replace("_", " ").capitalize()
+    return NewEvent(kind=EventKind.STATE, text=f"{name}: {progress.reason}" if progress.reason else name, step=progress.step,
+                    key=f"progress:{progress.key}", data={"state": progress.state.value, "reason": progress.reason})
+
+
+def _kept(row: RowMapping, progress: ProgressRequest) -> dict[str, Any]:
+    """What only ever grows or gets known, whatever order the records come in."""
+    told = {"plan_sha256": progress.plan_sha256, "pull_request_id": progress.pull_request_id, "head_commit": progress.head_commit}
+    spent = {name: max(row[name], value) for name, value in progress.spent.model_dump().items()}
+    return {name: value for name, value in told.items() if value} | spent | {"updated_at": datetime.now(UTC)}
+
+
+def _moved(progress: ProgressRequest) -> dict[str, Any]:
+    ended = {"finished_at": datetime.now(UTC)} if progress.state in FINAL_STATES else {}
+    return {"state": progress.state.value, "step": progress.step, "reason": printable(progress.reason)} | ended
+
+
+def _cursor(number: int) -> str:
+    return base64.urlsafe_b64encode(f"n{number}".encode()).decode().rstrip("=")
+
+
+def _number(cursor: str) -> int:
+    try:
+        padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
+        found = re.fullmatch(r"n(\d{1,18})", base64.urlsafe_b64decode(padded).decode("ascii"), re.ASCII)
+    except ValueError:
+        found = None
+    if found is None:
+        raise InvalidInput("The cursor is not one of ours; leave it out to start from the newest task.")
+    return int(found[1])
