@@ -13,6 +13,8 @@ class PatchwrightError(Exception):
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.message = message
+        self.spent: dict[str, float] | None = None
+        """What an agent's run had used when it failed, as JSON of ``Spending``."""
 
 
 class NotFound(PatchwrightError):

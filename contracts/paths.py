@@ -24,6 +24,9 @@ def path_problem(path: str, policy: Policy | None = None) -> str:
         return "the policy denies this path; leave it as it is."
     if not any(matches(path, pattern) for pattern in policy.allowed_paths):
         return f"the policy allows only {', '.join(policy.allowed_paths)}."
+    for patterns in policy.also_within:
+        if not any(matches(path, pattern) for pattern in patterns):
+            return f"the policy allows only {', '.join(patterns)}."
     return ""
 
 

@@ -16,6 +16,8 @@ class Policy(StrictWord):
     """Glob patterns (``*`` within a folder, ``**`` across folders) a change may touch."""
     denied_paths: tuple[str, ...] = (".git/**", "**/.git/**", ".patchwright.yaml", ".github/workflows/**", ".gitlab-ci.yml")
     """Glob patterns a change may never touch, whatever ``allowed_paths`` says."""
+    also_within: tuple[tuple[str, ...], ...] = ()
+    """Further lists of patterns; a path must match one pattern of each list. Narrowing adds a list, nothing removes one."""
     require_tests: bool = True
     """A change of code must come with a change of tests."""
     max_fix_rounds: int = Field(default=3, ge=0, le=20)
@@ -32,3 +34,35 @@ class Policy(StrictWord):
     """Hours of silence after which the requester is reminded of a waiting review."""
     review_expiry_days: float = Field(default=30, gt=0)
     """Days a pull request waits for a review before the task expires."""
+
+
+def narrowed(policy: Policy, by: Policy) -> Policy:
+    """The stricter of two policies, rule by rule: what one of them forbids is forbidden."""
+    lists = policy.also_within + by.also_within
+    if by.allowed_paths not in (policy.allowed_paths, ("**",)):
+        lists = (*lists, by.allowed_paths)
+    costs = [cost for cost in (policy.max_cost_usd, by.max_cost_usd) if cost is not None]
+    least = ("plan_expiry_hours", "max_fix_rounds", "max_review_rounds", "max_model_calls", "max_changed_files",
+             "max_changed_lines", "review_reminder_hours", "review_expiry_days")
+    return policy.model_copy(update={
+        "plan_approval": policy.plan_approval or by.plan_approval,
+        "require_tests": policy.require_tests and by.require_tests,
+        "denied_paths": tuple(dict.fromkeys(policy.denied_paths + by.denied_paths)),
+        "also_within": tuple(dict.fromkeys(lists)),
+        "max_cost_usd": min(costs) if costs else None,
+        **{name: min(getattr(policy, name), getattr(by, name)) for name in least},
+    })
+
+
+class BudgetRaise(StrictWord):
+    """What ``resume`` may change: a person gives a halted task more room."""
+
+    max_model_calls: int | None = Field(default=None, ge=1, le=10_000)
+    max_cost_usd: float | None = Field(default=None, ge=0)
+    max_fix_rounds: int | None = Field(default=None, ge=0, le=20)
+    max_review_rounds: int | None = Field(default=None, ge=0, le=100)
+
+
+def raised(policy: Policy, by: BudgetRaise) -> Policy:
+    """The policy with the budgets a person raised."""
+    return policy.model_copy(update=by.model_dump(exclude_none=True))

@@ -88,3 +88,20 @@ class ReviewSignal(Word):
     review_id: str
     verdict: Verdict
     reviewer: str = ""
+
+
+class AnswerDraft(Word):
+    """A fixer's answer to one thread, before it is known which commit addresses it."""
+
+    thread_id: str
+    body: str
+    addressed: bool = True
+
+
+class FeedbackAnswers(Word):
+    """The fixer's typed answer."""
+
+    summary: str
+    """What was changed and why, for the commit and the pull request."""
+    answers: tuple[AnswerDraft, ...] = ()
+    """One for each thread that was given; empty when the feedback had none."""

@@ -3,13 +3,12 @@
 from contracts.artifact import ArtifactRef
 from contracts.card import AgentCard
 from contracts.change import Change
-from contracts.checks import ChecksReport
 from contracts.policy import Policy
 from contracts.review import ReviewSignal
 from contracts.sandbox import Recipe
 from contracts.task import Task, TaskState
 from contracts.word import Word
-from contracts.workspace import OpenedWorkspace
+from contracts.workspace import OpenedWorkspace, Workspace
 
 
 class Spending(Word):
@@ -74,13 +73,16 @@ class PlanRequest(AgentStep):
 
 
 class PlanResult(Word):
-    plan: ArtifactRef
-    plan_sha256: str
-    goal: str
-    edits: int
+    """The plan, or where the planner's slice stopped when ``finished`` is False."""
+
+    plan: ArtifactRef | None = None
+    plan_sha256: str = ""
+    goal: str = ""
+    edits: int = 0
     spent: Spending
-    """Of this run alone."""
-    commit: str
+    """Of this slice alone."""
+    finished: bool = True
+    transcript: ArtifactRef | None = None
 
 
 class ContextRequest(Word):
@@ -111,6 +113,7 @@ class EditResult(Word):
     change: Change
     """From the task's base to the newest commit."""
     commit: str
+    """The sealed commit, or the workspace's newest one when the run is not finished."""
     summary: str = ""
     """The agent's own words, at most 2,000 characters."""
     answers: ArtifactRef | None = None
@@ -134,6 +137,8 @@ class ChecksOutcome(Word):
     summary: str
     failed: tuple[str, ...] = ()
     """Names of the checks that failed."""
+    unproven: bool = False
+    """Whether there was nothing to run: the pull request says so and a person decides."""
 
 
 class FeedbackRequest(AgentStep):
@@ -144,6 +149,8 @@ class FeedbackRequest(AgentStep):
     review: ReviewSignal | None = None
     pull_request_id: str = ""
     gate_problems: tuple[str, ...] = ()
+    published: str = ""
+    """The pull request's head commit; empty while there is none. The sealed commit goes on top of it."""
 
 
 class GateRequest(Word):
@@ -197,12 +204,8 @@ class ProgressRequest(Word):
     spent: Spending = Spending()
     notify: bool = False
     """Whether the requester is told."""
-
-
-class ChecksReference(Word):
-    """A stored report, as read back."""
-
-    report: ChecksReport
+    workspace: Workspace | None = None
+    """Whose sandbox can be given back when the task rests."""
 
 
 class PinnedCards(Word):

@@ -1,0 +1,46 @@
+"""A conversation as bytes, encoded and digested once per item however long it grows."""
+
+import hashlib
+import json
+from typing import Any
+
+
+def canonical(value: Any) -> bytes:
+    """JSON without spaces, in UTF-8, keys in their order; values JSON cannot hold become text."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, default=str).encode("utf-8", "surrogatepass")
+
+
+class Conversation:
+    """The items of one run. Each turn brings the whole list again; only what is new is encoded and hashed."""
+
+    def __init__(self) -> None:
+        self._items: list[Any] = []
+        self._encoded: list[bytes] = []
+        self._digests: list[bytes] = []
+
+    def follow(self, items: list[Any]) -> None:
+        """Take the list as it is now. Equal leading items keep their encoding."""
+        same = 0
+        for known, item in zip(self._items, items, strict=False):
+            if known is not item and known != item:
+                break
+            same += 1
+        del self._items[same:], self._encoded[same:], self._digests[same:]
+        for item in items[same:]:
+            self._add(item)
+
+    def _add(self, item: Any) -> None:
+        encoded = canonical(item)
+        before = self._digests[-1] if self._digests else b""
+        self._items.append(item)
+        self._encoded.append(encoded)
+        self._digests.append(hashlib.sha256(before + encoded).digest())
+
+    @property
+    def body(self) -> bytes:
+        """The items as a JSON array."""
+        return b"[" + b",".join(self._encoded) + b"]"
+
+    def digest(self, header: bytes) -> str:
+        """The digest of the header and every item, in lower-case hex."""
+        return hashlib.sha256(header + (self._digests[-1] if self._digests else b"")).hexdigest()

@@ -1,0 +1,221 @@
+"""The journal under a run: a finished model or tool call is answered from here and never made again.
+
+A run that is started again from its beginning replays in milliseconds what it had finished and goes on live where it
+stopped. The key of a call is its place in the run; the digest of the request, chained from call to call, says whether
+it is still the same run. Where a digest differs the world has changed under it: the tail is dropped, never mixed.
+"""
+
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from agents import AgentOutputSchemaBase, FunctionTool, Handoff, ModelSettings, Tool
+from agents.items import ItemHelpers, ModelResponse, TResponseInputItem, TResponseStreamEvent
+from agents.models.interface import Model, ModelTracing
+from agents.retry import ModelRetryAdvice, ModelRetryAdviceRequest
+from agents.tool_context import ToolContext
+from pydantic import TypeAdapter
+
+from activities.agent_run.encoding import Conversation, canonical
+from activities.stores.journal_store import JournalRow, JournalStore
+
+_RESPONSE = TypeAdapter(ModelResponse)
+
+
+@dataclass(frozen=True)
+class ToolOutcome:
+    """What a tool call gave: the text for the model, and the workspace's commit when it made one."""
+
+    text: str
+    ok: bool = True
+    commit: str = ""
+
+
+class Observer(Protocol):
+    """Who is told of each finished call, replayed ones included."""
+
+    def model_called(self, agent: str, ordinal: int, response: ModelResponse, seconds: float, replayed: bool) -> None:
+        """A model answered."""
+        ...
+
+    def tool_called(self, tool: str, key: str, arguments: str, outcome: ToolOutcome, seconds: float) -> None:
+        """A tool answered."""
+        ...
+
+    async def before_model_call(self, live_calls: int) -> None:
+        """A live call is about to be paid for. May raise to forbid it."""
+        ...
+
+    async def forked(self, commit: str) -> None:
+        """The journal's tail was dropped; the workspace must go back to ``commit`` (empty: the run's start)."""
+        ...
+
+
+class RunJournal:
+    """The journal of one run (or of one slice of a long one)."""
+
+    def __init__(self, store: JournalStore, task_id: str, run: str, observer: Observer) -> None:
+        self.task_id = task_id
+        self.run = run
+        self.observer = observer
+        self.live_calls = 0
+        """Model calls that were really made by this attempt."""
+        self.ordinal = 0
+        """Model calls answered so far, from the journal or live."""
+        self._store = store
+        self._rows: dict[tuple[str, str], JournalRow] = {}
+
+    async def open(self) -> None:
+        """Read what is known of this run."""
+        self._rows = {(row.kind, row.key): row for row in await self._store.load(self.task_id, self.run)}
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing of this run is known yet."""
+        return not self._rows
+
+    async def model_answer(self, digest: str) -> bytes | None:
+        """The stored answer to the next model call, or None when it must be made."""
+        row = self._rows.get(("model", str(self.ordinal)))
+        if row is None:
+            return None
+        if row.digest == digest:
+            return row.payload
+        await self._fork(self.ordinal)
+        return None
+
+    async def keep_model_answer(self, digest: str, payload: bytes) -> None:
+        """Store an answer before anybody acts on it."""
+        await self._put(JournalRow(task_id=self.task_id, run=self.run, kind="model", key=str(self.ordinal),
+                                   ordinal=2 * self.ordinal, digest=digest, state="done", payload=payload, commit=""))
+
+    def call_key(self, call_id: str) -> str:
+        """The key of a tool call: unique in the task even where a model uses a call id twice."""
+        return f"{self.ordinal}:{call_id}"
+
+    def tool_result(self, key: str) -> JournalRow | None:
+        """The finished row of a tool call, if there is one."""
+        row = self._rows.get(("tool", key))
+        return row if row is not None and row.state == "done" else None
+
+    async def tool_started(self, key: str, digest: str) -> None:
+        """Note that a call is about to be made: without an end it is asked again with the same key."""
+        await self._put(self._tool_row(key, digest, "started", b"", ""))
+
+    async def tool_done(self, key: str, digest: str, outcome: ToolOutcome) -> None:
+        """Store what a call gave."""
+        payload = canonical({"text": outcome.text, "ok": outcome.ok})
+        await self._put(self._tool_row(key, digest, "done", payload, outcome.commit))
+
+    def _tool_row(self, key: str, digest: str, state: str, payload: bytes, commit: str) -> JournalRow:
+        return JournalRow(task_id=self.task_id, run=self.run, kind="tool", key=key, ordinal=2 * self.ordinal - 1,
+                          digest=digest, state=state, payload=payload, commit=commit)
+
+    async def _put(self, row: JournalRow) -> None:
+        await self._store.put(row)
+        self._rows[row.kind, row.key] = row
+
+    async def _fork(self, ordinal: int) -> None:
+        await self._store.drop_from(self.task_id, self.run, 2 * ordinal)
+        self._rows = {k: row for k, row in self._rows.items() if row.ordinal < 2 * ordinal}
+        kept = [row for row in self._rows.values() if row.commit]
+        await self.observer.forked(max(kept, key=lambda row: row.ordinal).commit if kept else "")
+
+
+class JournaledModel(Model):
+    """A model whose every answer is stored before the runner sees it."""
+
+    def __init__(self, agent: str, inner: Model, journal: RunJournal, conversation: Conversation) -> None:
+        self._agent = agent
+        self._inner = inner
+        self._journal = journal
+        self._conversation = conversation
+
+    async def get_response(  # the SDK's signature
+        self,
+        system_instructions: str | None,
+        input: str | list[TResponseInputItem],
+        model_settings: ModelSettings,
+        tools: list[Tool],
+        output_schema: AgentOutputSchemaBase | None,
+        handoffs: list[Handoff],
+        tracing: ModelTracing,
+        **more: Any,
+    ) -> ModelResponse:
+        """The stored answer when this very call was answered before, else the model's."""
+        journal = self._journal
+        self._conversation.follow(ItemHelpers.input_to_new_input_list(input))
+        digest = self._conversation.digest(_header(self._agent, system_instructions, model_settings, tools, output_schema, handoffs))
+        started = time.perf_counter()
+        stored = await journal.model_answer(digest)
+        if stored is not None:
+            response = _RESPONSE.validate_json(stored)
+        else:
+            await journal.observer.before_model_call(journal.live_calls)
+            response = await self._inner.get_response(
+                system_instructions, input, model_settings, tools, output_schema, handoffs, tracing, **more)
+            journal.live_calls += 1
+            # Without exclude_unset the items come back with fields that were never sent, and the next digest differs.
+            await journal.keep_model_answer(digest, _RESPONSE.dump_json(response, exclude_unset=True))
+        journal.observer.model_called(
+            self._agent, journal.ordinal, response, time.perf_counter() - started, replayed=stored is not None)
+        journal.ordinal += 1
+        return response
+
+    def stream_response(self, *args: Any, **kwargs: Any) -> AsyncIterator[TResponseStreamEvent]:
+        """Not used: an activity has nobody to stream to."""
+        raise NotImplementedError("Patchwright runs agents without streaming")
+
+    def get_retry_advice(self, request: ModelRetryAdviceRequest) -> ModelRetryAdvice | None:
+        """The inner model's advice."""
+        return self._inner.get_retry_advice(request)
+
+
+Caller = Callable[[str, dict[str, Any], str], Awaitable[ToolOutcome]]
+"""(tool name, arguments, idempotency key) → outcome."""
+
+
+def journaled_tool(tool: FunctionTool, journal: RunJournal, call: Caller) -> FunctionTool:
+    """The tool with the journal under it: a finished call is answered again without asking the server."""
+
+    async def invoke(context: ToolContext[Any], arguments: str) -> str:
+        key = journal.call_key(context.tool_call_id)
+        started = time.perf_counter()
+        row = journal.tool_result(key)
+        if row is not None:
+            outcome = ToolOutcome(**json.loads(row.payload), commit=row.commit)
+        else:
+            outcome = await _live(tool.name, arguments, key, journal, call)
+        journal.observer.tool_called(tool.name, key, arguments, outcome, time.perf_counter() - started)
+        return outcome.text
+
+    return replace(tool, on_invoke_tool=invoke)
+
+
+async def _live(name: str, arguments: str, key: str, journal: RunJournal, call: Caller) -> ToolOutcome:
+    try:
+        parsed = json.loads(arguments or "{}")
+        if not isinstance(parsed, dict):
+            raise ValueError("not an object")
+    except ValueError as error:
+        return ToolOutcome(f"The arguments of {name} are not a JSON object ({error}). Send one, e.g. {{\"path\": \"README.md\"}}.", ok=False)
+    await journal.tool_started(key, name)
+    outcome = await call(name, parsed, f"{journal.run}/{key}")
+    await journal.tool_done(key, name, outcome)
+    return outcome
+
+
+def _header(agent: str, instructions: str | None, settings: ModelSettings, tools: list[Tool],
+            schema: AgentOutputSchemaBase | None, handoffs: list[Handoff]) -> bytes:
+    """All of a request that is not conversation."""
+    shape = {
+        "agent": agent,
+        "instructions": instructions,
+        "settings": [settings.temperature, settings.max_tokens, settings.tool_choice],
+        "tools": [[t.name, t.description, t.params_json_schema] for t in tools if isinstance(t, FunctionTool)],
+        "handoffs": [[h.tool_name, h.tool_description] for h in handoffs],
+        "output": None if schema is None or schema.is_plain_text() else schema.json_schema(),
+    }
+    return canonical(shape)

@@ -1,0 +1,208 @@
+"""Running one agent to its answer: journaled, budgeted, asked again when the answer cannot be used, cut into slices."""
+
+import asyncio
+import json
+from typing import Any
+
+import openai
+from agents import Agent, RunConfig, RunHooks, Runner
+from agents.exceptions import (
+    AgentsException,
+    InputGuardrailTripwireTriggered,
+    MaxTurnsExceeded,
+    ModelBehaviorError,
+    ModelRefusalError,
+    ModelTimeoutError,
+    OutputGuardrailTripwireTriggered,
+)
+from agents.items import ItemHelpers, TResponseInputItem
+
+from activities.agent_run.cohort import make_cohort
+from activities.agent_run.encoding import Conversation
+from activities.agent_run.invocation import AgentAnswer, AgentTask, ModelSource
+from activities.agent_run.journal import JournaledModel, RunJournal, ToolOutcome, journaled_tool
+from activities.agent_run.story import RunStory
+from activities.capabilities import Capabilities, failure_of, text_of
+from activities.stores.journal_store import JournalStore
+from activities.stores.run_store import RunStore
+from contracts.errors import GuardrailTripped, ModelMisbehaved, ModelUnavailable, PatchwrightError
+from contracts.word import Word
+
+ASKED_AGAIN = 3
+"""How often an agent is asked again for an answer that can be used."""
+SLICE_TURNS = 25
+"""Model calls of one slice: a worker can be drained when a slice ends."""
+TOOL_ATTEMPTS = 3
+"""How often a tool call is made when its server reports a passing failure."""
+REJECTED = (400, 401, 403, 404, 413, 422)
+"""HTTP codes of a model endpoint that will not mend by themselves."""
+
+
+class AgentRuns:
+    """Runs agents for the activities."""
+
+    def __init__(self, capabilities: Capabilities, journal: JournalStore, models: ModelSource, run_store: RunStore) -> None:
+        self._capabilities = capabilities
+        self._journal = journal
+        self._models = models
+        self._run_store = run_store
+
+    async def run(self, task: AgentTask) -> AgentAnswer:
+        """Run to the end of the run or of the slice. Raises ``PatchwrightError`` classes only for what is expected."""
+        story = RunStory(self._run_store, task, self._models, self._put_back)
+        journal = RunJournal(self._journal, task.task_id, f"{task.run}.{task.slice}", story)
+        await journal.open()
+        if journal.empty and task.slice == 0:
+            await self._put_back(task, "")
+        try:
+            return await self._conversation(task, journal, story)
+        except PatchwrightError as error:
+            error.spent = story.spent.model_dump(mode="json")
+            raise
+        finally:
+            await story.tell()
+
+    async def _conversation(self, task: AgentTask, journal: RunJournal, story: RunStory) -> AgentAnswer:
+        agents = self._cohort(task, journal)
+        starter = task.cards[0].name
+        agent, items = _opening(task, agents)
+        for asked in range(ASKED_AGAIN + 1):
+            try:
+                result = await self._until_answer(agents[agent], items, task, story)
+                final, left, last = result.final_output, result.to_input_list(), result.last_agent.name
+                if last == starter or agents[starter].output_type is None:
+                    return AgentAnswer(final, story.spent, _transcript(last, left))
+                agent, items = starter, [*left, _told("Now give your own answer, in the form you were asked for.")]
+            except SliceFull as full:
+                return AgentAnswer(None, story.spent, _transcript(full.agent, full.items), finished=False)
+            except OutputGuardrailTripwireTriggered as tripped:
+                told = str(tripped.guardrail_result.output.output_info)
+                story.guardrail(tripped.guardrail_result.guardrail.get_name(), told, asked)
+                agent, items = starter, [*_items_of(tripped), _told(told)]
+        raise ModelMisbehaved(f"The {starter} was asked {ASKED_AGAIN + 1} times and gave no answer that can be used. {_last_told(items)}")
+
+    async def _until_answer(self, agent: Agent[Any], items: list[TResponseInputItem], task: AgentTask, story: RunStory) -> Any:
+        turns = max(1, task.cards[0].limits.max_turns - task.slice * SLICE_TURNS)
+        hooks = _Slices(story, SLICE_TURNS)
+        config = RunConfig(tracing_disabled=False, trace_include_sensitive_data=False, workflow_name=task.step, group_id=task.task_id,
+                           tool_not_found_behavior="return_error_to_model")
+        try:
+            return await Runner.run(agent, items, context=task.facts, max_turns=turns, hooks=hooks, run_config=config)
+        except (SliceFull, OutputGuardrailTripwireTriggered, PatchwrightError):
+            raise
+        except Exception as error:
+            raise expected(error, task) from error
+
+    def _cohort(self, task: AgentTask, journal: RunJournal) -> dict[str, Agent[Any]]:
+        conversation = Conversation()
+
+        async def call(name: str, arguments: dict[str, Any], key: str) -> ToolOutcome:
+            return await self._call(name, arguments, key, task)
+
+        return make_cohort(
+            task.cards, self._capabilities,
+            lambda card: JournaledModel(card.name, self._models.model_for(card), journal, conversation),
+            lambda tool: journaled_tool(tool, journal, call), self._models.retries)
+
+    async def _call(self, name: str, arguments: dict[str, Any], key: str, task: AgentTask) -> ToolOutcome:
+        for attempt in range(1, TOOL_ATTEMPTS + 1):
+            result = await self._capabilities.call(name, arguments, task.scope, f"{task.task_id}/{key}")
+            if not result.is_error:
+                commit = str((result.structured_content or {}).get("commit") or "")
+                return ToolOutcome(text_of(result), True, commit)
+            failure = failure_of(result, name)
+            if not failure.retryable or attempt == TOOL_ATTEMPTS:
+                return ToolOutcome(text_of(result), False)
+            await asyncio.sleep(0.2 * attempt)  # a passing failure of the server: give it a moment before the same key is asked again
+        raise AssertionError("unreachable")
+
+    async def _put_back(self, task: AgentTask, commit: str) -> None:
+        """Put the workspace where the run, or what is left of it, stands."""
+        await self._capabilities.ask(Word, "reset_workspace", {"commit": commit or task.start_commit}, task.scope,
+                                     f"{task.task_id}/{task.run}.{task.slice}/reset-{commit[:12]}")
+
+
+class SliceFull(Exception):
+    """The slice has had its turns; the run goes on in the next one."""
+
+    def __init__(self, agent: str, items: list[TResponseInputItem]) -> None:
+        super().__init__("the slice is full")
+        self.agent = agent
+        self.items = items
+
+
+class _Slices(RunHooks[Any]):
+    """Ends the slice before its next model call, where the input is the exact transcript; tells of handoffs."""
+
+    def __init__(self, story: RunStory, turns: int) -> None:
+        self._story = story
+        self._left = turns
+
+    async def on_llm_start(self, context: Any, agent: Agent[Any], system_prompt: str | None,
+                           input_items: list[TResponseInputItem]) -> None:
+        if self._left == 0:
+            raise SliceFull(agent.name, list(input_items))
+        self._left -= 1
+
+    async def on_handoff(self, context: Any, from_agent: Any, to_agent: Any) -> None:
+        self._story.handoff(from_agent.name, to_agent.name)
+
+
+def expected(error: Exception, task: AgentTask) -> Exception:
+    """The failure as one of ours where it is one that happens, else as it is."""
+    starter = task.cards[0].name
+    if isinstance(error, MaxTurnsExceeded):
+        return GuardrailTripped(f"The {starter} used all its {task.cards[0].limits.max_turns} turns without an answer. "
+                                "Steer it, or raise `max_turns` on its card.")
+    if isinstance(error, InputGuardrailTripwireTriggered):
+        return GuardrailTripped(str(error.guardrail_result.output.output_info))
+    if isinstance(error, ModelRefusalError):
+        return ModelMisbehaved(f"The model refused to act as the {starter}: {error}")
+    if isinstance(error, openai.APIStatusError):
+        failure = ModelUnavailable(f"The model endpoint answered {error.status_code} for the {starter}: {_reason(error)}")
+        failure.retryable = error.status_code not in REJECTED
+        return failure
+    if isinstance(error, openai.APIError | ModelTimeoutError):
+        return ModelUnavailable(f"The model endpoint did not answer for the {starter}: {error}")
+    if isinstance(error, ModelBehaviorError | AgentsException):
+        return ModelMisbehaved(f"The model's answer as the {starter} cannot be used: {error}")
+    return error
+
+
+def _reason(error: openai.APIStatusError) -> str:
+    body = error.body if isinstance(error.body, dict) else {}
+    message = str(body.get("message") or error.message)
+    hint = {401: " Check OPENAI_API_KEY.", 403: " Check what OPENAI_API_KEY may use.",
+            404: " Check OPENAI_BASE_URL and the model's name."}.get(error.status_code, "")
+    return f"{message[:500]}{hint}"
+
+
+def _opening(task: AgentTask, agents: dict[str, Agent[Any]]) -> tuple[str, list[TResponseInputItem]]:
+    """Who starts and with which items: from the prompt, or from where the slice before stopped."""
+    if not task.transcript:
+        return task.cards[0].name, ItemHelpers.input_to_new_input_list(task.prompt)
+    kept = json.loads(task.transcript)
+    for agent in agents.values():
+        agent.input_guardrails = []  # the first slice passed them
+    return kept["agent"], kept["items"]
+
+
+def _items_of(error: AgentsException) -> list[TResponseInputItem]:
+    run = error.run_data
+    if run is None:
+        return []
+    items = ItemHelpers.input_to_new_input_list(run.input)
+    return [*items, *(item.to_input_item() for item in run.new_items)]
+
+
+def _told(text: str) -> TResponseInputItem:
+    return {"role": "user", "content": text}
+
+
+def _last_told(items: list[TResponseInputItem]) -> str:
+    last = items[-1] if items else {}
+    return f"The last reason: {last.get('content', '')}" if isinstance(last, dict) else ""
+
+
+def _transcript(agent: str, items: list[TResponseInputItem]) -> bytes:
+    return json.dumps({"agent": agent, "items": items}, ensure_ascii=False, default=str).encode("utf-8", "replace")

@@ -1,0 +1,189 @@
+"""Models on the wire: any endpoint that speaks OpenAI's Responses or Chat Completions API.
+
+The typed client spends about a millisecond per pair of input items on transforming typed parameters, on every call.
+Here the plain body is posted, and each item of a conversation is encoded once.
+"""
+
+import time
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any, Literal, TypeVar
+
+from agents import AgentOutputSchemaBase, Handoff, ModelSettings, Tool, Usage
+from agents.exceptions import ModelBehaviorError
+from agents.items import ItemHelpers, ModelResponse, TResponseInputItem, TResponseStreamEvent
+from agents.models.interface import Model, ModelTracing
+from agents.models.openai_chatcompletions import OpenAIChatCompletionsModel
+from agents.models.openai_responses import Converter
+from agents.retry import ModelRetryAdvice, ModelRetryAdviceRequest
+from openai import APIStatusError, AsyncOpenAI, Omit
+from openai.types.chat import ChatCompletion
+from openai.types.responses import Response
+from pydantic import ValidationError
+
+from activities.agent_run.encoding import Conversation, canonical
+
+Answer = TypeVar("Answer", Response, ChatCompletion)
+WireApi = Literal["auto", "responses", "chat"]
+_NO_SUCH_ENDPOINT = (404, 405, 501)
+_UNKNOWN_MODEL = "model_not_found"
+
+
+class ResponsesModel(Model):
+    """A model behind ``POST {base_url}/responses``."""
+
+    def __init__(self, name: str, client: AsyncOpenAI) -> None:
+        self.name = name
+        self._client = client
+        self._conversation = Conversation()
+        self._frames: dict[int, tuple[tuple[Any, ...], bytes]] = {}
+
+    async def get_response(  # the SDK's signature
+        self,
+        system_instructions: str | None,
+        input: str | list[TResponseInputItem],
+        model_settings: ModelSettings,
+        tools: list[Tool],
+        output_schema: AgentOutputSchemaBase | None,
+        handoffs: list[Handoff],
+        tracing: ModelTracing,
+        **_unused: Any,
+    ) -> ModelResponse:
+        """One call. Raises ``openai.APIError`` for the endpoint's failures, ``ModelBehaviorError`` for nonsense."""
+        items = ItemHelpers.input_to_new_input_list(input)
+        self._conversation.follow([_sendable(item) for item in items])
+        frame = self._frame(system_instructions, model_settings, tools, output_schema, handoffs)
+        body = frame + b',"input":' + self._conversation.body + b"}"
+        response = await post(self._client, "/responses", body, Response, model_settings.extra_headers)
+        return _model_response(response)
+
+    def _frame(self, instructions: str | None, settings: ModelSettings, tools: list[Tool],
+               schema: AgentOutputSchemaBase | None, handoffs: list[Handoff]) -> bytes:
+        """Everything of the request but its input; the same for each turn of one agent."""
+        parts = (instructions, settings, schema, *tools, *handoffs)
+        key = hash(tuple(id(part) for part in parts))
+        known = self._frames.get(key)
+        if known is None or any(a is not b for a, b in zip(known[0], parts, strict=True)):
+            known = self._frames[key] = (parts, self._encode_frame(instructions, settings, tools, schema, handoffs))
+        return known[1]
+
+    def _encode_frame(self, instructions: str | None, settings: ModelSettings, tools: list[Tool],
+                      schema: AgentOutputSchemaBase | None, handoffs: list[Handoff]) -> bytes:
+        converted = Converter.convert_tools(tools, handoffs, model=self.name, tool_choice=settings.tool_choice)
+        body = {
+            "model": self.name,
+            "instructions": instructions,
+            "tools": converted.tools,
+            "tool_choice": Converter.convert_tool_choice(settings.tool_choice, tools=tools, handoffs=handoffs, model=self.name),
+            "parallel_tool_calls": settings.parallel_tool_calls,
+            "text": Converter.get_response_format(schema),
+            "temperature": settings.temperature,
+            "max_output_tokens": settings.max_tokens,
+        }
+        return canonical({k: v for k, v in body.items() if v is not None and not isinstance(v, Omit)})[:-1]
+
+    def stream_response(self, *args: Any, **kwargs: Any) -> AsyncIterator[TResponseStreamEvent]:
+        """Not used: an activity has nobody to stream to."""
+        raise NotImplementedError("Patchwright runs agents without streaming")
+
+    def get_retry_advice(self, request: ModelRetryAdviceRequest) -> ModelRetryAdvice | None:
+        """What the SDK's retry layer should know; the policy in the settings decides."""
+        return None
+
+
+class ChatModel(OpenAIChatCompletionsModel):
+    """A model behind ``POST {base_url}/chat/completions``; the SDK converts, the plain body is posted."""
+
+    def __init__(self, name: str, client: AsyncOpenAI) -> None:
+        super().__init__(model=name, openai_client=client)
+        self._plain = SimpleNamespace(
+            base_url=client.base_url, api_key=client.api_key,
+            chat=SimpleNamespace(completions=SimpleNamespace(create=self._create)))
+
+    def _get_client(self) -> Any:
+        return self._plain
+
+    async def _create(self, *, extra_headers: Any = None, extra_query: Any = None, extra_body: Any = None, **body: Any) -> ChatCompletion:
+        given = {k: v for k, v in body.items() if v is not None and not isinstance(v, Omit)}
+        given.pop("timeout", None)
+        if given.get("stream") is False:
+            del given["stream"]
+        return await post(self._client, "/chat/completions", canonical(given), ChatCompletion, None)
+
+
+class WireModel(Model):
+    """A model whose endpoint speaks one of the two APIs; ``auto`` finds out with the first call and remembers."""
+
+    found: dict[str, Literal["responses", "chat"]] = {}  # noqa: RUF012  which API each base URL speaks, for the process
+    """Base URL → API."""
+
+    def __init__(self, name: str, client: AsyncOpenAI, api: WireApi) -> None:
+        self.name = name
+        self._client = client
+        self._api = api
+        self._responses = ResponsesModel(name, client)
+        self._chat = ChatModel(name, client)
+
+    async def get_response(self, *args: Any, **kwargs: Any) -> ModelResponse:
+        """One call by whichever API the endpoint speaks."""
+        base_url = str(self._client.base_url)
+        api = self._api if self._api != "auto" else self.found.get(base_url)
+        if api == "chat":
+            return await self._chat.get_response(*args, **kwargs)
+        if api == "responses":
+            return await self._responses.get_response(*args, **kwargs)
+        try:
+            answer = await self._responses.get_response(*args, **kwargs)
+        except APIStatusError as error:
+            if error.status_code not in _NO_SUCH_ENDPOINT or error.code == _UNKNOWN_MODEL:
+                raise
+            answer = await self._chat.get_response(*args, **kwargs)
+            self.found[base_url] = "chat"
+            return answer
+        self.found[base_url] = "responses"
+        return answer
+
+    def stream_response(self, *args: Any, **kwargs: Any) -> AsyncIterator[TResponseStreamEvent]:
+        """Not used: an activity has nobody to stream to."""
+        raise NotImplementedError("Patchwright runs agents without streaming")
+
+
+async def post(client: AsyncOpenAI, path: str, body: bytes, answer: type[Answer], headers: Any) -> Answer:
+    """Post a plain body and validate the answer. Raises ``ModelBehaviorError`` when it is not of the promised form."""
+    raw = await client.post(path, cast_to=object, content=body,
+                            options={"headers": {"Content-Type": "application/json", **(headers or {})}})
+    if not isinstance(raw, dict):
+        raise ModelBehaviorError(f"The model endpoint answered {path} with something that is not a JSON object.")
+    try:
+        return answer.model_validate(_completed(raw, answer))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise ModelBehaviorError(f"The model endpoint's answer to {path} is malformed at {place!r}: {first['msg']}.") from error
+
+
+def _completed(raw: dict[str, Any], answer: type) -> dict[str, Any]:
+    """The answer with what smaller servers leave out."""
+    if answer is Response:
+        defaults = {"parallel_tool_calls": True, "tool_choice": "auto", "tools": [], "object": "response", "created_at": time.time()}
+        kept = {k: v for k, v in raw.items() if k not in ("tools", "tool_choice", "text", "reasoning")}
+        return {**defaults, **kept}
+    defaults = {"object": "chat.completion", "created": int(time.time()), "id": "chatcmpl"}
+    return {**defaults, **{k: v for k, v in raw.items() if v is not None}}
+
+
+def _sendable(item: Any) -> Any:
+    """The item without what only other providers understand."""
+    if isinstance(item, dict) and "provider_data" in item:
+        return {k: v for k, v in item.items() if k != "provider_data"}
+    return item
+
+
+def _model_response(response: Response) -> ModelResponse:
+    if response.status in ("failed", "incomplete"):
+        why = response.error.message if response.error else getattr(response.incomplete_details, "reason", None)
+        raise ModelBehaviorError(f"The model's answer ended as {response.status!r}: {why or 'no reason given'}.")
+    usage = response.usage
+    counted = Usage(requests=1, input_tokens=usage.input_tokens, output_tokens=usage.output_tokens,
+                    total_tokens=usage.total_tokens) if usage else Usage(requests=1)
+    return ModelResponse(output=response.output, usage=counted, response_id=response.id)

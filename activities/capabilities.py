@@ -1,0 +1,118 @@
+"""The MCP clients of the activities: the only way to a repository, a sandbox or a forge."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from mcp import Client, MCPError
+from mcp.types import CallToolResult, TextContent, Tool
+from pydantic import BaseModel
+
+from contracts import errors
+from contracts.policy import Policy
+from contracts.workspace import Workspace
+
+WORKSPACE, CALL, POLICY, BASE = "patchwright/workspace", "patchwright/call", "patchwright/policy", "patchwright/base"
+"""Keys of a call's ``_meta``; the servers read the same ones."""
+ANSWERED_TIMEOUT = 7_500.0
+"""Seconds a call may take: longer than the longest check."""
+Progress = Callable[[float, float | None, str | None], Awaitable[None]]
+Words = TypeVar("Words", bound=BaseModel)
+
+_CLASSES = {cls.code: cls for cls in (
+    errors.NotFound, errors.Conflict, errors.InvalidInput, errors.RepositoryUnusable, errors.RemoteUnavailable,
+    errors.SandboxUnavailable, errors.SandboxLost, errors.GuardrailTripped, errors.BudgetExceeded)}
+
+
+@dataclass(frozen=True)
+class CallScope:
+    """Which workspace a call means, and under which policy."""
+
+    workspace: Workspace | None = None
+    base: str = ""
+    policy: Policy = field(default_factory=Policy)
+
+    def meta(self, call: str) -> dict[str, Any]:
+        """The call's ``_meta``."""
+        meta: dict[str, Any] = {CALL: call, BASE: self.base, POLICY: self.policy.model_dump(mode="json")}
+        if self.workspace is not None:
+            meta[WORKSPACE] = self.workspace.model_dump(mode="json")
+        return meta
+
+
+class Capabilities:
+    """Every tool of every connected server, by name."""
+
+    def __init__(self, clients: Mapping[str, Client]) -> None:
+        self._clients = clients
+        self._tools: dict[str, tuple[Client, str, Tool]] = {}
+
+    async def survey(self) -> None:
+        """Ask each server for its tools. Raises ``InvalidInput`` when two servers offer the same name."""
+        for server, client in self._clients.items():
+            cursor: str | None = None
+            while True:
+                page = await client.list_tools(cursor=cursor)
+                for tool in page.tools:
+                    if tool.name in self._tools:
+                        raise errors.InvalidInput(f"Two MCP servers offer a tool named {tool.name!r}; rename one.")
+                    self._tools[tool.name] = (client, server, tool)
+                cursor = page.next_cursor
+                if cursor is None:
+                    break
+
+    def tool(self, name: str) -> Tool:
+        """How a tool describes itself. Raises ``NotFound``."""
+        return self._known(name)[2]
+
+    def server_of(self, name: str) -> str:
+        """The server that offers a tool. Raises ``NotFound``."""
+        return self._known(name)[1]
+
+    @property
+    def names(self) -> list[str]:
+        """Every tool's name."""
+        return sorted(self._tools)
+
+    def _known(self, name: str) -> tuple[Client, str, Tool]:
+        if name not in self._tools:
+            raise errors.NotFound(f"No MCP server offers a tool named {name!r}. There are: {', '.join(self.names)}.")
+        return self._tools[name]
+
+    async def call(self, name: str, arguments: dict[str, Any], scope: CallScope, key: str,
+                   progress: Progress | None = None) -> CallToolResult:
+        """One call, its failures left in the result. Raises ``SandboxLost`` when the server itself is gone."""
+        client, server, _ = self._known(name)
+        try:
+            return await client.call_tool(name, arguments, read_timeout_seconds=ANSWERED_TIMEOUT,
+                                          progress_callback=progress, meta=scope.meta(key))  # type: ignore[arg-type]
+        except MCPError as error:
+            raise errors.SandboxLost(f"The MCP server {server!r} did not answer {name}: {error}.") from error
+
+    async def ask(self, answer: type[Words], name: str, arguments: dict[str, Any], scope: CallScope, key: str,
+                  progress: Progress | None = None) -> Words:
+        """One call of the service's own, its answer as words. Raises the failure that the server named."""
+        result = await self.call(name, arguments, scope, key, progress)
+        if result.is_error:
+            raise failure_of(result, name)
+        return answer.model_validate(result.structured_content or {})
+
+
+def text_of(result: CallToolResult) -> str:
+    """What a model reads of a result."""
+    text = "\n".join(part.text for part in result.content if isinstance(part, TextContent))
+    if result.is_error:
+        for prefix in ("Error executing tool ",):
+            if text.startswith(prefix) and ": " in text:
+                text = "Error: " + text.split(": ", 1)[1]
+    return text
+
+
+def failure_of(result: CallToolResult, tool: str) -> errors.PatchwrightError:
+    """The failure an error result stands for."""
+    named = (result.structured_content or {}).get("error")
+    if isinstance(named, dict):
+        failure = _CLASSES.get(str(named.get("code")), errors.PatchwrightError)(str(named.get("message", "")))
+        failure.retryable = bool(named.get("retryable", failure.retryable))
+        return failure
+    return errors.PatchwrightError(f"{tool} failed: {text_of(result)}")

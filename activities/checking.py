@@ -1,0 +1,115 @@
+"""The verdict on a change: what the gates say, and what the checks showed in the sandbox."""
+
+import asyncio
+
+from temporalio import activity
+
+from activities.agent_run.guardrails import CREDENTIAL
+from activities.capabilities import CallScope, Capabilities
+from activities.edge import deed
+from activities.editing import ChangedFiles
+from activities.shelf import Shelf
+from activities.stores.run_store import RunStore
+from contracts.checks import CheckResult, CheckRun, ChecksReport, ChecksRun
+from contracts.event import EventKind, NewEvent
+from contracts.gates import change_problems
+from contracts.steps import ChecksOutcome, ChecksRequest, GateRequest, GateResult
+from contracts.word import Word
+
+TAIL_CHARACTERS = 4_000
+LOG_EVENT_SECONDS = 2.0
+"""Output of running checks reaches the live log at most this often."""
+
+
+class WholeDiff(Word):
+    """The answer of ``whole_diff``."""
+
+    diff: str
+
+
+class CheckingDeeds:
+    """``JudgeChange`` and ``RunCI``."""
+
+    def __init__(self, run_store: RunStore, shelf: Shelf, capabilities: Capabilities) -> None:
+        self.run_store = run_store
+        self._shelf = shelf
+        self._capabilities = capabilities
+
+    @deed("JudgeChange")
+    async def judge(self, request: GateRequest) -> GateResult:
+        """Hold the change against the gates. Its diff is kept, so that people can look at it whatever comes next."""
+        opened = request.preparation.opened
+        span, key = {"old": opened.base_commit, "new": request.commit}, f"{request.task.id}/judge/{request.commit}"
+        scope = CallScope(opened.workspace, opened.base_commit, request.preparation.policy)
+        counted = await self._capabilities.ask(ChangedFiles, "changed_files", span, scope, key)
+        diff = (await self._capabilities.ask(WholeDiff, "whole_diff", span, scope, key)).diff
+        await self._shelf.keep(request.task.id, "JudgeChange", "change.diff", diff.encode("utf-8", "replace"), "text/x-diff")
+        problems = change_problems(counted.files, request.preparation.policy) + _credentials_in(diff)
+        await self.run_store.append(request.task.id, [
+            NewEvent(kind=EventKind.GUARDRAIL, text=problem, step="JudgeChange", key=f"gate/{request.commit}/{number}", data={"rule": "change"})
+            for number, problem in enumerate(problems)])
+        return GateResult(change=counted.change, problems=tuple(problems[:50]))
+
+    @deed("RunCI")
+    async def run_checks(self, request: ChecksRequest) -> ChecksOutcome:
+        """Run the project's checks on one commit, in the sandbox."""
+        opened = request.preparation.opened
+        scope = CallScope(opened.workspace, opened.base_commit, request.preparation.policy)
+        run = await self._capabilities.ask(
+            ChecksRun, "run_checks", {"commit": request.commit}, scope, f"{request.task.id}/checks/{request.commit}/{activity.info().attempt}",
+            _Live(self.run_store, request.task.id, request.commit).progress)
+        results = tuple([await self._result(request.task.id, check) for check in run.runs])
+        report = ChecksReport(commit=run.commit, tree=run.tree, tier=run.tier, image=run.image, results=results, note=run.note)
+        await self._tell(request.task.id, report)
+        ref = await self._shelf.keep_words(request.task.id, "RunCI", f"checks-{request.commit[:12]}.json", report)
+        return ChecksOutcome(report=ref, passed=report.passed, summary=report.summary, unproven=not results,
+                             failed=tuple(r.name for r in results if not r.passed))
+
+    async def _result(self, task_id: str, check: CheckRun) -> CheckResult:
+        result = check.result
+        log = await self._shelf.keep(task_id, "RunCI", f"{check.name.replace('/', '-')}.log", result.output.encode("utf-8", "replace"),
+                                     "text/plain; charset=utf-8")
+        return CheckResult(name=check.name, command=result.command, exit_code=result.exit_code, passed=result.exit_code == 0,
+                           seconds=result.seconds, timed_out=result.timed_out, log=log, log_tail=result.output[-TAIL_CHARACTERS:])
+
+    async def _tell(self, task_id: str, report: ChecksReport) -> None:
+        events = [NewEvent(
+            kind=EventKind.CHECK, text=f"{r.name} {'passed' if r.passed else f'failed with {r.exit_code}'} in {r.seconds:.1f} s", step="RunCI",
+            key=f"check/{report.commit}/{activity.info().activity_id}/{number}",
+            data={"name": r.name, "command": r.command, "exit_code": r.exit_code, "passed": r.passed, "seconds": r.seconds,
+                  "commit": report.commit, "log": r.log.sha256 if r.log else ""}) for number, r in enumerate(report.results)]
+        if report.note:
+            events.append(NewEvent(kind=EventKind.NOTE, text=report.note, step="RunCI", key=f"checks-note/{report.commit}"))
+        await self.run_store.append(task_id, events)
+
+
+class _Live:
+    """Puts the newest line of running checks into the live log, now and then."""
+
+    def __init__(self, store: RunStore, task_id: str, commit: str) -> None:
+        self._store = store
+        self._task_id = task_id
+        self._key = f"live/{commit}/{activity.info().activity_id}/{activity.info().attempt}"
+        self._number = 0
+        self._last = 0.0
+
+    async def progress(self, _done: float, _total: float | None, message: str | None) -> None:
+        now = asyncio.get_running_loop().time()
+        if not message or now - self._last < LOG_EVENT_SECONDS:
+            return
+        self._last, self._number = now, self._number + 1
+        line = message.strip().splitlines()[-1][:500] if message.strip() else ""
+        if line:
+            await self._store.append(self._task_id, [
+                NewEvent(kind=EventKind.NOTE, text=line, step="RunCI", key=f"{self._key}/{self._number}")])
+
+
+def _credentials_in(diff: str) -> list[str]:
+    """A sentence for each added line that holds what looks like a credential; the credential itself is not repeated."""
+    path, problems = "", []
+    for line in diff.splitlines():
+        if line.startswith("+++ "):
+            path = line[6:]
+        elif line.startswith("+") and (found := CREDENTIAL.search(line)):
+            problems.append(f"{path!r} gains what looks like a credential ({found.group()[:6]}…). Take it out of the change.")
+    return problems[:20]

@@ -1,0 +1,121 @@
+"""From a plan to a change, and from feedback to a better one."""
+
+from activities.agent_run.guardrails import RunFacts
+from activities.agent_run.invocation import AgentAnswer
+from activities.agent_run.run import AgentRuns
+from activities.capabilities import CallScope, Capabilities
+from activities.edge import deed
+from activities.prompts import edit_prompt, feedback_prompt
+from activities.shelf import Shelf, invocation
+from activities.stores.run_store import RunStore
+from contracts.change import Change, ChangedFile
+from contracts.checks import ChecksReport
+from contracts.plan import ChangePlan
+from contracts.review import FeedbackAnswers, Review, Thread
+from contracts.steps import AgentStep, EditRequest, EditResult, FeedbackRequest
+from contracts.word import Word
+
+SUMMARY_CHARACTERS = 2_000
+
+
+class Sealed(Word):
+    """The answer of ``seal_change``."""
+
+    commit: str
+    tree: str
+
+
+class ChangedFiles(Word):
+    """The answer of ``changed_files``."""
+
+    change: Change
+    files: tuple[ChangedFile, ...]
+
+
+class Threads(Word):
+    """The answer of ``list_threads``."""
+
+    threads: tuple[Thread, ...] = ()
+
+
+class Reviews(Word):
+    """The answer of ``list_reviews``."""
+
+    reviews: tuple[Review, ...] = ()
+
+
+class EditingDeeds:
+    """``ApplyDiffs`` and ``AddressFeedback``."""
+
+    def __init__(self, run_store: RunStore, shelf: Shelf, capabilities: Capabilities, runs: AgentRuns) -> None:
+        self.run_store = run_store
+        self._shelf = shelf
+        self._capabilities = capabilities
+        self._runs = runs
+
+    @deed("ApplyDiffs")
+    async def edit(self, request: EditRequest) -> EditResult:
+        """Let the coder carry out the plan, with the critic looking over its shoulder."""
+        plan = await self._shelf.read(ChangePlan, request.plan)
+        context = (await self._shelf.bytes_of(request.context)).decode("utf-8", "replace")
+        prompt = edit_prompt(request.task, plan, context, request.steering)
+        facts = RunFacts(request.preparation.policy)
+        answer = await self._runs.run(await invocation(request, self._shelf, "ApplyDiffs", ("coder", "critic"), prompt, facts))
+        return await self._result(request, "ApplyDiffs", answer, str(answer.final or ""), request.preparation.opened.base_commit)
+
+    @deed("AddressFeedback")
+    async def address(self, request: FeedbackRequest) -> EditResult:
+        """Let the fixer mend what checks, gates or people named."""
+        plan = await self._shelf.read(ChangePlan, request.plan)
+        checks = await self._shelf.read(ChecksReport, request.checks) if request.checks else None
+        review, threads = await self._said(request)
+        prompt = feedback_prompt(request.task, plan, checks=checks, gate_problems=request.gate_problems, review=review,
+                                 threads=threads, steering=request.steering)
+        facts = RunFacts(request.preparation.policy, tuple(thread.id for thread in threads))
+        answer = await self._runs.run(await invocation(request, self._shelf, "AddressFeedback", ("fixer", "critic"), prompt, facts))
+        parent = request.published or request.preparation.opened.base_commit
+        said: FeedbackAnswers | None = answer.final if isinstance(answer.final, FeedbackAnswers) else None
+        result = await self._result(request, "AddressFeedback", answer, said.summary if said else "", parent)
+        if said is None or not answer.finished:
+            return result
+        return result.model_copy(update={
+            "answers": await self._shelf.keep_words(request.task.id, "AddressFeedback", f"answers-{request.run}.json", said)})
+
+    async def _said(self, request: FeedbackRequest) -> tuple[Review | None, list[Thread]]:
+        """The review that is addressed, and every thread that is still open."""
+        if request.review is None or not request.pull_request_id:
+            return None, []
+        asked, scope = {"pull_request_id": request.pull_request_id}, self._scope(request)
+        key = f"{request.task.id}/{request.run}/said"
+        reviews = (await self._capabilities.ask(Reviews, "list_reviews", asked, scope, key)).reviews
+        threads = (await self._capabilities.ask(Threads, "list_threads", asked, scope, key)).threads
+        review = next((r for r in reviews if r.id == request.review.review_id), None)
+        return review, [thread for thread in threads if not thread.resolved]
+
+    async def _result(self, request: AgentStep, step: str, answer: AgentAnswer, summary: str, parent: str) -> EditResult:
+        """Seal what the run left in the workspace into one tidy commit, and count it."""
+        transcript = await self._shelf.keep(request.task.id, step, f"transcript-{request.run}.{request.slice}.json", answer.transcript)
+        opened, scope, key = request.preparation.opened, self._scope(request), f"{request.task.id}/{request.run}"
+        commit = opened.workspace.ref
+        if answer.finished:
+            sealed = await self._capabilities.ask(
+                Sealed, "seal_change", {"revision": commit, "parent": parent, "message": await self._message(request, summary)}, scope, f"{key}/seal")
+            commit = sealed.commit
+        counted = await self._capabilities.ask(ChangedFiles, "changed_files", {"old": opened.base_commit, "new": commit}, scope, f"{key}/count")
+        return EditResult(change=counted.change, commit=counted.change.head_commit, summary=summary[:SUMMARY_CHARACTERS], spent=answer.spent,
+                          finished=answer.finished, transcript=transcript)
+
+    async def _message(self, request: AgentStep, summary: str) -> str:
+        """The message of the sealed commit: what a person would write, and where it comes from."""
+        subject = request.task.request.title
+        if isinstance(request, FeedbackRequest) and request.published:
+            subject = f"Address review: {subject}" if request.review else f"Mend checks: {subject}"
+        trailers = [f"Patchwright-Task: {request.task.id}", f"Patchwright-Cards: {request.preparation.cards.sha256[:16]}"]
+        if request.task.request.ticket_url:
+            trailers.insert(0, f"Ticket: {request.task.request.ticket_url}")
+        body = f"\n\n{summary.strip()[:SUMMARY_CHARACTERS]}" if summary.strip() else ""
+        return f"{subject[:100]}{body}\n\n" + "\n".join(trailers)
+
+    def _scope(self, request: AgentStep) -> CallScope:
+        opened = request.preparation.opened
+        return CallScope(opened.workspace, opened.base_commit, request.preparation.policy)

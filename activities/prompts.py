@@ -1,0 +1,88 @@
+"""What agents are told, made from words. Material from outside is fenced and named as such."""
+
+from collections.abc import Sequence
+
+from contracts.checks import ChecksReport
+from contracts.plan import ChangePlan
+from contracts.review import Review, Thread
+from contracts.task import Task
+
+
+def plan_prompt(task: Task, notes: Sequence[str], steering: Sequence[str], rejection: str) -> str:
+    """For the planner."""
+    parts = [_ticket(task)]
+    if notes:
+        parts.append("# About the repository\n\n" + _bullets(notes))
+    if rejection:
+        parts.append("# The plan before this one was rejected\n\n" + _fenced(rejection))
+    return _joined([*parts, *_steering(steering)])
+
+
+def edit_prompt(task: Task, plan: ChangePlan, context: str, steering: Sequence[str]) -> str:
+    """For the coder."""
+    return _joined([_ticket(task), _plan(plan), "# Context from the repository\n\n" + _fenced(context), *_steering(steering)])
+
+
+def feedback_prompt(task: Task, plan: ChangePlan, *, checks: ChecksReport | None, gate_problems: Sequence[str],
+                    review: Review | None, threads: Sequence[Thread], steering: Sequence[str]) -> str:
+    """For the fixer: what must be mended."""
+    parts = [_ticket(task), _plan(plan)]
+    if gate_problems:
+        parts.append("# Gates that said no\n\n" + _bullets(gate_problems))
+    if checks is not None and not checks.passed:
+        parts.append("# Checks that failed\n\n" + "\n\n".join(
+            f"## {r.name}: `{r.command}` ended with {r.exit_code}{' after its time-out' if r.timed_out else ''}\n\n{_fenced(r.log_tail)}"
+            for r in checks.results if not r.passed))
+    if review is not None:
+        parts.append(f"# Review by {review.reviewer or 'a reviewer'}: {review.verdict.replace('_', ' ')}\n\n" + _fenced(review.body))
+    if threads:
+        parts.append("# Open threads: answer each by its id\n\n" + "\n\n".join(_thread(thread) for thread in threads))
+    return _joined([*parts, *_steering(steering)])
+
+
+def _ticket(task: Task) -> str:
+    request = task.request
+    lines = [f"# Ticket: {request.title}", f"Kind: {request.kind}."]
+    if request.source:
+        lines.append(f"Key: {request.source.key}.")
+    lines.append(_fenced(request.description or "(no description)"))
+    if request.constraints:
+        lines.append("Constraints:\n\n" + _bullets(request.constraints))
+    if request.acceptance_criteria:
+        lines.append("Acceptance criteria:\n\n" + _bullets(request.acceptance_criteria))
+    return "\n\n".join(lines)
+
+
+def _plan(plan: ChangePlan) -> str:
+    edits = "\n".join(f"- `{e.path}`{' (' + ', '.join(e.functions) + ')' if e.functions else ''}: {e.intent}" for e in plan.edits)
+    parts = [f"# Plan: {plan.goal}", edits]
+    for title, lines in (("Constraints", plan.constraints), ("Tests", plan.tests), ("Risks", plan.risks)):
+        if lines:
+            parts.append(f"{title}:\n\n{_bullets(lines)}")
+    return "\n\n".join(parts)
+
+
+def _thread(thread: Thread) -> str:
+    place = f"{thread.path}:{thread.line}" if thread.path else "the whole change"
+    said = "\n\n".join(f"{m.author or 'reviewer'}: {m.body}" for m in thread.messages)
+    return f"[thread {thread.id}] {place}\n\n{_fenced(said)}"
+
+
+def _steering(steering: Sequence[str]) -> list[str]:
+    return ["# From the people you work for\n\n" + _bullets(steering)] if steering else []
+
+
+def _bullets(lines: Sequence[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _fenced(text: str) -> str:
+    """Text as a block that it cannot end itself."""
+    fence = "~~~"
+    while fence in text:
+        fence += "~"
+    return f"{fence}\n{text.rstrip()}\n{fence}"
+
+
+def _joined(parts: Sequence[str]) -> str:
+    return "\n\n".join(parts) + "\n"

@@ -1,0 +1,69 @@
+"""Putting a change before people: branch, pull request, checks and answers in threads."""
+
+from activities.capabilities import CallScope, Capabilities
+from activities.composition import compose
+from activities.edge import deed
+from activities.editing import ChangedFiles
+from activities.shelf import Shelf
+from activities.stores.run_store import RunStore
+from contracts.checks import ChecksReport
+from contracts.event import EventKind, NewEvent
+from contracts.forge import PullRequest, PullRequestDraft
+from contracts.plan import ChangePlan
+from contracts.review import FeedbackAnswers, ThreadAnswer
+from contracts.steps import PublishRequest, PublishResult
+from contracts.word import Word
+
+
+class PublishingDeeds:
+    """``OpenPR``."""
+
+    def __init__(self, run_store: RunStore, shelf: Shelf, capabilities: Capabilities) -> None:
+        self.run_store = run_store
+        self._shelf = shelf
+        self._capabilities = capabilities
+
+    @deed("OpenPR")
+    async def publish(self, request: PublishRequest) -> PublishResult:
+        """Push the branch, open the pull request or bring it up to date, show the checks, answer the threads."""
+        opened, policy = request.preparation.opened, request.preparation.policy
+        scope, key = CallScope(opened.workspace, opened.base_commit, policy), f"{request.task.id}/publish/{request.commit}/{request.draft}"
+        checks = await self._shelf.read(ChecksReport, request.checks) if request.checks else None
+        draft = PullRequestDraft(
+            repo=opened.remote, head_branch=request.task.branch, base_branch=opened.base_branch, head_commit=request.commit,
+            title=request.task.request.title, body=await self._body(request, checks, scope, key), draft=request.draft, task_id=request.task.id)
+        published = await self._capabilities.ask(PullRequest, "publish_pull_request", {"draft": draft.model_dump(mode="json")}, scope, key)
+        if checks is not None:
+            report = {"pull_request_id": published.id, "report": checks.model_dump(mode="json")}
+            await self._capabilities.ask(Word, "report_checks", report, scope, f"{key}/checks")
+        await self._answer(request, published, scope, key)
+        await self._tell(request, published)
+        return PublishResult(pull_request_id=published.id, url=published.url, head_commit=published.head_commit)
+
+    async def _body(self, request: PublishRequest, checks: ChecksReport | None, scope: CallScope, key: str) -> str:
+        plan = await self._shelf.read(ChangePlan, request.plan)
+        span = {"old": request.preparation.opened.base_commit, "new": request.commit}
+        files = (await self._capabilities.ask(ChangedFiles, "changed_files", span, scope, f"{key}/files")).files
+        body = compose(request.task, request.preparation, plan, request.summary, files, checks, request.spent)
+        await self._shelf.keep(request.task.id, "OpenPR", "pull-request.md", body.encode("utf-8", "replace"), "text/markdown")
+        return body
+
+    async def _answer(self, request: PublishRequest, published: PullRequest, scope: CallScope, key: str) -> None:
+        if request.answers is None:
+            return
+        said = await self._shelf.read(FeedbackAnswers, request.answers)
+        answers = [ThreadAnswer(thread_id=a.thread_id, body=a.body, commit=request.commit if a.addressed else "", addressed=a.addressed)
+                   for a in said.answers if a.body.strip()]
+        asked = {"pull_request_id": published.id, "answers": [answer.model_dump(mode="json") for answer in answers]}
+        await self._capabilities.ask(Word, "answer_threads", asked, scope, f"{key}/answers")
+        await self.run_store.append(request.task.id, [NewEvent(
+            kind=EventKind.THREAD_ANSWER, text=f"Answered thread {a.thread_id}: {a.body[:200]}", step="OpenPR", agent="fixer",
+            key=f"answer/{a.thread_id}/{request.commit}", data={"thread_id": a.thread_id, "commit": a.commit, "addressed": a.addressed})
+            for a in answers])
+
+    async def _tell(self, request: PublishRequest, published: PullRequest) -> None:
+        standing = "draft" if published.draft else "ready for review"
+        await self.run_store.append(request.task.id, [NewEvent(
+            kind=EventKind.PULL_REQUEST, text=f"Pull request {published.id} ({standing}) at {published.head_commit[:12]}", step="OpenPR",
+            key=f"pr/{published.head_commit}/{published.draft}",
+            data={"id": published.id, "url": published.url, "head_commit": published.head_commit, "draft": published.draft})])

@@ -1,0 +1,58 @@
+"""The gates on a change: pure rules over the raw tree difference. A prompt cannot talk them round."""
+
+import re
+from collections.abc import Sequence
+
+from contracts.change import ChangedFile, FileStatus
+from contracts.paths import path_problem
+from contracts.policy import Policy
+
+CODE_ENDINGS = (".py", ".js", ".mjs", ".cjs", ".jsx", ".ts", ".tsx", ".go", ".rs", ".java", ".kt", ".c", ".h", ".cc", ".cpp", ".hpp",
+                ".cs", ".rb", ".php", ".swift", ".scala", ".sh", ".sql")
+TEST_PATH = re.compile(r"(^|/)(tests?|__tests__|spec|specs)/|(^|/)(test_[^/]*|[^/]*_test|[^/]*\.test|[^/]*\.spec|conftest)\.[a-z]+$",
+                       re.IGNORECASE)
+SPECIAL_MODES = {"120000": "a symbolic link", "160000": "a submodule"}
+
+
+def is_test(path: str) -> bool:
+    """Whether a path is a test by the usual conventions."""
+    return TEST_PATH.search(path) is not None
+
+
+def is_code(path: str) -> bool:
+    """Whether a path is code and not a test."""
+    return path.endswith(CODE_ENDINGS) and not is_test(path)
+
+
+def change_problems(files: Sequence[ChangedFile], policy: Policy) -> list[str]:
+    """Why this change may not go out, each a sentence the fixer can act on; empty means it may."""
+    if not files:
+        return ["The change is empty: nothing differs from the base. Make the edits the plan names."]
+    problems = [problem for file in files for problem in _file_problems(file, policy)]
+    if len(files) > policy.max_changed_files:
+        problems.append(f"The change touches {len(files)} files; the policy allows {policy.max_changed_files}. Undo what the ticket does not need.")
+    lines = sum(file.added + file.removed for file in files)
+    if lines > policy.max_changed_lines:
+        problems.append(f"The change has {lines} changed lines; the policy allows {policy.max_changed_lines}. Undo what the ticket does not need.")
+    if policy.require_tests and _lacks_tests(files):
+        problems.append("Code changed but no test did. Add or change a test that shows the new behaviour.")
+    return problems
+
+
+def _file_problems(file: ChangedFile, policy: Policy) -> list[str]:
+    touched = [file.path] + ([file.old_path] if file.status is FileStatus.RENAMED else [])
+    problems = [f"{path!r} must not be changed: {reason}" for path in touched if (reason := path_problem(path, policy))]
+    if file.new_mode in SPECIAL_MODES and file.new_mode != file.old_mode:
+        problems.append(f"{file.path!r} became {SPECIAL_MODES[file.new_mode]}; use an ordinary file.")
+    return problems
+
+
+def _lacks_tests(files: Sequence[ChangedFile]) -> bool:
+    code = any(is_code(file.path) for file in files)
+    tests = any(is_test(file.path) and file.status is not FileStatus.DELETED for file in files)
+    return code and not tests
+
+
+def removed_tests(files: Sequence[ChangedFile]) -> list[str]:
+    """Tests that the change deletes: a reviewer should know."""
+    return [file.path for file in files if is_test(file.path) and file.status is FileStatus.DELETED]

@@ -1,0 +1,74 @@
+"""Every call that leaves a workflow: activity name, request, result, timeouts and attempts, one line each."""
+
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Generic, TypeVar
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+from temporalio.workflow import ActivityCancellationType
+
+from contracts.steps import (
+    ChecksOutcome,
+    ChecksRequest,
+    ContextRequest,
+    ContextResult,
+    EditRequest,
+    EditResult,
+    FeedbackRequest,
+    GateRequest,
+    GateResult,
+    PlanRequest,
+    PlanResult,
+    Preparation,
+    PreparationRequest,
+    ProgressRequest,
+    PublishRequest,
+    PublishResult,
+)
+
+Request = TypeVar("Request")
+Result = TypeVar("Result")
+HEARTBEAT = timedelta(seconds=20)
+"""A worker that says nothing for so long is taken for dead; activities beat every five seconds."""
+
+
+@dataclass(frozen=True)
+class Call(Generic[Request, Result]):
+    """One activity as workflows see it."""
+
+    name: str
+    request: type[Request]
+    result: type[Result]
+    minutes: float
+    """Limit of one attempt."""
+    attempts: int
+    """Attempts before the failure reaches the workflow; 0 means until it succeeds."""
+    beats: bool = True
+
+    def __call__(self, request: Request, summary: str = "") -> Awaitable[Result]:
+        """Execute it. ``summary`` is what the Temporal Web UI shows beside the name, at most 200 bytes."""
+        return workflow.execute_activity(
+            self.name, request, result_type=self.result, start_to_close_timeout=timedelta(minutes=self.minutes),
+            heartbeat_timeout=HEARTBEAT if self.beats else None, summary=short(summary) or None,
+            cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+            retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=60),
+                                     maximum_attempts=self.attempts))
+
+
+def short(text: str, limit: int = 200) -> str:
+    """Text cut to ``limit`` bytes of UTF-8, on one line."""
+    return " ".join(text.split()).encode()[:limit].decode(errors="ignore")
+
+
+#                       name in the Web UI   request             result         minutes  attempts
+prepare_task = Call("PrepareTask", PreparationRequest, Preparation, 30, 5)
+plan_changes = Call("PlanChanges", PlanRequest, PlanResult, 120, 8)
+fetch_context = Call("FetchContext", ContextRequest, ContextResult, 30, 5)
+apply_diffs = Call("ApplyDiffs", EditRequest, EditResult, 240, 8)
+judge_change = Call("JudgeChange", GateRequest, GateResult, 10, 5)
+run_ci = Call("RunCI", ChecksRequest, ChecksOutcome, 240, 5)
+open_pr = Call("OpenPR", PublishRequest, PublishResult, 30, 8)
+address_feedback = Call("AddressFeedback", FeedbackRequest, EditResult, 240, 8)
+record_progress = Call("RecordProgress", ProgressRequest, type(None), 1, 0, beats=False)

@@ -1,0 +1,60 @@
+"""All state of a task's workflow, in one model that continue-as-new can carry."""
+
+from contracts.artifact import ArtifactRef
+from contracts.change import Change
+from contracts.plan import PlanApproval
+from contracts.review import ReviewSignal
+from contracts.steps import Preparation, Spending
+from contracts.task import TaskState
+from contracts.word import Word
+
+
+class Standing(Word):
+    """Where a task stands."""
+
+    state: TaskState = TaskState.QUEUED
+    reason: str = ""
+    preparation: Preparation | None = None
+    spent: Spending = Spending()
+    plan: ArtifactRef | None = None
+    plan_sha256: str = ""
+    goal: str = ""
+    approval: PlanApproval | None = None
+    context: ArtifactRef | None = None
+    change: Change | None = None
+    commit: str = ""
+    """The sealed commit that is being judged, checked or shown."""
+    summary: str = ""
+    checks: ArtifactRef | None = None
+    checks_summary: str = ""
+    pull_request_id: str = ""
+    pull_request_url: str = ""
+    published: str = ""
+    """Head commit of the pull request."""
+    reviews: tuple[ReviewSignal, ...] = ()
+    """Reviews that wait to be looked at."""
+    seen_reviews: tuple[str, ...] = ()
+    """Ids of every review so far: the same one twice counts once."""
+    steering: tuple[str, ...] = ()
+    """What people said since the last agent run began."""
+    runs: int = 0
+    """Agent runs so far; part of their names."""
+    fix_rounds: int = 0
+    """Rounds of mending of the present change."""
+    review_rounds: int = 0
+    records: int = 0
+    """Progress records so far; part of their keys."""
+    paused: bool = False
+    closed: str = ""
+    """Why a person closed the task; empty while nobody did."""
+
+
+class Outcome(Word):
+    """How a task ended."""
+
+    state: TaskState
+    reason: str = ""
+    pull_request_id: str = ""
+    head_commit: str = ""
+    plan_sha256: str = ""
+    spent: Spending = Spending()
