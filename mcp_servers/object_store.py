@@ -6,9 +6,11 @@ Nothing here ever has a work tree. git runs only inside bare repositories that t
 import fcntl
 import hashlib
 import os
+import random
 import re
 import subprocess
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +25,8 @@ from contracts.errors import Conflict, NotFound, RemoteUnavailable, RepositoryUn
 from contracts.workspace import Workspace
 
 CALL_TRAILER = "Patchwright-Call"
+ATTEMPTS = 12
+"""How often a change is made anew when other calls commit in between."""
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 CONFIGURATION = {"gc.auto": "0", "core.hooksPath": os.devnull, "core.fsmonitor": "false", "transfer.fsckObjects": "false",
                  "core.symlinks": "false", "core.quotePath": "false"}
@@ -67,6 +71,10 @@ class NewBlob:
 
     content: bytes
     mode: int = FileMode.BLOB
+
+
+Edits = Callable[[str], Mapping[str, NewBlob | Entry | None]]
+"""What to change, given the commit it is changed from."""
 
 
 def mirror_name(remote: str) -> str:
@@ -271,15 +279,37 @@ class Mirror:
         found = self.target(ref)
         return self.read(found).decode() if found else ""
 
-    def commit(self, workspace: Workspace, tree: str, message: str, call: str = "") -> str:
+    def amend(self, workspace: Workspace, message: str, edits: "Edits", call: str = "") -> str:
+        """Commit what ``edits`` makes of the newest commit, read again whenever another call committed in between.
+
+        Returns the commit's id; the same ``call`` finds its own commit again. Raises ``Conflict`` after ``ATTEMPTS``.
+        """
+        for attempt in range(1, ATTEMPTS + 1):
+            if call and (made := self.made_by(workspace, call)):
+                return made
+            parent = self.head(workspace)
+            tree = self.edit_tree(parent, edits(parent))
+            try:
+                return self.commit(workspace, tree, message, call, parent)
+            except Conflict:
+                if attempt == ATTEMPTS:
+                    raise
+                time.sleep(random.uniform(0.001, 0.01) * attempt)  # noqa: S311
+        raise AssertionError("unreachable")
+
+    def commit(self, workspace: Workspace, tree: str, message: str, call: str = "", parent: str = "") -> str:
         """Commit a tree on a workspace and return the commit's id; an unchanged tree makes no commit.
 
-        ``call`` is the id of the tool call that asks: the same call finds its own commit again. Raises ``Conflict``
-        when somebody else committed in between.
+        ``call`` is the id of the tool call that asks: the same call finds its own commit again. ``parent`` is the commit
+        the tree was made from: raises ``Conflict`` when somebody else committed since. Without it only a commit in this
+        very moment is noticed.
         """
         if call and (made := self.made_by(workspace, call)):
             return made
-        parent = self.head(workspace)
+        head = self.head(workspace)
+        if parent and parent != head:
+            raise Conflict("The workspace moved while this change was made; read it again and repeat.")
+        parent = head
         if self.tree_of(parent) == tree:
             return parent
         text = f"{message.strip()}\n\n{CALL_TRAILER}: {call}\n" if call else f"{message.strip()}\n"

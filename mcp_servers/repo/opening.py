@@ -60,7 +60,7 @@ def refuse_unreadable(remote: str) -> None:
     if not path.exists():
         raise RepositoryUnusable(f"There is no folder {path}; check the path of the repository.")
     if path.is_file():
-        raise RepositoryUnusable(f"{path} is a file, not a repository. If it is a git bundle, clone it and give the clone's folder.")
+        raise RepositoryUnusable(f"{path} is a file, not a repository. If it is a git bundle, clone it and give that folder.")
     if not (path / ".git").exists() and not ((path / "HEAD").is_file() and (path / "objects").is_dir()):
         root = next((parent for parent in path.parents if (parent / ".git").exists()), None)
         hint = f"the root is {root}: give that." if root else "run `git init` and commit there, or give another path."

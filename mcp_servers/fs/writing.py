@@ -1,0 +1,147 @@
+"""Changing files: every call is one commit, judged by path policy before anything is written."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from contracts.errors import GuardrailTripped, InvalidInput
+from contracts.paths import path_problem
+from contracts.policy import Policy
+from mcp_servers.fs.names import SUBMODULE_MODE, SYMLINK_MODE, file_at, shown
+from mcp_servers.fs.patch_matching import patched
+from mcp_servers.fs.patch_syntax import Deed, FilePatch, parse_patch
+from mcp_servers.fs.text_file import TextFile, decoded, is_binary
+from mcp_servers.object_store import Edits, Entry, Mirror, NewBlob
+from mcp_servers.scope import Scope
+
+MAX_FILE_BYTES = 5_000_000
+EXECUTABLE = 0o100755
+Tree = Mapping[str, NewBlob | Entry | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """What a call changed."""
+
+    commit: str
+    paths: tuple[str, ...]
+    unchanged: bool
+    """Whether the files were like that already, so that there is no new commit."""
+
+
+def write_file(mirror: Mirror, scope: Scope, path: str, content: str) -> Edited:
+    """Create or replace one file. Raises ``InvalidInput``, ``GuardrailTripped``."""
+    target = _writable(path.removeprefix("./"), scope.policy)
+
+    def edits(commit: str) -> Tree:
+        return {target: _new_content(mirror, commit, target, content)}
+
+    return _committed(mirror, scope, f"Write {shown(target)}", edits, (target,))
+
+
+def _new_content(mirror: Mirror, commit: str, path: str, content: str) -> NewBlob:
+    old = _replaceable(mirror, commit, path)
+    data = content.encode()
+    if old is None:
+        return NewBlob(_sized(path, data))
+    before = mirror.read(old.oid)
+    if is_binary(before) or not before:
+        return NewBlob(_sized(path, data), old.mode)
+    file = decoded(before)
+    if file.wholly_crlf and "\r" not in content:
+        data = content.replace("\n", "\r\n").encode()
+    if file.mark and file.encoding == "utf-8" and not data.startswith(file.mark):
+        data = file.mark + data
+    return NewBlob(_sized(path, data), old.mode)
+
+
+def apply_patch(mirror: Mirror, scope: Scope, text: str) -> Edited:
+    """Apply a patch over several files, all or nothing. Raises ``InvalidInput``, ``NotFound``, ``GuardrailTripped``."""
+    patches = parse_patch(text)
+    paths = tuple(_writable(path, scope.policy) for patch in patches for path in (patch.path, patch.move_to) if path)
+
+    def edits(commit: str) -> Tree:
+        tree: dict[str, NewBlob | Entry | None] = {}
+        for patch in patches:
+            for path, edit in _patched(mirror, commit, patch).items():
+                if path in tree:
+                    raise InvalidInput(f"The patch has {shown(path)} twice; say everything about one file in one section.")
+                tree[path] = edit
+        return tree
+
+    return _committed(mirror, scope, f"Patch {', '.join(shown(path) for path in paths)}"[:200], edits, paths)
+
+
+def _patched(mirror: Mirror, commit: str, patch: FilePatch) -> Tree:
+    if patch.deed is Deed.ADD:
+        return {patch.path: _added(mirror, commit, patch)}
+    if patch.deed is Deed.DELETE:
+        _deletable(mirror, commit, patch.path)
+        return {patch.path: None}
+    old = file_at(mirror, commit, patch.path)
+    new: NewBlob | Entry = Entry(patch.path, old.oid, old.mode)
+    if patch.hunks:
+        new = NewBlob(_sized(patch.path, patched(patch, _text(mirror, old)).encoded(patch.path)), old.mode)
+    if not patch.move_to or patch.move_to == patch.path:
+        return {patch.path: new}
+    _refuse_existing(mirror, commit, patch.move_to)
+    return {patch.path: None, patch.move_to: new}
+
+
+def _added(mirror: Mirror, commit: str, patch: FilePatch) -> NewBlob:
+    _refuse_existing(mirror, commit, patch.path)
+    data = _sized(patch.path, patch.content.encode())
+    return NewBlob(data, EXECUTABLE) if patch.executable else NewBlob(data)
+
+
+def _text(mirror: Mirror, entry: Entry) -> TextFile:
+    content = mirror.read(entry.oid)
+    if is_binary(content):
+        raise InvalidInput(f"{shown(entry.path)} is a binary file and cannot be patched.")
+    return decoded(content)
+
+
+def _deletable(mirror: Mirror, commit: str, path: str) -> None:
+    """A symbolic link may go as such; whatever else is no file may not."""
+    entry = mirror.entry(commit, path)
+    if entry is None or entry.mode != SYMLINK_MODE:
+        file_at(mirror, commit, path)
+
+
+def _refuse_existing(mirror: Mirror, commit: str, path: str) -> None:
+    if _replaceable(mirror, commit, path) is not None:
+        raise InvalidInput(f"{shown(path)} exists already; use '*** Update File: {shown(path)}', or write_file to replace it.")
+
+
+def _replaceable(mirror: Mirror, commit: str, path: str) -> Entry | None:
+    """The file that a write would replace. Refuses folders, links, submodules, and files in the place of folders."""
+    if mirror.is_folder(commit, path):
+        raise InvalidInput(f"{shown(path)} is a folder; give the path of a file.")
+    parts = path.split("/")
+    for depth in range(1, len(parts)):
+        above = mirror.entry(commit, "/".join(parts[:depth]))
+        if above is not None:
+            kind = {SYMLINK_MODE: "a symbolic link", SUBMODULE_MODE: "a submodule"}.get(above.mode, "a file")
+            raise InvalidInput(f"{shown(above.path)} is {kind}, so nothing can be written below it.")
+    return None if mirror.entry(commit, path) is None else file_at(mirror, commit, path)
+
+
+def _writable(path: str, policy: Policy) -> str:
+    if problem := path_problem(path):
+        raise InvalidInput(f"{shown(path)!r} cannot be written: {problem}")
+    if problem := path_problem(path, policy):
+        raise GuardrailTripped(f"{shown(path)!r} cannot be written: {problem}")
+    return path
+
+
+def _sized(path: str, data: bytes) -> bytes:
+    if len(data) > MAX_FILE_BYTES:
+        raise InvalidInput(f"{shown(path)} would have {len(data):,} bytes; a file may have {MAX_FILE_BYTES:,}.")
+    return data
+
+
+def _committed(mirror: Mirror, scope: Scope, message: str, edits: Edits, paths: tuple[str, ...]) -> Edited:
+    if scope.call and (made := mirror.made_by(scope.workspace, scope.call)):
+        return Edited(made, tuple(dict.fromkeys(paths)), unchanged=False)
+    before = mirror.head(scope.workspace)
+    commit = mirror.amend(scope.workspace, message, edits, scope.call)
+    return Edited(commit, tuple(dict.fromkeys(paths)), unchanged=commit == before)
