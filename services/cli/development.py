@@ -1,0 +1,115 @@
+"""``test``, ``check``, ``lint``, ``bench``, ``lock``: for people who work on Patchwright itself."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from services import settings as configuration
+from services.cli.screen import errors, screen
+from services.sandbox_supply import ensure_sandbox
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("contracts", "workflows", "activities", "mcp_servers", "services", "tests")
+CHECKS = {
+    "ruff": (sys.executable, "-m", "ruff", "check", *PACKAGES),
+    "pyright": (sys.executable, "-m", "pyright", "--pythonpath", sys.executable),
+    "import-linter": (sys.executable, "-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"),
+}
+LOCKS = {"requirements.lock": (), "requirements-dev.lock": ("--extra", "dev")}
+
+
+def test(context: typer.Context) -> None:
+    """Run the tests; whatever follows goes to pytest.
+
+    ./patchwright test                       everything
+
+    ./patchwright test --fast                without the slow ones
+
+    ./patchwright test tests/services -k demo
+    """
+    if not ensure_sandbox(configuration.load(), say):
+        say("no sandbox can be had here; the tests that need one will be skipped and say so.")
+    _become_pytest(context.args)
+
+
+def check() -> None:
+    """What CI runs before the tests: ruff, pyright, import-linter."""
+    failed = [name for name in CHECKS if not _passes(name)]
+    if failed:
+        say(f"{', '.join(failed)} failed.")
+        raise typer.Exit(1)
+    screen.print("[green]All checks passed.[/]")
+
+
+def lint(fix: Annotated[bool, typer.Option("--fix", help="Mend what can be mended.")] = False) -> None:
+    """Run ruff alone."""
+    raise typer.Exit(subprocess.run([*CHECKS["ruff"], *(("--fix",) if fix else ())], cwd=ROOT, check=False).returncode)
+
+
+def bench(context: typer.Context) -> None:
+    """Run the benchmarks of tests/bench; whatever follows goes to pytest.
+
+    ./patchwright bench -k index
+    """
+    files = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "tests" / "bench").glob("bench_*.py"))
+    _become_pytest([*([] if any(_names_a_path(a) for a in context.args) else files), "-s", "-p", "no:timeout", *context.args])
+
+
+def lock(
+    upgrade: Annotated[bool, typer.Option("--upgrade", help="Take newer versions of what pyproject.toml leaves open.")] = False,
+) -> None:
+    """Write the hashed locks anew from pyproject.toml, for every platform and without any registry's address."""
+    for name, extra in LOCKS.items():
+        target = ROOT / "deploy" / "locks" / name
+        compiled = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "uv",
+                "pip",
+                "compile",
+                "pyproject.toml",
+                *extra,
+                "--universal",
+                "--generate-hashes",
+                "--no-emit-index-url",
+                "--quiet",
+                "--custom-compile-command",
+                "./patchwright lock",
+                "--output-file",
+                str(target),
+                *(["--upgrade"] if upgrade else []),
+            ],
+            cwd=ROOT,
+            check=False,
+        )
+        if compiled.returncode:
+            raise typer.Exit(compiled.returncode)
+        screen.print(f"Wrote {target.relative_to(ROOT)}")
+
+
+def say(message: str) -> None:
+    """Tell people, beside whatever goes to stdout."""
+    errors.print(f"patchwright: {message}", markup=False, soft_wrap=True)
+
+
+def _become_pytest(given: list[str]) -> NoReturn:
+    arguments = [str(Path(a).absolute()) if _names_a_path(a) and not (ROOT / a).exists() else a for a in given if a != "--fast"]
+    fast = ["-m", "not slow"] if "--fast" in given else []
+    os.chdir(ROOT)
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-m", "pytest", *fast, *arguments])  # noqa: S606
+
+
+def _names_a_path(argument: str) -> bool:
+    path = argument.split("::")[0]
+    return not argument.startswith("-") and (Path(path).exists() or (ROOT / path).exists())
+
+
+def _passes(name: str) -> bool:
+    screen.print(f"[bold]{name}[/]")
+    return subprocess.run(CHECKS[name], cwd=ROOT, check=False).returncode == 0

@@ -1,0 +1,65 @@
+"""Follow a task live until it rests."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from contracts.task import TaskState
+from services.cli.screen import event_line, next_step, print_json, screen, state_text
+from services.cli.service import NothingAnswers, Service
+
+PATIENCE_SECONDS = 60
+"""How long a service may be away (a restart) before we stop following it."""
+
+
+def follow(service: Service, task: str, *, as_json: bool = False) -> dict[str, Any]:
+    """Print the task's events until it rests, then what to do next; the task as it then is."""
+    for event in task_events(service, task):
+        if as_json:
+            print_json(event)
+        else:
+            screen.print(event_line(event), soft_wrap=True)
+        if rests_after(event) and TaskState((view := service.get(f"/tasks/{task}"))["state"]).resting:
+            if not as_json:
+                show_rest(view)
+            return view
+    return service.get(f"/tasks/{task}")
+
+
+def task_events(service: Service, task: str, last_event_id: str = "") -> Iterator[dict[str, Any]]:
+    """All events of a task from the beginning, over as many connections as it takes. Raises ``NothingAnswers``."""
+    quiet_since = time.monotonic()
+    while True:
+        try:
+            with service.events(task, last_event_id) as events:
+                for event in events:
+                    last_event_id, quiet_since = str(event.get("seq", "")), time.monotonic()
+                    yield event
+        except NothingAnswers:
+            if time.monotonic() - quiet_since > PATIENCE_SECONDS:
+                raise
+        if TaskState(_state(service, task)).final and time.monotonic() - quiet_since > 1:
+            return
+        time.sleep(0.5)
+
+
+def rests_after(event: dict[str, Any]) -> bool:
+    """Whether this event says that the task rests; by now it may be on its way again."""
+    state = (event.get("data") or {}).get("state", "")
+    return event.get("kind") == "state" and state in set(TaskState) and TaskState(state).resting
+
+
+def show_rest(view: dict[str, Any]) -> None:
+    """How a task stands, and what to do next."""
+    reason = f": {view['reason']}" if view.get("reason") else ""
+    screen.print(f"\n[bold]{view['id']}[/] is {state_text(view['state'])}", end="")
+    screen.print(reason, markup=False)
+    if told := next_step(view):
+        screen.print(told, markup=False, soft_wrap=True)
+
+
+def _state(service: Service, task: str) -> str:
+    try:
+        return service.get(f"/tasks/{task}")["state"]
+    except NothingAnswers:
+        return TaskState.QUEUED
