@@ -44,7 +44,7 @@ class CheckingDeeds:
         counted = await self._capabilities.ask(ChangedFiles, "changed_files", span, scope, key)
         diff = (await self._capabilities.ask(WholeDiff, "whole_diff", span, scope, key)).diff
         await self._shelf.keep(request.task.id, "JudgeChange", "change.diff", diff.encode("utf-8", "replace"), "text/x-diff")
-        problems = change_problems(counted.files, request.preparation.policy) + _credentials_in(diff)
+        problems = change_problems(counted.files, request.preparation.policy, request.task.request.kind) + _credentials_in(diff)
         await self.run_store.append(request.task.id, [
             NewEvent(kind=EventKind.GUARDRAIL, text=problem, step="JudgeChange", key=f"gate/{request.commit}/{number}", data={"rule": "change"})
             for number, problem in enumerate(problems)])

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contracts.change import ChangedFile, FileStatus
 from contracts.paths import path_problem
 from contracts.policy import Policy
+from contracts.task import TaskKind
 
 CODE_ENDINGS = (".py", ".js", ".mjs", ".cjs", ".jsx", ".ts", ".tsx", ".go", ".rs", ".java", ".kt", ".c", ".h", ".cc", ".cpp", ".hpp",
                 ".cs", ".rb", ".php", ".swift", ".scala", ".sh", ".sql")
@@ -24,7 +25,11 @@ def is_code(path: str) -> bool:
     return path.endswith(CODE_ENDINGS) and not is_test(path)
 
 
-def change_problems(files: Sequence[ChangedFile], policy: Policy) -> list[str]:
+NEEDS_TESTS = frozenset({TaskKind.FEATURE, TaskKind.BUGFIX})
+"""Kinds of work that change behaviour; a refactoring or an upgrade keeps it, and its tests stay as they are."""
+
+
+def change_problems(files: Sequence[ChangedFile], policy: Policy, kind: TaskKind) -> list[str]:
     """Why this change may not go out, each a sentence the fixer can act on; empty means it may."""
     if not files:
         return ["The change is empty: nothing differs from the base. Make the edits the plan names."]
@@ -34,7 +39,7 @@ def change_problems(files: Sequence[ChangedFile], policy: Policy) -> list[str]:
     lines = sum(file.added + file.removed for file in files)
     if lines > policy.max_changed_lines:
         problems.append(f"The change has {lines} changed lines; the policy allows {policy.max_changed_lines}. Undo what the ticket does not need.")
-    if policy.require_tests and _lacks_tests(files):
+    if policy.require_tests and kind in NEEDS_TESTS and _lacks_tests(files):
         problems.append("Code changed but no test did. Add or change a test that shows the new behaviour.")
     return problems
 

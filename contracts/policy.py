@@ -46,7 +46,7 @@ def narrowed(policy: Policy, by: Policy) -> Policy:
              "max_changed_lines", "review_reminder_hours", "review_expiry_days")
     return policy.model_copy(update={
         "plan_approval": policy.plan_approval or by.plan_approval,
-        "require_tests": policy.require_tests and by.require_tests,
+        "require_tests": policy.require_tests or by.require_tests,
         "denied_paths": tuple(dict.fromkeys(policy.denied_paths + by.denied_paths)),
         "also_within": tuple(dict.fromkeys(lists)),
         "max_cost_usd": min(costs) if costs else None,

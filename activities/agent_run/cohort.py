@@ -12,6 +12,8 @@ from activities.capabilities import Capabilities
 from contracts.card import AgentCard
 from contracts.errors import InvalidInput, NotFound
 
+TASK_HEADER = "x-patchwright-task"
+"""HTTP header that names the task to whatever stands between us and the provider."""
 ModelFor = Callable[[AgentCard], Model]
 ToolFor = Callable[[FunctionTool], FunctionTool]
 
@@ -37,9 +39,9 @@ def check_cards(cards: Sequence[AgentCard], capabilities: Capabilities) -> None:
 
 
 def make_cohort(cards: Sequence[AgentCard], capabilities: Capabilities, model_for: ModelFor, tool_for: ToolFor,
-                retries: int) -> dict[str, Agent[Any]]:
+                retries: int, task_id: str) -> dict[str, Agent[Any]]:
     """The SDK's agents by name. Handoffs reach only agents of this cohort."""
-    agents = {card.name: _agent(card, capabilities, model_for(card), tool_for, retries) for card in cards}
+    agents = {card.name: _agent(card, capabilities, model_for(card), tool_for, _settings(card, retries, task_id)) for card in cards}
     for card in cards:
         agents[card.name].handoffs = [
             handoff(agents[name], tool_description_override=agents[name].handoff_description)
@@ -48,13 +50,13 @@ def make_cohort(cards: Sequence[AgentCard], capabilities: Capabilities, model_fo
     return agents
 
 
-def _agent(card: AgentCard, capabilities: Capabilities, model: Model, tool_for: ToolFor, retries: int) -> Agent[Any]:
+def _agent(card: AgentCard, capabilities: Capabilities, model: Model, tool_for: ToolFor, settings: ModelSettings) -> Agent[Any]:
     return Agent(
         name=card.name,
         handoff_description=f"Hand off to the {card.name}. {card.description}",
         instructions=f"{opening_line(card.name)}\n\n{card.instructions}",
         model=model,
-        model_settings=_settings(card, retries),
+        model_settings=settings,
         tools=[tool_for(_bare_tool(name, capabilities)) for name in card.tools],
         output_type=WantedOutput(OUTPUTS[card.output]) if card.output in OUTPUTS else None,
         input_guardrails=[INPUT_GUARDRAILS[name] for name in card.guardrails if name in INPUT_GUARDRAILS],
@@ -62,9 +64,10 @@ def _agent(card: AgentCard, capabilities: Capabilities, model: Model, tool_for: 
     )
 
 
-def _settings(card: AgentCard, retries: int) -> ModelSettings:
+def _settings(card: AgentCard, retries: int, task_id: str) -> ModelSettings:
     """Retries live here and nowhere else: the client below makes none."""
     return ModelSettings(
+        extra_headers={TASK_HEADER: task_id},
         max_tokens=card.limits.max_output_tokens,
         timeout=card.limits.timeout_seconds,
         retry=ModelRetrySettings(

@@ -102,7 +102,7 @@ class AgentRuns:
         return make_cohort(
             task.cards, self._capabilities,
             lambda card: JournaledModel(card.name, self._models.model_for(card), journal, conversation),
-            lambda tool: journaled_tool(tool, journal, call), self._models.retries)
+            lambda tool: journaled_tool(tool, journal, call), self._models.retries, task.task_id)
 
     async def _call(self, name: str, arguments: dict[str, Any], key: str, task: AgentTask) -> ToolOutcome:
         for attempt in range(1, TOOL_ATTEMPTS + 1):

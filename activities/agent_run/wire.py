@@ -108,7 +108,7 @@ class ChatModel(OpenAIChatCompletionsModel):
         given.pop("timeout", None)
         if given.get("stream") is False:
             del given["stream"]
-        return await post(self._client, "/chat/completions", canonical(given), ChatCompletion, None)
+        return await post(self._client, "/chat/completions", canonical(given), ChatCompletion, extra_headers)
 
 
 class WireModel(Model):

@@ -1,0 +1,160 @@
+"""The whole service in one process and one command: Temporal dev server, API and pages, worker, MCP servers, SQLite."""
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import logging
+import os
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+from fastapi import FastAPI
+from temporalio.worker import Worker
+
+from contracts.errors import Conflict
+from services import wiring
+from services.api.app import create_app
+from services.models import ConfiguredModels
+from services.pull_request_diffs import MirrorDiffs
+from services.settings import Settings
+from services.tasks import TaskService
+from services.temporal_server import TemporalServer, temporal_server
+from services.worker import connect, make_worker
+
+log = logging.getLogger(__name__)
+STREAMS_END_SECONDS = 3
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A running service."""
+
+    url: str
+    """Base of the API and the pages."""
+    token: str
+    temporal_address: str
+    temporal_ui_url: str
+    """Empty when the Temporal cluster is not ours."""
+    sandbox: str
+    """What untrusted code runs in, for people."""
+
+
+@asynccontextmanager
+async def stack(settings: Settings, scripted: bool = False) -> AsyncIterator[Stack]:
+    """Run everything until the block ends. A second one on the same data folder is refused with ``Conflict``.
+
+    With ``scripted`` the settings must name the scripted model server; it is only told to people here.
+    """
+    async with AsyncExitStack() as opened:
+        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        opened.enter_context(_only_one(settings.data_dir))
+        listening = opened.enter_context(_listening(settings))
+        url = f"http://{_shown(settings.host)}:{listening.getsockname()[1]}"
+        boxes = wiring.sandboxes(settings)
+        tier = await boxes.describe()
+        kept = await opened.enter_async_context(wiring.stores(settings))
+        forge = wiring.local_forge(settings, url)
+        opened.push_async_callback(forge.close)
+        temporal = await opened.enter_async_context(_temporal(settings))
+        client = await connect(temporal.address, settings.temporal_namespace)
+        connected = await opened.enter_async_context(wiring.capabilities(settings, forge, boxes))
+        models = ConfiguredModels(settings)
+        opened.push_async_callback(models.close)
+        tasks = TaskService(kept.runs, kept.artifacts, forge, temporal=client, task_queue=settings.task_queue,
+                            namespace=settings.temporal_namespace, ui_url=temporal.ui_url, policy=settings.default_policy)
+        token = settings.access_token()
+        app = create_app(tasks, token, MirrorDiffs(wiring.mirrors(settings)), allowed_hosts=[settings.host])
+        worker = make_worker(client, settings.task_queue, wiring.deeds(kept, connected, models), settings.concurrency)
+        await opened.enter_async_context(_working(worker))
+        await opened.enter_async_context(_serving(app, listening))
+        await tasks.start_unstarted()
+        running = Stack(url, token, temporal.address, temporal.ui_url, tier)
+        opened.enter_context(_announced(settings, running, scripted))
+        yield running
+
+
+@contextlib.contextmanager
+def _only_one(data_dir: Path) -> Iterator[None]:
+    """Hold the data folder: two services on one would run each task twice as often as wanted."""
+    with (data_dir / "service.lock").open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Conflict(f"A service already runs on {data_dir}. Use it, stop it, or set PATCHWRIGHT_DATA_DIR for another one.") from None
+        yield
+
+
+@contextlib.contextmanager
+def _listening(settings: Settings) -> Iterator[socket.socket]:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family) as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((settings.host, settings.port))
+        except OSError as error:
+            raise Conflict(f"Port {settings.port} on {settings.host} cannot be used: {error.strerror}. "
+                           "Set PATCHWRIGHT_PORT to another one (0 takes a free one).") from error
+        listening.listen(512)
+        yield listening
+
+
+def _shown(host: str) -> str:
+    """The host as people can open it."""
+    return {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+
+
+@asynccontextmanager
+async def _temporal(settings: Settings) -> AsyncIterator[TemporalServer]:
+    if settings.temporal_address:
+        yield TemporalServer(settings.temporal_address, "")
+        return
+    async with temporal_server(settings.data_dir / "temporal.db", settings.temporal_namespace,
+                               settings.temporal_port, settings.temporal_ui_port) as server:
+        yield server
+
+
+@asynccontextmanager
+async def _working(worker: Worker) -> AsyncIterator[None]:
+    """Run the worker beside everything else; a fatal error of it ends the block."""
+    async with worker:
+        yield
+
+
+class _Embedded(uvicorn.Server):
+    """A server that leaves signals to whoever runs it."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@asynccontextmanager
+async def _serving(app: FastAPI, listening: socket.socket) -> AsyncIterator[None]:
+    config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=STREAMS_END_SECONDS, lifespan="on")
+    server = _Embedded(config)
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    try:
+        yield
+    finally:
+        app.state.closing.set()
+        server.should_exit = True
+        await serving
+
+
+@contextlib.contextmanager
+def _announced(settings: Settings, running: Stack, scripted: bool) -> Iterator[None]:
+    """Tell the command line where the service answers, for as long as it does."""
+    said = {"url": running.url, "token": running.token, "temporal_ui_url": running.temporal_ui_url, "pid": os.getpid(), "scripted": scripted}
+    draft = settings.service_file.with_suffix(".new")
+    draft.touch(mode=0o600)
+    draft.write_text(json.dumps(said))
+    draft.replace(settings.service_file)
+    try:
+        yield
+    finally:
+        settings.service_file.unlink(missing_ok=True)

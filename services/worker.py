@@ -1,0 +1,37 @@
+"""A Temporal worker: the workflow and every activity of this service."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.worker import Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+from temporalio.workflow import SandboxImportNotificationPolicy
+
+from workflows.coding_task import CodingTaskWorkflow
+
+STICKY = timedelta(seconds=10)
+"""How long a workflow task waits for a worker that died before any other may take it."""
+DRAIN = timedelta(seconds=5)
+"""How long activities in progress may go on when the worker is told to stop; their journals keep what they had."""
+
+
+async def connect(address: str, namespace: str) -> Client:
+    """A client that speaks Pydantic. Raises ``RuntimeError`` when nothing answers."""
+    return await Client.connect(address, namespace=namespace, data_converter=pydantic_data_converter)
+
+
+def make_worker(client: Client, task_queue: str, activities: list[Callable[..., Any]], concurrency: int) -> Worker:
+    """A worker for one task queue."""
+    return Worker(
+        client, task_queue=task_queue, workflows=[CodingTaskWorkflow], activities=activities, workflow_runner=workflow_runner(),
+        max_concurrent_activities=concurrency, sticky_queue_schedule_to_start_timeout=STICKY, graceful_shutdown_timeout=DRAIN)
+
+
+def workflow_runner() -> SandboxedWorkflowRunner:
+    """Workflow code may import words and Temporal; any other import raises."""
+    restrictions = SandboxRestrictions.default.with_passthrough_modules("contracts", "pydantic", "pydantic_core", "annotated_types")
+    return SandboxedWorkflowRunner(restrictions=restrictions.with_import_notification_policy(
+        SandboxImportNotificationPolicy.WARN_ON_DYNAMIC_IMPORT | SandboxImportNotificationPolicy.RAISE_ON_UNINTENTIONAL_PASSTHROUGH))
