@@ -1,0 +1,73 @@
+"""The ASGI application: API and pages behind one gate."""
+
+import asyncio
+from collections.abc import Collection
+from typing import Literal
+
+from fastapi import FastAPI, Response
+from pydantic import BaseModel
+
+from services.api.declared import problems
+from services.api.gate import Gate
+from services.api.openapi import document
+from services.api.problems import install
+from services.api.prs import pull_request_routes
+from services.api.pull_requests import DiffSource, PullRequests
+from services.api.sessions import Sessions
+from services.api.signals import signal_routes
+from services.api.tasks import task_routes
+from services.tasks import TaskService
+
+VERSION = "1"
+
+
+class Health(BaseModel):
+    status: Literal["ok"]
+
+
+class Readiness(BaseModel):
+    status: Literal["ready", "not ready"]
+    temporal: bool
+
+
+def create_app(tasks: TaskService, token: str, diffs: DiffSource, *, allowed_hosts: Collection[str] = ()) -> FastAPI:
+    """The service's front door.
+
+    ``token`` is what tools send as bearer token and people paste once. ``allowed_hosts`` are host names beside
+    ``localhost`` and IP addresses that the service answers to (``*`` for any). Set ``app.state.closing`` before the
+    server stops, so that open event streams end at once.
+    """
+    app = FastAPI(title="Patchwright", version=VERSION, docs_url=None, redoc_url=None, openapi_url=None)
+    closing = app.state.closing = asyncio.Event()
+    sessions = Sessions(token)
+    pulls = PullRequests(tasks, diffs)
+    for routes in (task_routes(tasks, closing), signal_routes(tasks), pull_request_routes(pulls)):
+        app.include_router(routes)
+    _add_system_routes(app, tasks)
+    install(app)
+    app.add_middleware(Gate, sessions=sessions, allowed_hosts=allowed_hosts)
+    return app
+
+
+def _add_system_routes(app: FastAPI, tasks: TaskService) -> None:
+    @app.get("/healthz", tags=["system"], responses=_open())
+    async def health() -> Health:
+        """Whether the process lives."""
+        return Health(status="ok")
+
+    not_ready = {"model": Readiness, "description": "Temporal does not answer."}
+
+    @app.get("/readyz", tags=["system"], responses={503: not_ready, **_open()})
+    async def readiness(response: Response) -> Readiness:
+        """Whether the service can start tasks."""
+        reachable = await tasks.reachable()
+        response.status_code = 200 if reachable else 503
+        return Readiness(status="ready" if reachable else "not ready", temporal=reachable)
+
+    @app.get("/openapi.json", include_in_schema=False)
+    async def openapi() -> dict:
+        return document(app)
+
+
+def _open() -> dict:
+    return {status: declared for status, declared in problems().items() if status not in (401, 403)}

@@ -1,0 +1,131 @@
+"""A pull request with everything a reviewer wants to know."""
+
+import asyncio
+from typing import Protocol
+
+from pydantic import BaseModel, Field, ValidationError
+
+from contracts.checks import ChecksReport
+from contracts.errors import NotFound
+from contracts.forge import PullRequest
+from contracts.plan import ChangePlan
+from contracts.record import TaskRecord
+from contracts.review import Review, Thread
+from services.api.diffs import FileDiff, parse_diff
+from services.api.views import plan_artifact
+from services.tasks import TaskService
+
+Found = list[PullRequest]
+Files = list[FileDiff]
+
+
+class DiffSource(Protocol):
+    """Where the diff of a pull request comes from."""
+
+    async def diff(self, pull_request: PullRequest) -> str:
+        """The unified diff from the base commit to the head commit, as git prints it."""
+        ...
+
+
+class ChangedFileView(BaseModel):
+    path: str
+    old_path: str
+    status: str = Field(examples=["modified"])
+    added: int = Field(description="Lines.")
+    removed: int = Field(description="Lines.")
+    binary: bool
+
+
+class PullRequestView(BaseModel):
+    """A pull request, its evidence and its discussion."""
+
+    id: str = Field(examples=["local-3f2a-1"])
+    number: int
+    repo: str
+    title: str
+    description: str = Field(description="The composed description, Markdown.")
+    risk_notes: list[str] = Field(description="The risks the plan named.")
+    state: str
+    draft: bool
+    url: str
+    task_id: str
+    head_branch: str
+    head_commit: str
+    base_branch: str
+    base_commit: str
+    created_at: str
+    updated_at: str
+    files: list[ChangedFileView]
+    checks: list[ChecksReport]
+    reviews: list[Review]
+    threads: list[Thread]
+
+
+class PullRequestList(BaseModel):
+    pull_requests: list[PullRequest]
+
+
+class PullRequests:
+    """Reads pull requests from the forge, their diffs from the mirrors and their risks from the plans."""
+
+    def __init__(self, tasks: TaskService, diffs: DiffSource) -> None:
+        self._tasks = tasks
+        self._diffs = diffs
+
+    async def list(self) -> Found:
+        """All pull requests, newest first."""
+        return sorted(await self._tasks.forge.list(), key=lambda found: found.updated_at, reverse=True)
+
+    async def diff(self, pull_request_id: str) -> str:
+        """The diff of one pull request. Raises ``NotFound``."""
+        return await self._diffs.diff(await self._tasks.forge.get(pull_request_id))
+
+    async def view(self, pull_request_id: str) -> PullRequestView:
+        """One pull request. Raises ``NotFound``."""
+        view, _ = await self.view_and_diff(pull_request_id)
+        return view
+
+    async def view_and_diff(self, pull_request_id: str) -> tuple[PullRequestView, Files]:
+        """One pull request and its parsed diff. Raises ``NotFound``."""
+        forge = self._tasks.forge
+        found = await forge.get(pull_request_id)
+        diff, checks, reviews, threads, plan = await asyncio.gather(
+            self._diffs.diff(found), forge.checks(found.id), forge.reviews(found.id), forge.threads(found.id), self._plan(found))
+        files = await asyncio.to_thread(parse_diff, diff)
+        moments = {"created_at": found.created_at.isoformat(), "updated_at": found.updated_at.isoformat()}
+        view = PullRequestView.model_validate({
+            **found.model_dump(), **moments, "description": found.body, "risk_notes": list(plan.risks) if plan else [],
+            "files": [_file_view(file) for file in files], "checks": checks, "reviews": reviews, "threads": threads})
+        return view, files
+
+    async def task_of(self, pull_request: PullRequest | PullRequestView) -> TaskRecord | None:
+        """The task that opened it, when we know it."""
+        runs = self._tasks.runs
+        try:
+            return await runs.by_pull_request(pull_request.id)
+        except NotFound:
+            pass
+        try:
+            return await runs.get(pull_request.task_id)
+        except NotFound:
+            return None
+
+    async def _plan(self, pull_request: PullRequest) -> ChangePlan | None:
+        record = await self.task_of(pull_request)
+        return await plan_of(self._tasks, record) if record else None
+
+
+async def plan_of(tasks: TaskService, record: TaskRecord) -> ChangePlan | None:
+    """The newest plan of a task; None while there is none."""
+    ref = plan_artifact(record, await tasks.artifacts.of_task(record.task.id))
+    if ref is None:
+        return None
+    try:
+        return ChangePlan.model_validate_json(await tasks.artifacts.get(ref.sha256))
+    except (ValidationError, NotFound):
+        return None
+
+
+def _file_view(file: FileDiff) -> ChangedFileView:
+    return ChangedFileView(path=file.path, old_path=file.old_path, status=file.status, added=file.added, removed=file.removed,
+                           binary=file.binary)

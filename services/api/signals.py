@@ -1,0 +1,82 @@
+"""What people say to a running task, over HTTP."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path
+from pydantic import Field
+
+from contracts.plan import PlanApproval
+from contracts.policy import BudgetRaise
+from contracts.review import Review, ReviewRequest
+from contracts.word import StrictWord
+from services.api.bodies import body_of
+from services.api.declared import problems, takes
+from services.api.views import TaskView, task_view
+from services.tasks import TaskService
+
+TaskId = Annotated[str, Path(pattern=r"^[A-Za-z0-9._-]{1,100}$", examples=["pw-mfzwizltoq2g"])]
+
+
+class Steer(StrictWord):
+    """Advice for the agents' next run."""
+
+    message: str = Field(min_length=1, max_length=10_000, examples=["Keep the public API as it is."])
+
+
+class Close(StrictWord):
+    """Why the task is closed."""
+
+    reason: str = Field(default="", max_length=1_000)
+
+
+def signal_routes(tasks: TaskService) -> APIRouter:
+    """The endpoints below ``/tasks/{task_id}/signals``."""
+    router = APIRouter(prefix="/tasks/{task_id}/signals", tags=["signals"])
+    refusals = problems(404, 409, 413, 415, 422, 503)
+
+    async def standing(task_id: str) -> TaskView:
+        return await task_view(tasks, await tasks.runs.get(task_id))
+
+    @router.post("/review", status_code=202, responses=problems(404, 409, 413, 415, 422, 502, 503),
+                 openapi_extra=takes(ReviewRequest))
+    async def submit_review(task_id: TaskId, review: Annotated[ReviewRequest, Depends(body_of(ReviewRequest))]) -> Review:
+        """Approve, ask for changes or comment. The same review `id` (or the same words about the same commit) counts once."""
+        return await tasks.review(task_id, review)
+
+    @router.post("/plan", status_code=202, responses=refusals, openapi_extra=takes(PlanApproval))
+    async def answer_plan(task_id: TaskId, approval: Annotated[PlanApproval, Depends(body_of(PlanApproval))]) -> TaskView:
+        """Approve or reject the plan that waits; `plan_sha256` says which plan was read."""
+        await tasks.approve_plan(task_id, approval)
+        return await standing(task_id)
+
+    @router.post("/steer", status_code=202, responses=refusals, openapi_extra=takes(Steer))
+    async def steer(task_id: TaskId, steering: Annotated[Steer, Depends(body_of(Steer))]) -> TaskView:
+        """Tell the agents something; they hear it at their next run."""
+        await tasks.steer(task_id, steering.message)
+        return await standing(task_id)
+
+    @router.post("/pause", status_code=202, responses=refusals)
+    async def pause(task_id: TaskId) -> TaskView:
+        """Rest after the step in progress."""
+        await tasks.pause(task_id)
+        return await standing(task_id)
+
+    @router.post("/resume", status_code=202, responses=refusals, openapi_extra=takes(BudgetRaise, required=False))
+    async def resume(task_id: TaskId, budget: Annotated[BudgetRaise, Depends(body_of(BudgetRaise, BudgetRaise()))]) -> TaskView:
+        """Go on after a pause or a halt; budgets that are left out stay."""
+        await tasks.resume(task_id, budget)
+        return await standing(task_id)
+
+    @router.post("/cancel", status_code=202, responses=refusals)
+    async def cancel(task_id: TaskId) -> TaskView:
+        """End the task; its work is kept."""
+        await tasks.cancel(task_id)
+        return await standing(task_id)
+
+    @router.post("/close", status_code=202, responses=refusals, openapi_extra=takes(Close, required=False))
+    async def close(task_id: TaskId, closing: Annotated[Close, Depends(body_of(Close, Close()))]) -> TaskView:
+        """Close the task and its pull request without merging."""
+        await tasks.close(task_id, closing.reason)
+        return await standing(task_id)
+
+    return router

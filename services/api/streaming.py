@@ -1,0 +1,38 @@
+"""The events of a task as server-sent events, from any point on, until the task has ended."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+from activities.stores.run_store import RunStore
+from contracts.event import TaskEvent
+
+HEARTBEAT_SECONDS = 15.0
+LOOK_SECONDS = 2.0
+"""How often a silent stream looks whether the service is closing or the task has ended."""
+RECONNECT_MS = 2_000
+
+
+async def event_stream(runs: RunStore, task_id: str, after: int, closing: asyncio.Event) -> AsyncIterator[bytes]:
+    """Events after ``after`` as they come; heartbeats in between; ``event: end`` after a final state."""
+    yield f"retry: {RECONNECT_MS}\n\n".encode()
+    silent = 0.0
+    while not closing.is_set():
+        final = (await runs.get(task_id)).state.final
+        # The state is read first: an event that came with the final state is then surely found below.
+        found = await runs.events(task_id, after) if final else await runs.wait_for_events(task_id, after, LOOK_SECONDS)
+        for event in found:
+            after = event.seq
+            yield _framed(event)
+        if final and not found:
+            yield f"id: {after}\nevent: end\ndata: {{}}\n\n".encode()
+            return
+        silent = 0.0 if found else silent + LOOK_SECONDS
+        if silent >= HEARTBEAT_SECONDS:
+            silent = 0.0
+            yield b": still here\n\n"
+
+
+def _framed(event: TaskEvent) -> bytes:
+    shown = json.dumps(event.model_dump(mode="json"), ensure_ascii=False)
+    return f"id: {event.seq}\nevent: {event.kind.value}\ndata: {shown}\n\n".encode()

@@ -1,0 +1,223 @@
+"""Everything people and tools can do to a task; the API and the pages share it, so neither can do more than the other."""
+
+import hashlib
+import logging
+import uuid
+from collections.abc import Awaitable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol, TypeVar
+
+from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
+from temporalio.common import (
+    SearchAttributeKey,
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from activities.stores.artifact_store import ArtifactStore
+from activities.stores.run_store import RunStore
+from contracts.artifact import digest
+from contracts.errors import Conflict, PatchwrightError
+from contracts.forge import Forge, PullRequest, PullRequestState
+from contracts.plan import PlanApproval
+from contracts.policy import BudgetRaise, Policy, narrowed
+from contracts.record import TaskRecord
+from contracts.review import Review, ReviewRequest, ReviewSignal
+from contracts.task import Task, TaskRequest, TaskState, task_id
+
+WORKFLOW = "CodingTaskWorkflow"
+PATIENCE = timedelta(seconds=10)
+"""How long Temporal may take to answer before people are told to come back."""
+SUMMARY_BYTES = 200
+"""Temporal's limit of a summary."""
+KEYWORD_CHARACTERS = 200
+PASSING = frozenset({RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED,
+                     RPCStatusCode.RESOURCE_EXHAUSTED, RPCStatusCode.ABORTED})
+GONE = frozenset({RPCStatusCode.NOT_FOUND, RPCStatusCode.FAILED_PRECONDITION})
+Answer = TypeVar("Answer")
+log = logging.getLogger(__name__)
+
+
+class OrchestratorUnavailable(PatchwrightError):
+    """Temporal did not answer. Nothing is lost: send the same request again."""
+
+    code = "orchestrator-unavailable"
+    status = 503
+    retryable = True
+
+
+class ListedForge(Forge, Protocol):
+    """A forge that can also list what it has, as the local one can."""
+
+    async def list(self, state: PullRequestState | None = None) -> Sequence[PullRequest]:
+        """All pull requests, newest first, optionally of one state."""
+        ...
+
+
+class TaskService:
+    """The front door behind all front doors."""
+
+    def __init__(self, runs: RunStore, artifacts: ArtifactStore, forge: ListedForge, *,
+                 temporal: Client | None = None, task_queue: str = "patchwright", namespace: str = "default", ui_url: str = "",
+                 policy: Policy | None = None) -> None:
+        self.runs = runs
+        self.artifacts = artifacts
+        self.forge = forge
+        self.temporal = temporal
+        """Set it when Temporal is reached later than the service starts; None answers 503 to whatever needs it."""
+        self.namespace = namespace
+        self.ui_url = ui_url.rstrip("/")
+        """Base of the Temporal Web UI; empty when there is none."""
+        self._task_queue = task_queue
+        self._policy = policy or Policy()
+
+    # -- starting --------------------------------------------------------------------------------------------
+
+    async def submit(self, request: TaskRequest, idempotency_key: str = "") -> tuple[TaskRecord, bool]:
+        """Accept a ticket and start its workflow; the same ticket or key again is the same task. The flag says whether it is new.
+
+        Raises ``IdempotencyMismatch``, ``InvalidInput`` or ``OrchestratorUnavailable``; after the last the task is kept,
+        and the same request or the next start of the service starts it.
+        """
+        body_sha256 = digest(request.model_dump_json().encode())
+        accepted = request.model_copy(update={"policy": narrowed(self._policy, request.policy)})
+        source = request.source
+        name = task_id(source.system, source.key) if source else task_id("request", idempotency_key or uuid.uuid4().hex)
+        task = Task(id=name, request=accepted, created_at=datetime.now(UTC))
+        record, created = await self.runs.accept(task, idempotency_key, body_sha256)
+        return await self._started(record), created
+
+    async def start_unstarted(self) -> int:
+        """Start the workflows of tasks that were accepted while Temporal was away; the number of them."""
+        waiting = await self.runs.unstarted()
+        for record in waiting:
+            await self._started(record)
+        return len(waiting)
+
+    async def _started(self, record: TaskRecord) -> TaskRecord:
+        if record.workflow_run_id or record.state.final:
+            return record
+        task = record.task
+        start = self._client().start_workflow(
+            WORKFLOW, task, id=task.id, task_queue=self._task_queue, rpc_timeout=PATIENCE,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING, id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+            static_summary=_clipped(task.request.title, SUMMARY_BYTES), search_attributes=_search_attributes(task))
+        try:
+            run_id = (await self._answered(start)).result_run_id or ""
+        except WorkflowAlreadyStartedError as error:
+            # It ran and ended before its run id was written down.
+            run_id = error.run_id or ""
+        await self.runs.set_workflow_run(task.id, run_id)
+        return record.model_copy(update={"workflow_run_id": run_id})
+
+    # -- steering --------------------------------------------------------------------------------------------
+
+    async def review(self, name: str, request: ReviewRequest) -> Review:
+        """Keep a review on the forge, then wake the task. Raises ``Conflict`` without an open pull request."""
+        record = await self._living(name, "be reviewed")
+        if not record.pull_request_id:
+            raise Conflict(f"The task {name} has no pull request yet; wait until it is published.")
+        wanted = request if request.id else request.model_copy(update={"id": _review_id(record.head_commit, request)})
+        review = await self.forge.submit_review(record.pull_request_id, wanted)
+        word = ReviewSignal(review_id=review.id, verdict=review.verdict, reviewer=review.reviewer)
+        await self._signal(record, "submit_review", word)
+        return review
+
+    async def approve_plan(self, name: str, approval: PlanApproval) -> None:
+        """Say yes or no to a plan. Raises ``Conflict`` when no plan waits, or another one than approved."""
+        record = await self._living(name, "have its plan approved")
+        if record.state is not TaskState.AWAITING_PLAN_APPROVAL:
+            raise Conflict(f"The task {name} does not wait for a plan's approval; it is {_words(record.state)}.")
+        said = "yes" if approval.approved else "no"
+        handle = self._handle(record)
+        try:
+            await self._answered(handle.execute_update(
+                "approve_plan", approval, id=f"plan-{approval.plan_sha256[:24]}-{said}", rpc_timeout=PATIENCE))
+        except WorkflowUpdateFailedError as refused:
+            raise Conflict(str(refused.cause or refused)) from refused
+
+    async def steer(self, name: str, message: str) -> None:
+        """Tell the agents something; they hear it at their next run."""
+        await self._signal(await self._living(name, "be steered"), "steer", message)
+
+    async def pause(self, name: str) -> None:
+        """Rest after the step in progress."""
+        await self._signal(await self._living(name, "be paused"), "pause")
+
+    async def resume(self, name: str, budget: BudgetRaise | None = None) -> None:
+        """Go on after a pause or a halt, with other budgets when given."""
+        wanted = budget.model_dump(exclude_none=True) if budget else {}
+        await self._signal(await self._living(name, "be resumed"), "resume", wanted or None)
+
+    async def cancel(self, name: str) -> None:
+        """End the task; its work is kept."""
+        record = await self._living(name, "be cancelled")
+        await self._answered(self._handle(record).cancel(rpc_timeout=PATIENCE))
+
+    async def close(self, name: str, reason: str = "") -> None:
+        """Close the task and its pull request without merging."""
+        await self._signal(await self._living(name, "be closed"), "close_task", reason)
+
+    async def reachable(self) -> bool:
+        """Whether Temporal answers."""
+        try:
+            return await self._client().service_client.check_health(timeout=timedelta(seconds=2))
+        except (PatchwrightError, RPCError):
+            return False
+
+    async def _living(self, name: str, deed: str) -> TaskRecord:
+        record = await self.runs.get(name)
+        if record.state.final:
+            raise Conflict(f"The task {name} cannot {deed}: it has ended and is {_words(record.state)}.")
+        return await self._started(record)
+
+    async def _signal(self, record: TaskRecord, signal: str, *arguments: Any) -> None:
+        await self._answered(self._handle(record).signal(signal, args=list(arguments), rpc_timeout=PATIENCE))
+
+    def _handle(self, record: TaskRecord) -> WorkflowHandle[Any, Any]:
+        return self._client().get_workflow_handle(record.task.id)
+
+    def _client(self) -> Client:
+        if self.temporal is None:
+            raise OrchestratorUnavailable("The service is not connected to Temporal yet; send the request again in a moment.")
+        return self.temporal
+
+    async def _answered(self, asked: Awaitable[Answer]) -> Answer:
+        try:
+            return await asked
+        except WorkflowUpdateRPCTimeoutOrCancelledError as late:
+            raise OrchestratorUnavailable("No worker answered in time; send the same request again.") from late
+        except RPCError as error:
+            log.warning("Temporal answered %s: %s", error.status.name, error.message)
+            if error.status in PASSING:
+                raise OrchestratorUnavailable("Temporal did not answer; send the same request again in a moment.") from error
+            if error.status in GONE:
+                raise Conflict("The task's workflow has ended in this moment; look at the task again.") from error
+            raise
+
+
+def _search_attributes(task: Task) -> TypedSearchAttributes:
+    request = task.request
+    values = {"PatchwrightState": TaskState.QUEUED.value, "PatchwrightRepo": request.repo, "PatchwrightKind": request.kind.value,
+              "PatchwrightRequester": request.requester}
+    return TypedSearchAttributes([
+        SearchAttributePair(SearchAttributeKey.for_keyword(name), value[:KEYWORD_CHARACTERS])
+        for name, value in values.items() if value])
+
+
+def _review_id(head_commit: str, request: ReviewRequest) -> str:
+    """The same words about the same commit are the same review, so that a form sent twice counts once."""
+    return "r-" + hashlib.sha256(f"{head_commit}\0{request.model_dump_json()}".encode()).hexdigest()[:24]
+
+
+def _clipped(text: str, limit: int) -> str:
+    line = " ".join(text.split())
+    return line.encode()[:limit].decode("utf-8", "ignore")
+
+
+def _words(state: TaskState) -> str:
+    return state.value.replace("_", " ")

@@ -1,0 +1,99 @@
+"""The API and pages over real stores, an in-memory forge and a recording Temporal."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx2
+from fastapi import FastAPI
+
+from activities.stores.artifact_store import ArtifactStore
+from activities.stores.database import Database, open_database
+from activities.stores.run_store import RunStore
+from contracts.forge import PullRequest, PullRequestDraft
+from contracts.plan import ChangePlan, PlannedEdit, plan_sha256
+from contracts.steps import ProgressRequest
+from contracts.task import Task, TaskRequest, TaskState, TicketSource, task_id
+from services.api.app import create_app
+from services.tasks import TaskService
+from tests.fakes.forge import InMemoryForge
+from tests.fakes.temporal import RecordingTemporal
+
+TOKEN = "a-token-for-tests"
+DIFF = """\
+diff --git a/shop/cart.py b/shop/cart.py
+index 1111111111111111111111111111111111111111..2222222222222222222222222222222222222222 100644
+--- a/shop/cart.py
++++ b/shop/cart.py
+@@ -1,4 +1,5 @@ def total(items):
+ def total(items):
+-    return sum(items)
++    # An empty cart costs nothing.
++    return sum(items, 0)
+ 
+ VERSION = "1"
+"""
+
+
+class FixedDiff:
+    async def diff(self, pull_request: PullRequest) -> str:
+        return DIFF
+
+
+@dataclass
+class Service:
+    """Everything a test wants to look at."""
+
+    app: FastAPI
+    tasks: TaskService
+    runs: RunStore
+    forge: InMemoryForge
+    temporal: RecordingTemporal
+    database: Database
+
+    def client(self, token: str = TOKEN, **options: Any) -> httpx2.AsyncClient:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        return httpx2.AsyncClient(transport=httpx2.ASGITransport(self.app, raise_app_exceptions=False),
+                                  base_url="http://localhost", headers=headers, **options)
+
+    async def accepted(self, key: str = "ENG-1", **request: Any) -> Task:
+        """A task that was accepted and started."""
+        wanted = {"repo": "/srv/shop.git", "title": f"Ticket {key}", "source": TicketSource(system="jira", key=key)} | request
+        record, _ = await self.tasks.submit(TaskRequest.model_validate(wanted))
+        return record.task
+
+    async def moved(self, task: Task, state: TaskState, **more: Any) -> None:
+        """The workflow tells where it is."""
+        await self.runs.record_progress(ProgressRequest(task_id=task.id, state=state, key=f"{state}-{datetime.now(UTC)}", **more))
+
+    async def planned(self, task: Task, **changes: Any) -> ChangePlan:
+        """The task waits for its plan's approval."""
+        plan = ChangePlan(goal="An empty cart costs nothing", edits=(PlannedEdit(path="shop/cart.py", intent="start at 0"),),
+                          risks=("Callers may rely on the exception",), tests=("tests/test_cart.py::test_empty",))
+        plan = plan.model_copy(update=changes)
+        await self.tasks.artifacts.put(task.id, "PlanChanges", plan.model_dump_json().encode(), "application/json", "plan.json")
+        await self.moved(task, TaskState.AWAITING_PLAN_APPROVAL, plan_sha256=plan_sha256(plan))
+        return plan
+
+    async def published(self, task: Task, **changes: Any) -> PullRequest:
+        """The task waits for a review of its pull request."""
+        wanted = {"repo": "/srv/shop.git", "head_branch": task.branch, "base_branch": "main", "head_commit": "c" * 40,
+                  "title": "Empty carts cost nothing", "body": "## What\n\nStart at `0`.", "task_id": task.id} | changes
+        made = await self.forge.publish(PullRequestDraft.model_validate(wanted))
+        await self.moved(task, TaskState.AWAITING_REVIEW, pull_request_id=made.id, head_commit=made.head_commit)
+        return made
+
+
+async def open_service(folder: Path) -> Service:
+    """A service on a fresh database."""
+    database = await open_database(f"sqlite:///{folder}/run.db")
+    runs, forge, temporal = RunStore(database), InMemoryForge("http://localhost"), RecordingTemporal()
+    tasks = TaskService(runs, ArtifactStore(folder / "artifacts", database), forge, temporal=temporal,  # type: ignore[arg-type]
+                        ui_url="http://localhost:8233")
+    return Service(create_app(tasks, TOKEN, FixedDiff()), tasks, runs, forge, temporal, database)
+
+
+def same_ticket(key: str) -> str:
+    """The id of the task of a ticket of ours."""
+    return task_id("jira", key)
