@@ -77,6 +77,16 @@ class Service:
             if not cursor:
                 return
 
+    def past_events(self, task: str) -> list[dict[str, Any]]:
+        """What has happened to a task so far, oldest first."""
+        found: list[dict[str, Any]] = []
+        for _ in range(MAX_PAGES):
+            page = self.get(f"/tasks/{task}/events", after=found[-1]["seq"] if found else 0)["events"]
+            if not page:
+                break
+            found += page
+        return found
+
     @contextmanager
     def events(self, task: str, last_event_id: str = "") -> Iterator[Iterator[dict[str, Any]]]:
         """The task's events as they happen; ends when the connection does."""
@@ -140,7 +150,8 @@ def _server_sent(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
         elif not line and data:
             event = json.loads("\n".join(data))
             data = []
-            if isinstance(event, dict):
+            # The stream says goodbye with an empty event.
+            if isinstance(event, dict) and event:
                 yield {"seq": name, **event}
 
 

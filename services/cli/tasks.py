@@ -5,7 +5,6 @@ from typing import Annotated, Any
 
 import typer
 
-from contracts.errors import PatchwrightError
 from contracts.task import TaskKind, TaskState
 from services.cli import ticket, watching
 from services.cli.screen import AsJson, Id, Url, event_line, next_step, print_json, screen, state_text, task_details, task_table
@@ -151,10 +150,7 @@ def show(task: Id, as_json: AsJson = False, url: Url = "") -> None:
         print_json(view)
         return
     screen.print(task_details(view))
-    try:
-        events = service.get(f"/tasks/{name}/events")["events"]
-    except PatchwrightError:
-        events = []
+    events = service.past_events(name)
     if events:
         screen.print("\n[bold]Last events[/]")
     for event in events[-SHOWN_EVENTS:]:

@@ -1,7 +1,7 @@
 """Follow a task live until it rests."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from contracts.task import TaskState
@@ -10,6 +10,7 @@ from services.cli.service import NothingAnswers, Service
 
 PATIENCE_SECONDS = 60
 """How long a service may be away (a restart) before we stop following it."""
+RECONNECT_SECONDS = 0.5
 
 
 def follow(service: Service, task: str, *, as_json: bool = False) -> dict[str, Any]:
@@ -26,21 +27,29 @@ def follow(service: Service, task: str, *, as_json: bool = False) -> dict[str, A
     return service.get(f"/tasks/{task}")
 
 
-def task_events(service: Service, task: str, last_event_id: str = "") -> Iterator[dict[str, Any]]:
+def task_events(
+    service: Service,
+    task: str,
+    last_event_id: str = "",
+    *,
+    patience_seconds: float = PATIENCE_SECONDS,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Iterator[dict[str, Any]]:
     """All events of a task from the beginning, over as many connections as it takes. Raises ``NothingAnswers``."""
-    quiet_since = time.monotonic()
-    while True:
+    answered = time.monotonic()
+    while not stopped():
         try:
             with service.events(task, last_event_id) as events:
                 for event in events:
-                    last_event_id, quiet_since = str(event.get("seq", "")), time.monotonic()
+                    last_event_id = str(event["seq"])
                     yield event
+            if TaskState(service.get(f"/tasks/{task}")["state"]).final:
+                return
+            answered = time.monotonic()
         except NothingAnswers:
-            if time.monotonic() - quiet_since > PATIENCE_SECONDS:
+            if time.monotonic() - answered > patience_seconds:
                 raise
-        if TaskState(_state(service, task)).final and time.monotonic() - quiet_since > 1:
-            return
-        time.sleep(0.5)
+        time.sleep(RECONNECT_SECONDS)
 
 
 def rests_after(event: dict[str, Any]) -> bool:
@@ -56,10 +65,3 @@ def show_rest(view: dict[str, Any]) -> None:
     screen.print(reason, markup=False)
     if told := next_step(view):
         screen.print(told, markup=False, soft_wrap=True)
-
-
-def _state(service: Service, task: str) -> str:
-    try:
-        return service.get(f"/tasks/{task}")["state"]
-    except NothingAnswers:
-        return TaskState.QUEUED
