@@ -8,6 +8,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from contracts.errors import InvalidInput
 from services import settings as configuration
 from services.cli.screen import errors, screen
 from services.sandbox_supply import ensure_sandbox
@@ -51,12 +52,21 @@ def lint(fix: Annotated[bool, typer.Option("--fix", help="Mend what can be mende
 
 
 def bench(context: typer.Context) -> None:
-    """Run the benchmarks of tests/bench; whatever follows goes to pytest.
+    """Run the benchmarks of tests/bench, all or one; whatever follows the name goes to it.
 
-    ./patchwright bench -k index
+    ./patchwright bench
+
+    ./patchwright bench index --json
     """
-    files = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "tests" / "bench").glob("bench_*.py"))
-    _become_pytest([*([] if any(_names_a_path(a) for a in context.args) else files), "-s", "-p", "no:timeout", *context.args])
+    known = {path.stem.removeprefix("bench_"): path for path in sorted((ROOT / "tests" / "bench").glob("bench_*.py"))}
+    wanted, *rest = context.args or [""]
+    if wanted and wanted not in known:
+        raise InvalidInput(f"there is no benchmark {wanted!r}; there are {', '.join(known)}")
+    for name, path in known.items():
+        if wanted in ("", name):
+            errors.print(f"[bold]{name}[/]")
+            if code := subprocess.run([sys.executable, str(path), *rest], cwd=ROOT, check=False).returncode:
+                raise typer.Exit(code)
 
 
 def lock(
