@@ -15,6 +15,8 @@ MIN_BUDGET, MAX_BUDGET = 200, 100_000
 _MAP_SHARE, _TESTS_SHARE, _RELATED_SHARE = 0.12, 0.15, 0.25
 _MAX_PATHS = 40
 _RELATED = 12
+_NEAR = 0.15
+"""Related code scores at least this share of the best piece."""
 _TEST_FILES = 6
 
 
@@ -56,7 +58,7 @@ def gather_context(snapshot: Snapshot, query: str, paths: tuple[str, ...] = (), 
         room = (text.left - reserve) // (len(wanted) - position)
         _add_file(snapshot, text, path, query, room)
     _add_tests(snapshot, text, known, int(text.budget * _TESTS_SHARE))
-    _add_related(snapshot, text, query, set(known))
+    _add_related(snapshot, text, query, set(text.files))
     body = "\n\n".join(text.blocks)
     return body, {"text": body, "files": list(text.files), "tokens": tokens(body)}
 
@@ -75,8 +77,8 @@ def _add_file(snapshot: Snapshot, text: _Text, path: str, query: str, room: int)
         return
     with snapshot.store.reading() as connection:
         head = f"== {path} ({len(lines)} lines; outline, then the parts that matter)"
-        block = "\n".join([head, *outline_lines(definitions_in(connection, blob.id))])
-    if not text.add(block, path, room // 2) and not text.add(head, path, room):
+        block = _shortened([head, *outline_lines(definitions_in(connection, blob.id))], room // 3)
+    if not text.add(block, path, room):
         return
     rest = room - len(block.encode())
     for start, end in _relevant(snapshot, path, query):
@@ -84,6 +86,17 @@ def _add_file(snapshot: Snapshot, text: _Text, path: str, query: str, room: int)
         size = len(piece.encode()) + 2
         if size <= rest and text.add(piece, path):
             rest -= size
+
+
+def _shortened(lines: list[str], room: int) -> str:
+    """The first line and as many of the others as fit in so many bytes, with what is missing counted."""
+    kept, used = lines[:1], len(lines[0].encode())
+    for line in lines[1:]:
+        used += len(line.encode()) + 1
+        if used > room - 40:
+            return "\n".join([*kept, f"  … {len(lines) - len(kept)} more definitions"])
+        kept.append(line)
+    return "\n".join(kept)
 
 
 def _absent(snapshot: Snapshot, path: str) -> str:
@@ -136,7 +149,9 @@ def _add_tests(snapshot: Snapshot, text: _Text, known: list[str], room: int) -> 
 
 
 def _add_related(snapshot: Snapshot, text: _Text, query: str, known: set[str]) -> None:
-    answers = [answer for answer in _search(snapshot, query, _RELATED + len(known) * 2) if answer.path not in known][:_RELATED]
+    found = _search(snapshot, query, _RELATED + len(known) * 2)
+    least = _NEAR * found[0].score if found else 0.0
+    answers = [answer for answer in found if answer.path not in known and answer.score >= least][:_RELATED]
     title = "== Related code"
     for answer in answers:
         what = f" {answer.kind} {answer.name}" if answer.name else ""

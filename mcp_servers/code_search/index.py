@@ -12,7 +12,7 @@ from typing import Any
 
 from mcp_servers.code_search.analysis import Analysis, analyse
 from mcp_servers.code_search.sources import MAX_SEARCHED
-from mcp_servers.code_search.store import Blob, Store
+from mcp_servers.code_search.store import Blob, Store, damaged
 from mcp_servers.code_search.trees import Key, TreeFiles, Trees
 from mcp_servers.object_store import Mirror, Mirrors
 
@@ -77,27 +77,34 @@ class CodeIndex:
         self._mirrors, self._mirror = mirrors, mirror
         self._store = Store(folder)
         self._trees = Trees()
+        self._generation = self._store.generation
         self._known: dict[Key, Blob] = {}
         self._last_id = 0
         self._pieces = Pieces()
         self._snapshots: OrderedDict[str, Snapshot] = OrderedDict()
         self._lock = threading.Lock()
+        if not self._store.complete():
+            self._start_again()
 
     def ready(self, tree: str) -> Snapshot | None:
         """The snapshot of a tree if it is in memory; never waits for another tree's indexing."""
-        return self._snapshots.get(tree)
+        return self._snapshots.get(tree) if self._store.generation == self._generation else None
 
     def snapshot(self, tree: str, progress: Progress | None = None, stop: threading.Event | None = None) -> Snapshot:
         """The tree, indexed. Raises ``Stopped`` when ``stop`` was set before the end."""
         mirror = self._mirrors.open(self._mirror)
         with self._lock:
+            if self._store.generation != self._generation:
+                self._forget()
             if tree in self._snapshots:
                 self._snapshots.move_to_end(tree)
                 return self._snapshots[tree]
             files = self._trees.of(mirror, tree)
             try:
                 parsed = self._complete(mirror, files, progress, stop)
-            except sqlite3.DatabaseError:
+            except sqlite3.DatabaseError as error:
+                if not damaged(error):
+                    raise
                 self._start_again()
                 parsed = self._complete(mirror, files, progress, stop)
             blobs = {path: self._known[key] for path, key in files.files.items()}
@@ -141,6 +148,11 @@ class CodeIndex:
         """The index is a cache: a damaged one is thrown away and built again."""
         with self._store.writing():
             self._store.reset()
+        self._forget()
+
+    def _forget(self) -> None:
+        """Drop what was remembered of an index that is no more."""
+        self._generation = self._store.generation
         self._known, self._last_id, self._pieces = {}, 0, Pieces()
         self._snapshots.clear()
 

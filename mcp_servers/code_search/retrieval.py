@@ -15,7 +15,7 @@ from contracts.errors import InvalidInput
 from mcp_servers.code_search.index import Pieces, Snapshot
 from mcp_servers.code_search.repo_map import parts_of_path
 from mcp_servers.code_search.roles import weight
-from mcp_servers.code_search.synonyms import synonyms
+from mcp_servers.code_search.synonyms import spelled, synonyms
 from mcp_servers.code_search.words import IDENTIFIER, STOP_WORDS, parts, whole
 
 _K1, _B = 1.2, 0.6
@@ -50,6 +50,8 @@ class Answer:
 class _Question:
     terms: tuple[str, ...]
     wholes: frozenset[str]
+    asked: dict[str, str]
+    """Each term as the query spells it."""
 
     @property
     def about_tests(self) -> bool:
@@ -68,7 +70,7 @@ def ranked(snapshot: Snapshot, query: str, limit: int, only: frozenset[str] | No
             if per.get(path, 0) < per_file and len(chosen) < limit:
                 per[path] = per.get(path, 0) + 1
                 chosen.append((score, path, chunk))
-        return [_answer(connection, matched, score, path, chunk) for score, path, chunk in chosen]
+        return [_answer(connection, question, matched, score, path, chunk) for score, path, chunk in chosen]
 
 
 def _question(query: str) -> _Question:
@@ -76,9 +78,11 @@ def _question(query: str) -> _Question:
     meant = [word for word in asked if word.lower() not in STOP_WORDS] or asked
     if not meant:
         raise InvalidInput("The query has no words; say in a few words what the code does, or name a part of an identifier.")
-    terms = dict.fromkeys(part for word in meant for part in parts(word) if len(part) > 1 or not part.isascii())
-    wholes = frozenset(whole(word) for word in meant if len(parts(word)) > 1)
-    return _Question(tuple(terms)[:_MAX_TERMS] or (meant[0].lower(),), wholes)
+    split = {word: parts(word) for word in meant}
+    terms = dict.fromkeys(part for word in meant for part in split[word] if len(part) > 1 or not part.isascii())
+    wholes = frozenset(whole(word) for word in meant if len(split[word]) > 1)
+    asked = {split[word][0]: word.lower() for word in meant if len(split[word]) == 1}
+    return _Question(tuple(terms)[:_MAX_TERMS] or (meant[0].lower(),), wholes, asked)
 
 
 @dataclass(frozen=True)
@@ -194,7 +198,7 @@ def _best(matched: _Matched, wanted: set[int] | None) -> dict[int, float]:
     return {chunk: total for chunk, total in totals.items() if total >= least or chunk in matched.first}
 
 
-def _answer(connection: Connection, matched: _Matched, score: float, path: str, chunk: int) -> Answer:
+def _answer(connection: Connection, question: _Question, matched: _Matched, score: float, path: str, chunk: int) -> Answer:
     blob, symbol, start, end = connection.execute(
         "SELECT blob, symbol, start_line, end_line FROM chunks WHERE id = ?", (chunk,)).fetchone()
     kind, name = "", ""
@@ -206,5 +210,6 @@ def _answer(connection: Connection, matched: _Matched, score: float, path: str, 
         "path": sorted(_path_words(path).intersection(matched.idf)),
         "text": sorted(word for word, counts in matched.found.items() if (chunk, "text") in counts),
     }
-    why = "; ".join(f"{place}: {', '.join(words)}" for place, words in places.items() if words)
+    why = "; ".join(f"{place}: {', '.join(question.asked.get(word) or spelled(word) for word in words)}"
+                    for place, words in places.items() if words)
     return Answer(path, start, end, kind, name, score, why, tuple(sorted({*places["name"], *places["text"]})))

@@ -4,10 +4,11 @@ The corpus is only ever written behind the end that a committed transaction reco
 short leaves bytes which nothing points to and which the next append overwrites. One writer at a time, any number of readers.
 """
 
+import contextlib
 import fcntl
 import os
-import shutil
 import sqlite3
+import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -64,7 +65,26 @@ class Store:
         self.folder = folder / f"v{VERSION}"
         self.folder.mkdir(parents=True, exist_ok=True)
         self._database = self.folder / "index.sqlite"
-        self._prepare()
+        try:
+            self._prepare()
+        except sqlite3.DatabaseError as error:
+            if not damaged(error):
+                raise
+            with self.writing():
+                self.reset()
+
+    @property
+    def generation(self) -> str:
+        """Names this incarnation of the index: another one after ``reset``, by whichever process."""
+        with contextlib.suppress(FileNotFoundError):
+            return (self.folder / "generation").read_text()
+        return ""
+
+    def complete(self) -> bool:
+        """Whether every corpus file holds at least what the database says."""
+        with self.reading() as connection:
+            recorded = connection.execute("SELECT number, size FROM segments").fetchall()
+        return all(self.segment(number).is_file() and self.segment(number).stat().st_size >= size for number, size in recorded)
 
     def segment(self, number: int) -> Path:
         """The file of one corpus segment."""
@@ -122,13 +142,8 @@ class Store:
         for path in self.folder.iterdir():
             if path.name != "writer.lock":
                 path.unlink(missing_ok=True)
+        (self.folder / "generation").write_text(uuid.uuid4().hex)
         self._prepare()
-
-    def drop_other_versions(self) -> None:
-        """Remove what an older version of this program indexed."""
-        for path in self.folder.parent.iterdir():
-            if path.is_dir() and path != self.folder and path.name.startswith("v"):
-                shutil.rmtree(path, ignore_errors=True)
 
     def _prepare(self) -> None:
         with self.reading() as connection:
@@ -141,6 +156,11 @@ class Store:
         connection.execute("PRAGMA cache_size = -32000")
         connection.execute("PRAGMA temp_store = MEMORY")
         return connection
+
+
+def damaged(error: sqlite3.DatabaseError) -> bool:
+    """Whether the file is no longer a database, as against busy, full or unreadable, which may pass."""
+    return type(error) is sqlite3.DatabaseError
 
 
 class _Corpus:

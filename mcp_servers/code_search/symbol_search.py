@@ -104,7 +104,8 @@ def _found(snapshot: Snapshot, name: str, how: str, placed: list[tuple[str, Defi
         lines.append(f"{path}:{d.start_line}-{d.end_line}  {d.kind} {owner + '.' if owner else ''}{d.name}")
         lines.append(f"    {d.signature}")
         if references is not None:
-            lines.append(f"    {references} reference{'s' if references != 1 else ''} to this name (it occurs in {files} files)")
+            lines.append(f"    {references} reference{'s' if references != 1 else ''} to this name, "
+                         f"which occurs in {files} file{'s' if files != 1 else ''}")
         data.append({"path": path, "start_line": d.start_line, "end_line": d.end_line, "kind": d.kind, "name": d.name,
                      "in": owner, "signature": d.signature, "references": references})
     return "\n".join(lines), {"definitions": data, "total": len(placed)}

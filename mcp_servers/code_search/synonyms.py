@@ -96,6 +96,16 @@ def _table() -> dict[str, frozenset[str]]:
     return {word: frozenset(others) for word, others in table.items()}
 
 
+@cache
+def _spelled() -> dict[str, str]:
+    return {stem(word): word for word in sorted(_GROUPS.split(), reverse=True)}
+
+
+def spelled(word: str) -> str:
+    """A stem as a word to show to people: the first of this table that has it, or the stem itself."""
+    return _spelled().get(word, word)
+
+
 def synonyms(word: str) -> list[str]:
     """Stemmed words that may stand for a stemmed word, in order."""
     return sorted(_table().get(word, ()))
