@@ -5,6 +5,7 @@ Nothing here ever has a work tree. git runs only inside bare repositories that t
 
 import fcntl
 import hashlib
+import itertools
 import os
 import random
 import re
@@ -63,6 +64,18 @@ class Entry:
     def is_file(self) -> bool:
         """Whether it is a regular file."""
         return self.mode in (FileMode.BLOB, FileMode.BLOB_EXECUTABLE)
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One commit of the history."""
+
+    id: str
+    author: str
+    time: int
+    """Seconds since 1970, UTC."""
+    message: str
+    parents: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -393,6 +406,22 @@ class Mirror:
                 raise remote_failure(remote, str(error.stderr)) from error
         found = re.search(r"^ref: refs/heads/(\S+)\tHEAD", listing, re.MULTILINE)
         return found.group(1) if found else ""
+
+    def merge_base(self, one: str, other: str) -> str:
+        """The newest commit that two commits share; an empty string when they share none."""
+        found = self._objects.merge_base(self.resolve(one), self.resolve(other))
+        return str(found) if found is not None else ""
+
+    def commits(self, head: str, limit: int) -> list[Commit]:
+        """The newest commits from ``head`` back, newest first."""
+        walker = self._objects.walk(self.resolve(head), pygit2.enums.SortMode.TOPOLOGICAL | pygit2.enums.SortMode.TIME)
+        return [Commit(str(c.id), c.author.name, c.commit_time, c.message, tuple(str(p) for p in c.parent_ids))
+                for c in itertools.islice(walker, limit)]
+
+    def own_branches(self) -> list[tuple[str, str]]:
+        """Branches made in this mirror, each with its commit."""
+        names = [name for name in self._objects.references if name.startswith("refs/heads/")]
+        return [(name.removeprefix("refs/heads/"), self.target(name)) for name in sorted(names)]
 
     def branches(self) -> list[str]:
         """The remote's branches as of the last fetch."""

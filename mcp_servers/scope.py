@@ -4,6 +4,7 @@ Patchwright's own clients say so in the call's ``_meta``. Any other MCP client l
 the server was started with.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,7 +36,12 @@ class Scope:
 
 def scope_of(ctx: Context[Any, Any], default: Scope | None) -> Scope:
     """The scope of the call being served. Raises ``ToolError`` when neither the call nor the server names a workspace."""
-    meta: dict[str, Any] = dict(ctx.request_context.meta or {})
+    return scope_from(ctx.request_context.meta, default)
+
+
+def scope_from(sent: Mapping[str, Any] | None, default: Scope | None) -> Scope:
+    """The scope that a request's ``_meta`` names, else the server's own. Raises ``ToolError`` when there is neither."""
+    meta = dict(sent or {})
     call = str(meta.get(CALL, ""))
     if WORKSPACE in meta:
         policy = Policy.model_validate(meta[POLICY]) if POLICY in meta else Policy()

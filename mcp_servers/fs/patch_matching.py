@@ -95,8 +95,9 @@ def _only(path: str, hunk: Hunk, texts: Sequence[str], places: list[int]) -> int
     if len(places) == 1:
         return places[0]
     shown = ", ".join(str(place + 1) for place in places[:SHOWN_PLACES]) + (" …" if len(places) > SHOWN_PLACES else "")
-    raise InvalidInput(f"Hunk {hunk.number} of {path} fits {len(places)} places (lines {shown}). Nothing was changed. "
-                       "Add unchanged lines around it, or an '@@ ' line with the enclosing function or class, until it fits one place only.")
+    raise InvalidInput(f"Hunk {hunk.number} of {path} fits {len(places)} places (lines {shown}). "
+                       "Nothing was changed. Add unchanged lines around it, or an '@@ ' line with the enclosing function or "
+                       "class, until it fits one place only.")
 
 
 def _below_anchors(path: str, hunk: Hunk, texts: Sequence[str], places: list[int]) -> list[int]:

@@ -1,0 +1,31 @@
+"""What the ``repo`` server answers with, where no word of the contracts says it alone."""
+
+from contracts.change import Change, ChangedFile
+from contracts.review import Review, Thread
+from contracts.word import Word
+
+
+class SealedChange(Word):
+    commit: str
+    tree: str
+
+
+class JudgedChange(Word):
+    """A change with every path it touches; undecodable bytes of a path as ``\\xNN``."""
+
+    change: Change
+    files: tuple[ChangedFile, ...]
+
+
+class ThreadList(Word):
+    threads: tuple[Thread, ...]
+
+
+class ReviewList(Word):
+    reviews: tuple[Review, ...]
+
+
+class Done(Word):
+    """Nothing to tell but that it is so now."""
+
+    done: bool = True

@@ -1,0 +1,115 @@
+"""The forge for remotes that have none: records in one SQLite file, heads as ``refs/pull/N/head`` on the remote.
+
+Any remote that git can push to will do, typically a bare repository on disk. Several processes may share the file.
+"""
+
+import asyncio
+import uuid
+from pathlib import Path
+
+from contracts.checks import ChecksReport
+from contracts.errors import InvalidInput
+from contracts.forge import PullRequest, PullRequestDraft, PullRequestState
+from contracts.review import InlineComment, Review, ReviewRequest, Thread, ThreadAnswer
+from mcp_servers.object_store import Mirror, Mirrors, mirror_name
+from mcp_servers.repo.local_records import LocalRecords
+from mcp_servers.repo.opening import Credentials, no_credentials
+from mcp_servers.repo.pushing import push_ref, ref_on
+
+
+class LocalForge:
+    """Keeps ``contracts.forge.Forge`` for any repository that has a mirror here."""
+
+    def __init__(self, database: Path, mirrors: Mirrors, base_url: str = "", credentials: Credentials = no_credentials) -> None:
+        self._records = LocalRecords(database, base_url)
+        self._mirrors = mirrors
+        self._credentials = credentials
+
+    async def publish(self, wanted: PullRequestDraft) -> PullRequest:
+        """Open the pull request of the head branch, or bring the open one up to date; its head branch is pushed already.
+
+        Raises ``InvalidInput`` when there is nothing to propose.
+        """
+        base_commit = await asyncio.to_thread(self._base_commit, wanted)
+        published = await self._records.publish(wanted, base_commit)
+        await asyncio.to_thread(self._push_head, published)
+        return published
+
+    async def find(self, repo: str, head_branch: str) -> PullRequest | None:
+        """The open pull request of a head branch."""
+        return await self._records.find(repo, head_branch)
+
+    async def get(self, pull_request_id: str) -> PullRequest:
+        """One pull request. Raises ``NotFound``."""
+        return await self._records.get(pull_request_id)
+
+    async def close(self, pull_request_id: str) -> PullRequest:
+        """Close without merging; closing twice is closing once. Raises ``Conflict`` for a merged one."""
+        return await self._records.close(pull_request_id)
+
+    async def report_checks(self, pull_request_id: str, report: ChecksReport) -> None:
+        """Show the checks of a commit at the pull request; the same report again is not repeated."""
+        await self._records.add_checks(pull_request_id, report)
+
+    async def checks(self, pull_request_id: str) -> list[ChecksReport]:
+        """Every report so far, oldest first."""
+        return await self._records.checks(pull_request_id)
+
+    async def submit_review(self, pull_request_id: str, review: ReviewRequest) -> Review:
+        """Keep a person's review and open its threads; the same review id again returns the first.
+
+        Raises ``Conflict`` when the pull request is not open, ``InvalidInput`` for a comment on a line that is not there.
+        """
+        pull_request = await self.get(pull_request_id)
+        if review.id and (found := await self._records.find_review(pull_request_id, review.id)):
+            return found
+        if review.comments:
+            await asyncio.to_thread(self._refuse_misplaced, pull_request, review.comments)
+        return await self._records.add_review(pull_request_id, review.id or f"review-{uuid.uuid4().hex[:12]}", review)
+
+    async def reviews(self, pull_request_id: str) -> list[Review]:
+        """All reviews, oldest first."""
+        return await self._records.reviews(pull_request_id)
+
+    async def threads(self, pull_request_id: str) -> list[Thread]:
+        """All threads, oldest first."""
+        return await self._records.threads(pull_request_id)
+
+    async def answer(self, pull_request_id: str, answers: list[ThreadAnswer]) -> None:
+        """Answer in the threads, all or none; the same answer again is not repeated. Addressed threads are resolved."""
+        await self._records.answer(pull_request_id, answers)
+
+    async def list(self, state: PullRequestState | None = None) -> "list[PullRequest]":
+        """Pull requests of all repositories, the last changed first."""
+        return await self._records.all(state)
+
+    # -- git -------------------------------------------------------------------------------------------------
+
+    def _mirror(self, repo: str) -> Mirror:
+        return self._mirrors.open(mirror_name(repo))
+
+    def _base_commit(self, wanted: PullRequestDraft) -> str:
+        mirror = self._mirror(wanted.repo)
+        head, base_tip = mirror.resolve(wanted.head_commit), mirror.resolve(f"refs/remotes/origin/{wanted.base_branch}")
+        base = mirror.merge_base(base_tip, head)
+        if base == head:
+            raise InvalidInput(f"{wanted.head_branch} has no commit beyond {wanted.base_branch}; there is nothing to propose.")
+        return base or base_tip
+
+    def _push_head(self, published: PullRequest) -> None:
+        mirror, ref = self._mirror(published.repo), f"refs/pull/{published.number}/head"
+        now = ref_on(mirror, published.repo, ref, self._credentials)
+        if now != published.head_commit:
+            push_ref(mirror, published.repo, ref, published.head_commit, now, self._credentials)
+
+    def _refuse_misplaced(self, pull_request: PullRequest, comments: tuple[InlineComment, ...]) -> None:
+        mirror = self._mirror(pull_request.repo)
+        for comment in comments:
+            commit = pull_request.head_commit if comment.side == "new" else pull_request.base_commit
+            entry = mirror.entry(commit, comment.path)
+            if entry is None or not entry.is_file:
+                raise InvalidInput(f"There is no file {comment.path!r} at {commit[:12]} ({comment.side} side) to comment on.")
+            content = mirror.read(entry.oid)
+            lines = content.count(b"\n") + (not content.endswith(b"\n"))
+            if comment.line > lines:
+                raise InvalidInput(f"{comment.path} has {lines} lines at {commit[:12]}; there is no line {comment.line}.")

@@ -1,0 +1,120 @@
+"""Tools that the service itself calls; agents' allow-lists leave them out. They answer with structured content."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from mcp.server.mcpserver import Context, MCPServer
+
+from contracts.checks import ChecksReport
+from contracts.errors import InvalidInput
+from contracts.forge import Forge, PullRequest, PullRequestDraft
+from contracts.review import ThreadAnswer
+from contracts.word import Word
+from contracts.workspace import OpenedWorkspace
+from mcp_servers.failures import tell_failures
+from mcp_servers.fs.names import shown
+from mcp_servers.object_store import Mirror, Mirrors
+from mcp_servers.repo import opening
+from mcp_servers.repo.answers import Done, JudgedChange, ReviewList, SealedChange, ThreadList
+from mcp_servers.repo.proposing import Proposals
+from mcp_servers.scope import Scope, scope_of
+
+R = TypeVar("R")
+
+
+def add_service_tools(
+    server: MCPServer, mirrors: Mirrors, forge: Forge, proposals: Proposals, credentials: opening.Credentials,
+    default: Scope | None,
+) -> None:
+    """Register the service's tools."""
+    tools = _ServiceTools(mirrors, forge, proposals, credentials, default)
+
+    def offer(*offered: Callable[..., Awaitable[Word]]) -> None:
+        for tool in offered:
+            server.tool()(tell_failures(tool))
+
+    offer(tools.open_workspace, tools.reset_workspace, tools.seal_change, tools.changed_files, tools.set_plan)
+    offer(tools.publish_pull_request, tools.get_pull_request, tools.report_checks)
+    offer(tools.list_reviews, tools.list_threads, tools.answer_threads)
+
+
+class _ServiceTools:
+    def __init__(
+        self, mirrors: Mirrors, forge: Forge, proposals: Proposals, credentials: opening.Credentials, default: Scope | None
+    ) -> None:
+        self._mirrors, self._forge, self._proposals = mirrors, forge, proposals
+        self._credentials, self._default = credentials, default
+
+    async def open_workspace(self, remote: str, base_branch: str, name: str) -> OpenedWorkspace:
+        """For the service: mirror a repository and open a workspace at the tip of a branch (empty: the default branch)."""
+        return await asyncio.to_thread(opening.open_workspace, self._mirrors, remote, base_branch, name, self._credentials)
+
+    async def reset_workspace(self, ctx: Context[Any, Any], commit: str) -> Done:
+        """For the service: put the workspace at a commit, whatever it held."""
+        await self._on_mirror(ctx, lambda mirror, scope: mirror.start(scope.workspace, commit))
+        return Done()
+
+    async def seal_change(self, ctx: Context[Any, Any], revision: str, parent: str, message: str) -> SealedChange:
+        """For the service: one tidy commit with the tree of ``revision`` on ``parent``; asked again, the same commit."""
+
+        def sealed(mirror: Mirror, scope: Scope) -> SealedChange:
+            commit = mirror.seal(scope.workspace, revision, parent, message)
+            return SealedChange(commit=commit, tree=mirror.tree_of(commit))
+
+        return await self._on_mirror(ctx, sealed)
+
+    async def changed_files(self, ctx: Context[Any, Any], old: str, new: str) -> JudgedChange:
+        """For the service: the raw difference of two commits, with modes, renames and copies."""
+
+        def judged(mirror: Mirror, _: Scope) -> JudgedChange:
+            files = (file.model_copy(update={"path": shown(file.path), "old_path": shown(file.old_path)})
+                     for file in mirror.changed_files(old, new))
+            return JudgedChange(change=mirror.change(old, new), files=tuple(files))
+
+        return await self._on_mirror(ctx, judged)
+
+    async def set_plan(self, ctx: Context[Any, Any], plan_json: str) -> Done:
+        """For the service: keep the plan that ``workspace://plan`` shows."""
+        try:
+            json.loads(plan_json)
+        except ValueError as error:
+            raise InvalidInput(f"The plan is not JSON: {error}") from None
+        await self._on_mirror(ctx, lambda mirror, scope: mirror.store_text(plan_ref(scope), plan_json))
+        return Done()
+
+    async def publish_pull_request(self, draft: PullRequestDraft) -> PullRequest:
+        """For the service: push the head branch and open or update its pull request."""
+        return await self._proposals.publish(draft)
+
+    async def report_checks(self, pull_request_id: str, report: ChecksReport) -> Done:
+        """For the service: show the checks of a commit at the pull request."""
+        await self._forge.report_checks(pull_request_id, report)
+        return Done()
+
+    async def answer_threads(self, pull_request_id: str, answers: list[ThreadAnswer]) -> Done:
+        """For the service: answer review threads; addressed ones are resolved."""
+        await self._forge.answer(pull_request_id, answers)
+        return Done()
+
+    async def list_threads(self, pull_request_id: str) -> ThreadList:
+        """For the service: all threads of a pull request, oldest first."""
+        return ThreadList(threads=tuple(await self._forge.threads(pull_request_id)))
+
+    async def list_reviews(self, pull_request_id: str) -> ReviewList:
+        """For the service: all reviews of a pull request, oldest first."""
+        return ReviewList(reviews=tuple(await self._forge.reviews(pull_request_id)))
+
+    async def get_pull_request(self, pull_request_id: str) -> PullRequest:
+        """For the service: one pull request as the forge has it."""
+        return await self._forge.get(pull_request_id)
+
+    async def _on_mirror(self, ctx: Context[Any, Any], deed: Callable[[Mirror, Scope], R]) -> R:
+        scope = scope_of(ctx, self._default)
+        return await asyncio.to_thread(lambda: deed(self._mirrors.of(scope.workspace), scope))
+
+
+def plan_ref(scope: Scope) -> str:
+    """The ref that holds the plan of a workspace."""
+    return f"refs/plans/{scope.workspace.name}"
