@@ -1,0 +1,243 @@
+"""The command line as people call it: processes of their own, against a real service over real HTTP."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import uvicorn
+
+from contracts.event import EventKind, NewEvent
+from contracts.plan import plan_sha256
+from contracts.task import TaskState
+from services.settings import CONFIG_VARIABLE, Settings, variable_of
+from tests.fakes import service as fake
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass
+class Done:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self):
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def environment(tmp_path):
+    ours = {CONFIG_VARIABLE, *(variable_of(name) for name in Settings.model_fields)}
+    kept = {name: value for name, value in os.environ.items() if name not in ours}
+    return {**kept, "PYTHONPATH": str(ROOT), "PATCHWRIGHT_DATA_DIR": str(tmp_path / "data"), "PATCHWRIGHT_PORT": "1", "COLUMNS": "200"}
+
+
+@pytest.fixture
+def cli(environment, tmp_path):
+    async def run(*arguments, stdin="", cwd=tmp_path, **variables):
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-P", "-m", "services.cli", *arguments, cwd=cwd, env={**environment, **variables},
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE)
+        out, err = await asyncio.wait_for(process.communicate(stdin.encode()), 60)
+        return Done(process.returncode or 0, out.decode(), err.decode())
+
+    return run
+
+
+class Server(uvicorn.Server):
+    """Tells when it listens."""
+
+    def __init__(self, app):
+        super().__init__(uvicorn.Config(app, port=0, log_level="critical", timeout_graceful_shutdown=1))
+        self.listening = asyncio.Event()
+
+    async def startup(self, sockets=None):
+        await super().startup(sockets)
+        self.listening.set()
+
+
+@pytest.fixture
+async def service(tmp_path):
+    """A running service that the data folder tells of, as ``up`` leaves it."""
+    opened = await fake.open_service(tmp_path)
+    server = Server(opened.app)
+    running = asyncio.create_task(server._serve())
+    await asyncio.wait_for(server.listening.wait(), 10)
+    url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "service.json").write_text(json.dumps({"url": url, "token": fake.TOKEN}))
+    opened.url = url
+    yield opened
+    opened.app.state.closing.set()
+    server.should_exit = True
+    await running
+    await opened.database.close()
+
+
+# -- without a service -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", [["list"], ["show", "pw-x"], ["watch", "pw-x"], ["approve", "pw-x"], ["pause", "pw-x"]])
+async def test_without_a_service_every_command_says_how_to_start_one(cli, command):
+    done = await cli(*command)
+    assert done.code == 1
+    assert done.err.strip() == "patchwright: Nothing answers at http://127.0.0.1:1: start it with ./patchwright up"
+
+
+async def test_help_names_every_command_in_its_group(cli):
+    done = await cli("--help")
+    assert done.code == 0
+    for word in ("demo", "up", "submit", "watch", "list", "show", "approve", "request-changes", "comment", "cancel", "pause", "resume",
+                 "steer", "doctor", "config", "test", "check", "bench", "lock", "Run it", "Review", "./patchwright demo"):
+        assert word in done.out
+
+
+async def test_a_bad_setting_is_one_line_with_exit_code_2(cli):
+    done = await cli("list", PATCHWRIGHT_PORT="many")
+    assert done.code == 2
+    assert done.err.startswith("patchwright: PATCHWRIGHT_PORT:")
+    assert "Traceback" not in done.err
+
+
+async def test_config_view_shows_origins_and_hides_secrets(cli):
+    done = await cli("config", "view", "--json", OPENAI_API_KEY="sk-hush", PATCHWRIGHT_LIMITS__CPUS="1")
+    found = {value["name"]: value for value in done.json["settings"]}
+    assert (found["limits.cpus"]["value"], found["limits.cpus"]["origin"]) == (1.0, "environment")
+    assert found["task_queue"]["origin"] == "default"
+    assert "sk-hush" not in done.out
+    plain = await cli("config", "view", PATCHWRIGHT_PROT="1")
+    assert "limits.memory_mib" in plain.out
+    assert "PATCHWRIGHT_PROT" in plain.out
+
+
+@pytest.mark.parametrize(("arguments", "told"), [
+    (["submit", "/srv/x.git"], "--title"),
+    (["submit", "/srv/x.git", "-t", "x", "--source", "jira"], "system:key"),
+    (["submit", "/srv/x.git", "--file", "/no/such.md"], "No such file"),
+    (["submit", "https://a:b@host/x.git", "-t", "x"], "credential"),
+    (["submit", "-t", "x"], "no git repository"),
+    (["submit", "/srv/x.git", "-t", "x", "--base", "a..b"], "branch"),
+    (["request-changes", "pw-aaaabbbbcccc", "-c", "nonsense"], "path:line:text"),
+    (["request-changes", "pw-aaaabbbbcccc"], "say what to change"),
+    (["nonsense"], "No such command"),
+])
+async def test_a_wrong_command_line_is_told_before_anything_is_sent(cli, arguments, told):
+    done = await cli(*arguments)
+    assert done.code == 2
+    assert told in done.err
+    assert "Traceback" not in done.err
+
+
+# -- with a service ----------------------------------------------------------------------------------------------
+
+
+async def test_submit_sends_the_whole_ticket(cli, service, tmp_path):
+    ticket = tmp_path / "ticket.md"
+    ticket.write_text("# Round the total\n\nNot each line.\n")
+    done = await cli("submit", "/srv/shop.git", "--file", str(ticket), "--base", "main", "--source", "jira:ENG-7", "--kind", "bugfix",
+                     "--constraint", "no API change", "--accept", "sums match", "--plan-approval", "--max-cost", "3", "--json")
+    assert done.code == 0, done.err
+    request = (await service.runs.get(done.json["id"])).task.request
+    assert (request.title, request.description) == ("Round the total", "Not each line.")
+    assert (request.base_branch, request.kind, request.source.key) == ("main", "bugfix", "ENG-7")
+    assert (request.constraints, request.acceptance_criteria) == (("no API change",), ("sums match",))
+    assert (request.policy.plan_approval, request.policy.max_cost_usd) == (True, 3)
+
+
+async def test_submit_reads_stdin_and_finds_the_repository_around_it(cli, service, tmp_path):
+    folder = tmp_path / "work tree"
+    subprocess.run(["git", "init", "-q", folder], check=True)
+    done = await cli("submit", "--file", "-", "--json", stdin="Mend it\nplease", cwd=folder)
+    assert (done.json["title"], done.json["repo"]) == ("Mend it", str(folder))
+    subprocess.run(["git", "-C", folder, "remote", "add", "origin", "https://git.example.com/shop.git"], check=True)
+    assert (await cli("submit", "-t", "Again", "--json", cwd=folder)).json["repo"] == "https://git.example.com/shop.git"
+
+
+async def test_a_refusal_of_the_service_is_its_own_words(cli, service):
+    task = await service.accepted()
+    done = await cli("approve", task.id)
+    assert done.code == 1
+    assert "has no pull request yet" in done.err
+    assert len(done.err.strip().splitlines()) <= 2
+
+
+async def test_an_id_may_be_shortened_as_long_as_it_is_unique(cli, service):
+    tasks = [await service.accepted(f"ENG-{number}") for number in range(3)]
+    done = await cli("show", tasks[1].id[:9], "--json")
+    assert done.json["id"] == tasks[1].id
+    assert (await cli("show", "pw-", "--json")).err.startswith("patchwright: 3 tasks begin with")
+    assert "No task's id begins" in (await cli("show", "zz")).err
+
+
+async def test_list_and_show_are_readable(cli, service):
+    task = await service.accepted(title="Weird [bold]title[/] with markup")
+    listed, shown = await cli("list"), await cli("show", task.id)
+    assert task.id in listed.out
+    assert "Weird [bold]title[/] with markup" in listed.out
+    assert "/srv/shop.git" in shown.out
+    assert (await cli("list", "--state", "halted")).out.startswith("No tasks")
+    assert (await cli("list", "--state", "nonsense")).code == 2
+
+
+async def test_a_review_arrives_with_its_inline_comments(cli, service):
+    task = await service.accepted()
+    published = await service.published(task)
+    done = await cli("request-changes", task.id, "-b", "Two things", "-c", "shop/cart.py:2:Why: this?", "-c", "shop/cart.py:3:And this")
+    assert done.code == 0, done.err
+    threads = await service.forge.threads(published.id)
+    assert [(t.path, t.line, t.messages[0].body) for t in threads] == [("shop/cart.py", 2, "Why: this?"), ("shop/cart.py", 3, "And this")]
+    assert (await cli("approve", task.id)).code == 0
+    assert [review.verdict for review in await service.forge.reviews(published.id)] == ["request_changes", "approve"]
+
+
+async def test_a_plan_is_shown_and_approved_by_its_digest_only(cli, service):
+    task = await service.accepted()
+    plan = await service.planned(task)
+    digest = plan_sha256(plan)
+    unasked = await cli("approve", task.id)
+    assert unasked.code == 1
+    assert plan.goal in unasked.out
+    assert f"--plan-sha256 {digest}" in unasked.err
+    assert (await cli("approve", task.id, "--plan-sha256", "0" * 64)).code == 1
+    done = await cli("approve", task.id, "--plan-sha256", digest)
+    assert done.code == 0, done.err
+    assert "Approved the plan" in done.out
+
+
+async def test_watch_follows_until_the_task_rests_and_says_what_to_do(cli, service):
+    task = await service.accepted()
+    await service.moved(task, TaskState.PLANNING)
+    watching = asyncio.create_task(cli("watch", task.id))
+    await asyncio.sleep(1.5)
+    assert not watching.done()
+    await service.runs.append(task.id, [NewEvent(kind=EventKind.NOTE, text="[red]not markup[/]", key="n")])
+    published = await service.published(task)
+    done = await asyncio.wait_for(watching, 20)
+    assert done.code == 0, done.err
+    assert "[red]not markup[/]" in done.out
+    assert "awaiting review" in done.out
+    assert published.url in done.out
+    assert f"./patchwright approve {task.id}" in done.out
+
+
+@pytest.mark.parametrize(("command", "signal"), [
+    (["steer", "mind the tests"], "steer"), (["pause"], "pause"), (["resume", "--max-model-calls", "9"], "resume"), (["close"], "close_task")])
+async def test_control_commands_reach_the_workflow(cli, service, command, signal):
+    task = await service.accepted()
+    done = await cli(command[0], task.id, *command[1:])
+    assert done.code == 0, done.err
+    assert signal in str(service.temporal.__dict__)
+
+
+async def test_the_local_token_is_not_sent_to_another_address(cli, service):
+    there = service.url.replace("127.0.0.1", "localhost")
+    refused = await cli("list", "--url", there)
+    assert refused.code == 1
+    assert "PATCHWRIGHT_TOKEN" in refused.err
+    assert (await cli("list", "--url", there, PATCHWRIGHT_TOKEN=fake.TOKEN)).code == 0
