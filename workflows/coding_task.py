@@ -26,10 +26,13 @@ from contracts.steps import (
     PublishRequest,
     Spending,
 )
-from contracts.task import Task, TaskState
-from workflows import calls
-from workflows.doors import TaskDoors
-from workflows.standing import Outcome, Standing
+from contracts.task import TaskState
+
+# Our own modules are loaded anew in the sandbox, under its restrictions; any other import there raises.
+with workflow.unsafe.sandbox_import_notification_policy(workflow.SandboxImportNotificationPolicy.SILENT):
+    from workflows import calls
+    from workflows.doors import TaskDoors
+    from workflows.standing import Outcome, TaskRun
 
 STATE = SearchAttributeKey.for_keyword("PatchwrightState")
 SAME_RUN = ("budget", "model-unavailable", "sandbox-unavailable", "sandbox-lost", "remote-unavailable")
@@ -62,13 +65,13 @@ class CodingTaskWorkflow(TaskDoors):
     """One task. It proposes; a person merges."""
 
     @workflow.init
-    def __init__(self, task: Task, standing: Standing | None = None) -> None:
-        self.task = task
-        self.standing = standing or Standing()
+    def __init__(self, run: TaskRun) -> None:
+        self.task = run.task
+        self.standing = run.standing
         self._go_on = False
 
     @workflow.run
-    async def run(self, task: Task, standing: Standing | None = None) -> Outcome:
+    async def run(self, run: TaskRun) -> Outcome:
         """Live the task's life and say how it ended."""
         try:
             await self._story()
@@ -212,7 +215,7 @@ class CodingTaskWorkflow(TaskDoors):
     async def _await_review(self) -> None:
         """AwaitReview: a durable timer and signals. Reminds once in a while, expires in the end."""
         if workflow.info().is_continue_as_new_suggested() and workflow.all_handlers_finished():
-            workflow.continue_as_new(args=[self.task, self.standing])
+            workflow.continue_as_new(TaskRun(task=self.task, standing=self.standing))
         policy = self._ready.policy
         deadline = workflow.now() + timedelta(days=policy.review_expiry_days)
         await self._enter(TaskState.AWAITING_REVIEW, "AwaitReview", reason=f"{self.standing.pull_request_url} {self.standing.checks_summary}".strip(),

@@ -5,7 +5,7 @@ from contracts.change import Change
 from contracts.plan import PlanApproval
 from contracts.review import ReviewSignal
 from contracts.steps import Preparation, Spending
-from contracts.task import TaskState
+from contracts.task import Task, TaskState
 from contracts.word import Word
 
 
@@ -47,6 +47,13 @@ class Standing(Word):
     paused: bool = False
     closed: str = ""
     """Why a person closed the task; empty while nobody did."""
+
+
+class TaskRun(Word):
+    """What a task's workflow is started with, and goes on with after continue-as-new."""
+
+    task: Task
+    standing: Standing = Standing()
 
 
 class Outcome(Word):

@@ -1,0 +1,146 @@
+"""Activities for workflow tests: the real names and words, answers from a script. Nothing is run or edited."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from contracts.artifact import ArtifactRef
+from contracts.change import Change
+from contracts.policy import Policy
+from contracts.sandbox import Recipe
+from contracts.steps import (
+    ChecksOutcome,
+    ChecksRequest,
+    ContextRequest,
+    ContextResult,
+    EditRequest,
+    EditResult,
+    FeedbackRequest,
+    GateRequest,
+    GateResult,
+    PlanRequest,
+    PlanResult,
+    Preparation,
+    PreparationRequest,
+    ProgressRequest,
+    PublishRequest,
+    PublishResult,
+    Spending,
+)
+from contracts.workspace import OpenedWorkspace, Workspace
+
+BASE = "b" * 40
+
+
+def artifact(name: str) -> ArtifactRef:
+    return ArtifactRef(sha256=name.encode().hex().ljust(64, "0")[:64], size=1, name=name)
+
+
+class ScriptedDeeds:
+    """Each list is an answer per call; when it is used up, the good answer comes."""
+
+    def __init__(self, policy: Policy | None = None) -> None:
+        self.policy = policy or Policy()
+        self.asked: Counter[str] = Counter()
+        self.runs: list[str] = []
+        self.requests: list[Any] = []
+        self.progress: list[ProgressRequest] = []
+        self.failures: dict[str, list[ApplicationError]] = {}
+        self.gates: list[tuple[str, ...]] = []
+        self.checks: list[bool] = []
+        self.unproven = False
+        self.slices = 1
+        self.idle_fixer = False
+        self.held: asyncio.Event | None = None
+
+    @property
+    def all(self) -> list[Callable[..., Any]]:
+        return [self.prepare, self.plan, self.context, self.edit, self.judge, self.run_ci, self.open_pr, self.address, self.record]
+
+    @property
+    def states(self) -> list[str]:
+        """The states the run store was told, repeats folded."""
+        told = [progress.state.value for progress in self.progress]
+        return [state for state, before in zip(told, [None, *told], strict=False) if state != before]
+
+    def _count(self, name: str, request: Any) -> int:
+        self.asked[name] += 1
+        self.requests.append(request)
+        if self.failures.get(name):
+            raise self.failures[name].pop(0)
+        return self.asked[name]
+
+    @activity.defn(name="PrepareTask")
+    async def prepare(self, request: PreparationRequest) -> Preparation:
+        self._count("PrepareTask", request)
+        workspace = Workspace(mirror="m-1", name=request.task.id)
+        opened = OpenedWorkspace(workspace=workspace, base_branch="main", base_commit=BASE, default_branch="main", remote="/r", files=3)
+        return Preparation(opened=opened, recipe=Recipe(), policy=self.policy, cards=artifact("cards"))
+
+    @activity.defn(name="PlanChanges")
+    async def plan(self, request: PlanRequest) -> PlanResult:
+        number = self._count("PlanChanges", request)
+        self.runs.append(request.run)
+        return PlanResult(plan=artifact(f"plan{number}"), plan_sha256=str(number) * 64, goal="g", edits=1, spent=Spending(model_calls=2))
+
+    @activity.defn(name="FetchContext")
+    async def context(self, request: ContextRequest) -> ContextResult:
+        self._count("FetchContext", request)
+        return ContextResult(context=artifact("context"), files=2)
+
+    @activity.defn(name="ApplyDiffs")
+    async def edit(self, request: EditRequest) -> EditResult:
+        self._count("ApplyDiffs", request)
+        self.runs.append(f"{request.run}.{request.slice}")
+        if self.held is not None:
+            while not self.held.is_set():
+                activity.heartbeat()
+                await asyncio.sleep(0.05)
+        finished = request.slice + 1 >= self.slices
+        return self._edited("1", finished, artifact(f"transcript{request.slice}"))
+
+    @activity.defn(name="AddressFeedback")
+    async def address(self, request: FeedbackRequest) -> EditResult:
+        number = self._count("AddressFeedback", request)
+        self.runs.append(request.run)
+        if self.idle_fixer:
+            return self._edited("", True, None).model_copy(update={"commit": request.published})
+        return self._edited(str(number + 1), True, None).model_copy(update={"answers": artifact("answers")})
+
+    def _edited(self, commit: str, finished: bool, transcript: ArtifactRef | None) -> EditResult:
+        change = Change(base_commit=BASE, head_commit=commit * 40, files=1, added=2, removed=1)
+        return EditResult(change=change, commit=commit * 40, summary=f"did {commit}", spent=Spending(model_calls=3),
+                          finished=finished, transcript=transcript)
+
+    @activity.defn(name="JudgeChange")
+    async def judge(self, request: GateRequest) -> GateResult:
+        self._count("JudgeChange", request)
+        problems = self.gates.pop(0) if self.gates else ()
+        return GateResult(change=Change(base_commit=BASE, head_commit=request.commit, files=1), problems=problems)
+
+    @activity.defn(name="RunCI")
+    async def run_ci(self, request: ChecksRequest) -> ChecksOutcome:
+        number = self._count("RunCI", request)
+        if self.unproven:
+            return ChecksOutcome(report=artifact("none"), passed=False, summary="no tests were recognised", unproven=True)
+        passed = self.checks.pop(0) if self.checks else True
+        return ChecksOutcome(report=artifact(f"report{number}"), passed=passed, summary="1 of 1" if passed else "0 of 1",
+                             failed=() if passed else ("tests",))
+
+    @activity.defn(name="OpenPR")
+    async def open_pr(self, request: PublishRequest) -> PublishResult:
+        self._count("OpenPR", request)
+        return PublishResult(pull_request_id="local-1", url="http://localhost/prs/local-1", head_commit=request.commit)
+
+    @activity.defn(name="RecordProgress")
+    async def record(self, request: ProgressRequest) -> None:
+        if not any(known.key == request.key for known in self.progress):
+            self.progress.append(request)
+
+    def of(self, kind: type) -> list[Any]:
+        """The requests of one kind, in order."""
+        return [request for request in self.requests if isinstance(request, kind)]
