@@ -35,15 +35,30 @@ class Done:
 def environment(tmp_path):
     ours = {CONFIG_VARIABLE, *(variable_of(name) for name in Settings.model_fields)}
     kept = {name: value for name, value in os.environ.items() if name not in ours}
-    return {**kept, "PYTHONPATH": str(ROOT), "PATCHWRIGHT_DATA_DIR": str(tmp_path / "data"), "PATCHWRIGHT_PORT": "1", "COLUMNS": "200"}
+    return {
+        **kept,
+        "PYTHONPATH": str(ROOT),
+        "PATCHWRIGHT_DATA_DIR": str(tmp_path / "data"),
+        "PATCHWRIGHT_PORT": "1",
+        "COLUMNS": "200",
+    }
 
 
 @pytest.fixture
 def cli(environment, tmp_path):
     async def run(*arguments, stdin="", cwd=tmp_path, **variables):
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-P", "-m", "services.cli", *arguments, cwd=cwd, env={**environment, **variables},
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE)
+            sys.executable,
+            "-P",
+            "-m",
+            "services.cli",
+            *arguments,
+            cwd=cwd,
+            env={**environment, **variables},
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
         out, err = await asyncio.wait_for(process.communicate(stdin.encode()), 60)
         return Done(process.returncode or 0, out.decode(), err.decode())
 
@@ -93,8 +108,30 @@ async def test_without_a_service_every_command_says_how_to_start_one(cli, comman
 async def test_help_names_every_command_in_its_group(cli):
     done = await cli("--help")
     assert done.code == 0
-    for word in ("demo", "up", "submit", "watch", "list", "show", "approve", "request-changes", "comment", "cancel", "pause", "resume",
-                 "steer", "doctor", "config", "test", "check", "bench", "lock", "Run it", "Review", "./patchwright demo"):
+    for word in (
+        "demo",
+        "up",
+        "submit",
+        "watch",
+        "list",
+        "show",
+        "approve",
+        "request-changes",
+        "comment",
+        "cancel",
+        "pause",
+        "resume",
+        "steer",
+        "doctor",
+        "config",
+        "test",
+        "check",
+        "bench",
+        "lock",
+        "Run it",
+        "Review",
+        "./patchwright demo",
+    ):
         assert word in done.out
 
 
@@ -116,17 +153,20 @@ async def test_config_view_shows_origins_and_hides_secrets(cli):
     assert "PATCHWRIGHT_PROT" in plain.out
 
 
-@pytest.mark.parametrize(("arguments", "told"), [
-    (["submit", "/srv/x.git"], "--title"),
-    (["submit", "/srv/x.git", "-t", "x", "--source", "jira"], "system:key"),
-    (["submit", "/srv/x.git", "--file", "/no/such.md"], "No such file"),
-    (["submit", "https://a:b@host/x.git", "-t", "x"], "credential"),
-    (["submit", "-t", "x"], "no git repository"),
-    (["submit", "/srv/x.git", "-t", "x", "--base", "a..b"], "branch"),
-    (["request-changes", "pw-aaaabbbbcccc", "-c", "nonsense"], "path:line:text"),
-    (["request-changes", "pw-aaaabbbbcccc"], "say what to change"),
-    (["nonsense"], "No such command"),
-])
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["submit", "/srv/x.git"], "--title"),
+        (["submit", "/srv/x.git", "-t", "x", "--source", "jira"], "system:key"),
+        (["submit", "/srv/x.git", "--file", "/no/such.md"], "No such file"),
+        (["submit", "https://a:b@host/x.git", "-t", "x"], "credential"),
+        (["submit", "-t", "x"], "no git repository"),
+        (["submit", "/srv/x.git", "-t", "x", "--base", "a..b"], "branch"),
+        (["request-changes", "pw-aaaabbbbcccc", "-c", "nonsense"], "path:line:text"),
+        (["request-changes", "pw-aaaabbbbcccc"], "say what to change"),
+        (["nonsense"], "No such command"),
+    ],
+)
 async def test_a_wrong_command_line_is_told_before_anything_is_sent(cli, arguments, told):
     done = await cli(*arguments)
     assert done.code == 2
@@ -140,8 +180,26 @@ async def test_a_wrong_command_line_is_told_before_anything_is_sent(cli, argumen
 async def test_submit_sends_the_whole_ticket(cli, service, tmp_path):
     ticket = tmp_path / "ticket.md"
     ticket.write_text("# Round the total\n\nNot each line.\n")
-    done = await cli("submit", "/srv/shop.git", "--file", str(ticket), "--base", "main", "--source", "jira:ENG-7", "--kind", "bugfix",
-                     "--constraint", "no API change", "--accept", "sums match", "--plan-approval", "--max-cost", "3", "--json")
+    done = await cli(
+        "submit",
+        "/srv/shop.git",
+        "--file",
+        str(ticket),
+        "--base",
+        "main",
+        "--source",
+        "jira:ENG-7",
+        "--kind",
+        "bugfix",
+        "--constraint",
+        "no API change",
+        "--accept",
+        "sums match",
+        "--plan-approval",
+        "--max-cost",
+        "3",
+        "--json",
+    )
     assert done.code == 0, done.err
     request = (await service.runs.get(done.json["id"])).task.request
     assert (request.title, request.description) == ("Round the total", "Not each line.")
@@ -188,10 +246,15 @@ async def test_list_and_show_are_readable(cli, service):
 async def test_a_review_arrives_with_its_inline_comments(cli, service):
     task = await service.accepted()
     published = await service.published(task)
-    done = await cli("request-changes", task.id, "-b", "Two things", "-c", "shop/cart.py:2:Why: this?", "-c", "shop/cart.py:3:And this")
+    done = await cli(
+        "request-changes", task.id, "-b", "Two things", "-c", "shop/cart.py:2:Why: this?", "-c", "shop/cart.py:3:And this"
+    )
     assert done.code == 0, done.err
     threads = await service.forge.threads(published.id)
-    assert [(t.path, t.line, t.messages[0].body) for t in threads] == [("shop/cart.py", 2, "Why: this?"), ("shop/cart.py", 3, "And this")]
+    assert [(t.path, t.line, t.messages[0].body) for t in threads] == [
+        ("shop/cart.py", 2, "Why: this?"),
+        ("shop/cart.py", 3, "And this"),
+    ]
     assert (await cli("approve", task.id)).code == 0
     assert [review.verdict for review in await service.forge.reviews(published.id)] == ["request_changes", "approve"]
 
@@ -208,6 +271,9 @@ async def test_a_plan_is_shown_and_approved_by_its_digest_only(cli, service):
     done = await cli("approve", task.id, "--plan-sha256", digest)
     assert done.code == 0, done.err
     assert "Approved the plan" in done.out
+    assert [(door, said[0].plan_sha256, said[0].approved) for _, door, said in service.temporal.said] == [
+        ("approve_plan", digest, True)
+    ]
 
 
 async def test_watch_follows_until_the_task_rests_and_says_what_to_do(cli, service):
@@ -226,13 +292,21 @@ async def test_watch_follows_until_the_task_rests_and_says_what_to_do(cli, servi
     assert f"./patchwright approve {task.id}" in done.out
 
 
-@pytest.mark.parametrize(("command", "signal"), [
-    (["steer", "mind the tests"], "steer"), (["pause"], "pause"), (["resume", "--max-model-calls", "9"], "resume"), (["close"], "close_task")])
-async def test_control_commands_reach_the_workflow(cli, service, command, signal):
+@pytest.mark.parametrize(
+    ("command", "heard"),
+    [
+        (["steer", "mind the tests"], ("steer", ("mind the tests",))),
+        (["pause"], ("pause", ())),
+        (["resume", "--max-model-calls", "9"], ("resume", ({"max_model_calls": 9},))),
+        (["cancel"], ("cancel", ())),
+        (["close", "--reason", "not needed"], ("close_task", ("not needed",))),
+    ],
+)
+async def test_control_commands_reach_the_workflow(cli, service, command, heard):
     task = await service.accepted()
     done = await cli(command[0], task.id, *command[1:])
     assert done.code == 0, done.err
-    assert signal in str(service.temporal.__dict__)
+    assert service.temporal.said == [(task.id, *heard)]
 
 
 async def test_the_local_token_is_not_sent_to_another_address(cli, service):
