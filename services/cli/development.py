@@ -20,7 +20,11 @@ CHECKS = {
     "pyright": (sys.executable, "-m", "pyright", "--pythonpath", sys.executable),
     "import-linter": (sys.executable, "-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"),
 }
-LOCKS = {"requirements.lock": (), "requirements-dev.lock": ("--extra", "dev")}
+# The second is held to the first: development never runs on other versions than people do.
+LOCKS = {
+    "requirements.lock": (),
+    "requirements-dev.lock": ("--extra", "dev", "--constraint", "deploy/locks/requirements.lock"),
+}
 
 
 def test(context: typer.Context) -> None:
