@@ -15,7 +15,8 @@ from contracts.errors import PatchwrightError
 from contracts.event import EventKind, NewEvent
 from contracts.word import Word
 
-HEARTBEAT_SECONDS = 5.0
+HEARTBEAT_SECONDS = 2.0
+"""A cancellation is noticed with the next beat."""
 RESULT_LIMIT = 256_000
 """Bytes of a result's JSON. A larger one is a defect of ours: it belongs into an artifact."""
 Request = TypeVar("Request")

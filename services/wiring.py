@@ -75,17 +75,22 @@ def sandboxes(settings: Settings) -> Sandboxes:
     return Sandboxes(tier=settings.sandbox, image=settings.sandbox_image, limits=settings.limits, cache=settings.data_dir / "setup-cache")
 
 
-@asynccontextmanager
-async def capabilities(settings: Settings, forge: LocalForge, boxes: Sandboxes) -> AsyncIterator[Capabilities]:
-    """Every MCP server inside this process, each with its own privilege, reached through clients only."""
+def mcp_servers(settings: Settings, forge: LocalForge, boxes: Sandboxes) -> dict[str, MCPServer]:
+    """Every MCP server by name, each with its own privilege."""
     folder = mirrors(settings)
-    servers: dict[str, MCPServer] = {
+    return {
         "fs": fs_server(folder),
         "repo": repo_server(folder, forge),
         "code_search": code_search_server(folder, settings.data_dir / "code-index"),
         "runner": runner_server(folder, boxes),
     }
+
+
+@asynccontextmanager
+async def capabilities(settings: Settings, forge: LocalForge, boxes: Sandboxes) -> AsyncIterator[Capabilities]:
+    """Every MCP server inside this process, reached through clients only."""
     async with AsyncExitStack() as stack:
+        servers = mcp_servers(settings, forge, boxes)
         clients = {name: await stack.enter_async_context(McpClient(server)) for name, server in servers.items()}
         connected = Capabilities(clients)
         await connected.survey()

@@ -14,6 +14,8 @@ from workflows.coding_task import CodingTaskWorkflow
 
 STICKY = timedelta(seconds=10)
 """How long a workflow task waits for a worker that died before any other may take it."""
+BEAT_AT_LEAST = timedelta(seconds=1)
+"""Heartbeats are passed on at least this often: a cancellation comes back with one. The default is 16 s here."""
 DRAIN = timedelta(seconds=5)
 """How long activities in progress may go on when the worker is told to stop; their journals keep what they had."""
 
@@ -27,7 +29,8 @@ def make_worker(client: Client, task_queue: str, activities: list[Callable[..., 
     """A worker for one task queue."""
     return Worker(
         client, task_queue=task_queue, workflows=[CodingTaskWorkflow], activities=activities, workflow_runner=workflow_runner(),
-        max_concurrent_activities=concurrency, sticky_queue_schedule_to_start_timeout=STICKY, graceful_shutdown_timeout=DRAIN)
+        max_concurrent_activities=concurrency, sticky_queue_schedule_to_start_timeout=STICKY, graceful_shutdown_timeout=DRAIN,
+        max_heartbeat_throttle_interval=BEAT_AT_LEAST, default_heartbeat_throttle_interval=BEAT_AT_LEAST)
 
 
 def workflow_runner() -> SandboxedWorkflowRunner:

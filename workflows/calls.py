@@ -31,7 +31,7 @@ from contracts.steps import (
 Request = TypeVar("Request")
 Result = TypeVar("Result")
 HEARTBEAT = timedelta(seconds=20)
-"""A worker that says nothing for so long is taken for dead; activities beat every five seconds."""
+"""A worker that says nothing for so long is taken for dead; activities beat every two seconds."""
 
 
 @dataclass(frozen=True)
