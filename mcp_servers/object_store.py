@@ -31,10 +31,11 @@ ATTEMPTS = 12
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 CONFIGURATION = {"gc.auto": "0", "core.hooksPath": os.devnull, "core.fsmonitor": "false", "transfer.fsckObjects": "false",
                  "core.symlinks": "false", "core.quotePath": "false"}
+UNNAMEABLE = frozenset({b"", b".", b"..", b".git"})
 ATTRIBUTES = "* !export-ignore !export-subst !filter -text !eol !ident !working-tree-encoding\n"
 PASSING = re.compile(
-    r"could not resolve host|timed out|timeout|connection (refused|reset|closed)|early eof|network is unreachable"
-    r"|returned error: (429|5\d\d)", re.IGNORECASE)
+    r"could not resolve host|failed to connect|timed out|timeout|connection (refused|reset|closed)|early eof"
+    r"|network is unreachable|returned error: (429|5\d\d)", re.IGNORECASE)
 """What git says when the remote may answer a little later."""
 AUTHOR = pygit2.Signature("Patchwright", "patchwright@localhost", 0, 0)
 # No system or user configuration, no prompts, no hooks, no lazy fetches: the mirror's own configuration is all there is.
@@ -43,6 +44,7 @@ GIT_ENVIRONMENT = {
     "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_TERMINAL_PROMPT": "0",
     "GIT_ASKPASS": "true",
+    "GIT_SSH_COMMAND": "ssh -oBatchMode=yes",
     "GIT_NO_LAZY_FETCH": "1",
     "GIT_PROTOCOL_FROM_USER": "0",
     "GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh",
@@ -160,18 +162,24 @@ class Mirror:
     def tree_of(self, revision: str) -> str:
         """The tree id of a commit (a tree's id is returned as it is)."""
         try:
-            return str(self._objects.revparse_single(revision).peel(pygit2.Tree).id)
+            return str(self._tree(revision).id)
         except (KeyError, ValueError, pygit2.GitError):
             raise NotFound(f"There is no commit or tree {revision!r} in this repository.") from None
 
+    def _tree(self, revision: str) -> pygit2.Tree:
+        return self._objects.revparse_single(revision).peel(pygit2.Tree)
+
+    def _blob(self, oid: str) -> pygit2.Blob:
+        return self._objects[oid].peel(pygit2.Blob)
+
     def entries(self, revision: str) -> Iterator[Entry]:
         """Every file, symlink and submodule of a commit or tree, in git's order."""
-        yield from self._walk(self._objects[self.tree_of(revision)], b"")
+        yield from self._walk(self._tree(self.tree_of(revision)), b"")
 
-    def _walk(self, tree: pygit2.Object, prefix: bytes) -> Iterator[Entry]:
+    def _walk(self, tree: pygit2.Tree, prefix: bytes) -> Iterator[Entry]:
         for child in tree:
             path = prefix + child.raw_name
-            if child.type == ObjectType.TREE:
+            if isinstance(child, pygit2.Tree):
                 yield from self._walk(child, path + b"/")
             else:
                 yield Entry(path.decode("utf-8", "surrogateescape"), str(child.id), child.filemode)
@@ -190,8 +198,8 @@ class Mirror:
 
     def children(self, revision: str, path: str = "") -> list[Entry]:
         """The direct children of a folder; folders have mode 0o040000. Empty when there is no such folder."""
-        folder = self._objects[self.tree_of(revision)] if not path else self._find(revision, path)
-        if folder is None or folder.type != ObjectType.TREE:
+        folder = self._find(revision, path) if path else self._tree(self.tree_of(revision))
+        if not isinstance(folder, pygit2.Tree):
             return []
         prefix = f"{path}/" if path else ""
         return [Entry(prefix + c.raw_name.decode("utf-8", "surrogateescape"), str(c.id), c.filemode) for c in folder]
@@ -199,7 +207,7 @@ class Mirror:
     def _find(self, revision: str, path: str) -> pygit2.Object | None:
         node: pygit2.Object = self._objects[self.tree_of(revision)]
         for name in path.encode("utf-8", "surrogateescape").split(b"/"):
-            if node.type != ObjectType.TREE:
+            if not isinstance(node, pygit2.Tree):
                 return None
             try:
                 node = node[os.fsdecode(name)]
@@ -209,11 +217,11 @@ class Mirror:
 
     def read(self, oid: str) -> bytes:
         """The bytes of a blob."""
-        return self._objects[oid].data
+        return self._blob(oid).data
 
     def size(self, oid: str) -> int:
         """The size of a blob in bytes, without reading it."""
-        return self._objects[oid].size
+        return self._blob(oid).size
 
     def archive(self, revision: str) -> subprocess.Popen[bytes]:
         """A running ``git archive`` whose stdout is the tree as a tar stream, without attributes applied."""
@@ -233,29 +241,35 @@ class Mirror:
 
         Paths must have been judged before; a file in the place of a folder, or the reverse, replaces it.
         """
-        changes: dict[str, NewBlob | Entry | None] = dict(edits)
-        root = self._objects[self.tree_of(base)]
-        return str(self._rebuild(root, _nested(changes)) or self._objects.TreeBuilder().write())
+        return str(self._rebuild(self._tree(self.tree_of(base)), _nested(edits)) or self._write_tree({}))
 
     def _rebuild(self, tree: pygit2.Object | None, edits: dict) -> pygit2.Oid | None:
-        builder = self._objects.TreeBuilder(tree) if tree is not None else self._objects.TreeBuilder()
-        for name, edit in edits.items():
-            old = builder.get(name)
+        """The new tree, or None when nothing is left in it. Names are bytes here: pygit2's builder takes UTF-8 only."""
+        children = _children(tree) if tree is not None else {}
+        for text, edit in edits.items():
+            name = text.encode("utf-8", "surrogateescape")
             if isinstance(edit, dict):
-                below = self._objects[old.id] if old is not None and old.type == ObjectType.TREE else None
+                mode, oid = children.get(name, (0, b""))
+                below = self._objects[pygit2.Oid(raw=oid)] if mode == FileMode.TREE else None
                 made = self._rebuild(below, edit)
                 if made is not None:
-                    builder.insert(name, made, FileMode.TREE)
+                    children[name] = (FileMode.TREE, made.raw)
                 elif below is not None:
-                    builder.remove(name)
+                    del children[name]
             elif edit is None:
-                if old is not None:
-                    builder.remove(name)
+                children.pop(name, None)
             elif isinstance(edit, Entry):
-                builder.insert(name, edit.oid, edit.mode)
+                children[name] = (edit.mode, pygit2.Oid(hex=edit.oid).raw)
             else:
-                builder.insert(name, self._objects.create_blob(edit.content), edit.mode)
-        return builder.write() if len(builder) else None
+                children[name] = (edit.mode, self._objects.create_blob(edit.content).raw)
+        return self._write_tree(children) if children else None
+
+    def _write_tree(self, children: Mapping[bytes, tuple[int, bytes]]) -> pygit2.Oid:
+        if bad := UNNAMEABLE.intersection(children):
+            raise ValueError(f"a tree cannot hold {bad}")
+        # git orders a folder as if its name ended with a slash.
+        ordered = sorted(children.items(), key=lambda child: child[0] + b"/" if child[1][0] == FileMode.TREE else child[0])
+        return self._objects.write(ObjectType.TREE, b"".join(b"%o %s\0%s" % (mode, name, oid) for name, (mode, oid) in ordered))
 
     def start(self, workspace: Workspace, commit: str) -> None:
         """Put the workspace at a commit, whatever it held before."""
@@ -325,7 +339,9 @@ class Mirror:
         parent = head
         if self.tree_of(parent) == tree:
             return parent
-        text = f"{message.strip()}\n\n{CALL_TRAILER}: {call}\n" if call else f"{message.strip()}\n"
+        # A message may name a path whose bytes are no text.
+        text = f"{message.strip()}\n".encode("utf-8", "backslashreplace").decode()
+        text += f"\n{CALL_TRAILER}: {call}\n" if call else ""
         now = pygit2.Signature(AUTHOR.name, AUTHOR.email)
         try:
             return str(self._objects.create_commit(workspace.ref, now, now, text, tree, [parent]))
@@ -350,7 +366,7 @@ class Mirror:
         tree = self.tree_of(revision)
         if self.tree_of(parent) == tree:
             return self.resolve(parent)
-        when = self._objects[self.resolve(revision)].commit_time
+        when = self._objects[self.resolve(revision)].peel(pygit2.Commit).commit_time
         signature = pygit2.Signature(AUTHOR.name, AUTHOR.email, when, 0)
         made = str(self._objects.create_commit(None, signature, signature, f"{message.strip()}\n", tree, [self.resolve(parent)]))
         self._objects.references.create(f"refs/sealed/{workspace.name}", made, force=True)
@@ -360,7 +376,7 @@ class Mirror:
 
     def changed_files(self, old: str, new: str) -> list[ChangedFile]:
         """The raw tree difference with renames and copies: what a change really touches."""
-        difference = self._objects.diff(self._objects[self.tree_of(old)], self._objects[self.tree_of(new)],
+        difference = self._objects.diff(self._tree(self.tree_of(old)), self._tree(self.tree_of(new)),
                                         flags=pygit2.enums.DiffOption.INCLUDE_TYPECHANGE)
         difference.find_similar(pygit2.enums.DiffFind.FIND_RENAMES | pygit2.enums.DiffFind.FIND_COPIES)
         return [_changed_file(patch) for patch in difference if patch is not None]
@@ -404,7 +420,7 @@ class Mirror:
                 listing = runner.ls_remote("--symref", "--end-of-options", remote, "HEAD", kill_after_timeout=timeout)
             except GitCommandError as error:
                 raise remote_failure(remote, str(error.stderr)) from error
-        found = re.search(r"^ref: refs/heads/(\S+)\tHEAD", listing, re.MULTILINE)
+        found = re.search(r"^ref: refs/heads/(\S+)\tHEAD", str(listing), re.MULTILINE)
         return found.group(1) if found else ""
 
     def merge_base(self, one: str, other: str) -> str:
@@ -427,6 +443,17 @@ class Mirror:
         """The remote's branches as of the last fetch."""
         prefix = "refs/remotes/origin/"
         return [name.removeprefix(prefix) for name in self._objects.references if name.startswith(prefix)]
+
+
+def _children(tree: pygit2.Object) -> dict[bytes, tuple[int, bytes]]:
+    """Mode and raw object id of each entry of a tree, by name."""
+    raw, children, at = tree.read_raw(), {}, 0
+    while at < len(raw):
+        space = raw.index(b" ", at)
+        end = raw.index(b"\0", space)
+        children[raw[space + 1:end]] = (int(raw[at:space], 8), raw[end + 1:end + 21])
+        at = end + 21
+    return children
 
 
 def _nested(edits: Mapping[str, NewBlob | Entry | None]) -> dict:
@@ -452,7 +479,7 @@ def _changed_file(patch: pygit2.Patch) -> ChangedFile:
               "T": FileStatus.TYPE_CHANGED}.get(delta.status_char(), FileStatus.MODIFIED)
     old, new = delta.old_file, delta.new_file
     return ChangedFile(
-        path=os.fsdecode(new.raw_path or old.raw_path), status=status, binary=delta.is_binary, added=added, removed=removed,
+        path=os.fsdecode(new.raw_path or old.raw_path), status=status, binary=bool(delta.is_binary), added=added, removed=removed,
         old_path=os.fsdecode(old.raw_path) if status in (FileStatus.RENAMED, FileStatus.COPIED) else "",
         old_mode=f"{old.mode:06o}", new_mode=f"{new.mode:06o}",
     )
