@@ -4,6 +4,7 @@
 """
 
 import sys
+from collections.abc import Iterator
 
 import typer
 
@@ -66,10 +67,24 @@ def main() -> None:
         _leave(failure.message, 1)
     except KeyboardInterrupt:
         _leave("stopped.", 130)
+    except ExceptionGroup as group:
+        # What fails inside a task group comes out wrapped.
+        expected = next(_leaves(group), None)
+        if expected is None:
+            raise
+        _leave(expected.message, 1)
     except BrokenPipeError:
         # Whoever read our output (head, less) has seen enough.
         sys.stderr.close()
         raise SystemExit(0) from None
+
+
+def _leaves(group: BaseExceptionGroup) -> Iterator[PatchwrightError]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        elif isinstance(error, PatchwrightError):
+            yield error
 
 
 def _leave(message: str, code: int) -> None:

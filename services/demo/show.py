@@ -44,12 +44,6 @@ async def run_demo(settings: Settings, *, keep: bool, as_json: bool) -> int:
     folder = Path(tempfile.mkdtemp(prefix="patchwright-demo-"))
     try:
         return await _Demo(settings, folder, told, keep, as_json).run()
-    except DemoStopped:
-        told.print("\nStopped; everything that was started has ended.")
-        return 130
-    except PatchwrightError as failure:
-        errors.print(f"\npatchwright: {failure.message}", markup=False, soft_wrap=True)
-        return 1
     finally:
         if keep:
             told.print(f"Everything is still in {folder}", soft_wrap=True)
@@ -80,28 +74,34 @@ class _Demo:
             started = f"Started Temporal, API and worker in {time.monotonic() - self._began:.1f} s."
             self._told.print(f"{started} Sandbox: {escape(stack.sandbox)}", soft_wrap=True)
             story = Story(Service(stack.url, stack.token), remote, base, self._show_event, self._show_deed)
-            await self._played(story, stopping)
-            self._end(story, stack, model.stats.answered)
-            if self._keep:
+            # A failure must not travel through the stack: its task groups would wrap it in groups of their own.
+            failure = await self._played(story, stopping)
+            if failure is None:
+                self._end(story, stack, model.stats.answered)
+            else:
+                self._told.print(f"\n[red]{escape(failure.message)}[/]", soft_wrap=True)
+            if self._keep and not isinstance(failure, DemoStopped):
                 self._told.print("\nEverything stays up; stop with ctrl-C.")
                 await stopping.wait()
-        return 0
+        return {type(None): 0, DemoStopped: 130}.get(type(failure), 1)
 
-    async def _played(self, story: Story, stopping: asyncio.Event) -> None:
-        """Play in a thread, until the end, ctrl-C or the time-out."""
+    async def _played(self, story: Story, stopping: asyncio.Event) -> PatchwrightError | None:
+        """Play in a thread until the end, ctrl-C or the time-out; what went wrong, if anything did."""
         playing = asyncio.create_task(asyncio.to_thread(story.play))
         stop = asyncio.create_task(stopping.wait())
         done, _ = await asyncio.wait({playing, stop}, timeout=DEMO_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
         if playing in done:
-            stop.cancel()
-            return await playing
+            try:
+                return await playing
+            except PatchwrightError as failure:
+                return failure
         story.stopped.set()
         # The thread ends by itself as soon as the service ends its connection.
-        playing.add_done_callback(lambda ended: ended.exception())
+        playing.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         if stop in done:
-            raise DemoStopped("The demo was stopped.")
-        stop.cancel()
-        raise DemoFailed(f"The demo did not end within {DEMO_SECONDS} seconds.")
+            return DemoStopped("Stopped; everything that was started ends now.")
+        return DemoFailed(f"The demo did not end within {DEMO_SECONDS} seconds.")
 
     def _own_settings(self, model_url: str) -> Settings:
         """Free ports and a folder of its own: the demo never meets a real service or its data."""
