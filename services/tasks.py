@@ -28,6 +28,7 @@ from contracts.policy import BudgetRaise, Policy, narrowed
 from contracts.record import TaskRecord
 from contracts.review import Review, ReviewRequest, ReviewSignal
 from contracts.task import Task, TaskRequest, TaskState, task_id
+from workflows.standing import TaskRun
 
 WORKFLOW = "CodingTaskWorkflow"
 PATIENCE = timedelta(seconds=10)
@@ -103,7 +104,7 @@ class TaskService:
             return record
         task = record.task
         start = self._client().start_workflow(
-            WORKFLOW, task, id=task.id, task_queue=self._task_queue, rpc_timeout=PATIENCE,
+            WORKFLOW, TaskRun(task=task), id=task.id, task_queue=self._task_queue, rpc_timeout=PATIENCE,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING, id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
             static_summary=_clipped(task.request.title, SUMMARY_BYTES), search_attributes=_search_attributes(task))
         try:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, bindparam, select
+from sqlalchemy import ColumnElement, RowMapping, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.stores.database import Database
@@ -53,6 +53,20 @@ class EventLog:
         async with self._database.reading() as connection:
             found = await connection.execute(AFTER, {"of_task": task_id, "after": after, "most": limit})
             return [_event(row) for row in found.mappings()]
+
+    async def told(self, task_id: str, kinds: Sequence[EventKind], limit: int) -> list[TaskEvent]:
+        """The newest events of some kinds, oldest first."""
+        return await self._newest(task_id, limit, events.c.kind.in_([kind.value for kind in kinds]))
+
+    async def newest(self, task_id: str, limit: int) -> list[TaskEvent]:
+        """The newest events, oldest first."""
+        return await self._newest(task_id, limit)
+
+    async def _newest(self, task_id: str, limit: int, *narrower: ColumnElement[bool]) -> list[TaskEvent]:
+        wanted = select(events).where(events.c.task_id == task_id, *narrower).order_by(events.c.seq.desc()).limit(limit)
+        async with self._database.reading() as connection:
+            rows = (await connection.execute(wanted)).mappings().all()
+        return [_event(row) for row in reversed(rows)]
 
     async def wait(self, task_id: str, after: int, timeout: float) -> list[TaskEvent]:  # noqa: ASYNC109 - no time-out error: an empty answer
         """Like ``read``, but waits up to ``timeout`` seconds for the first event; empty when none came."""

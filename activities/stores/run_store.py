@@ -1,6 +1,5 @@
 """The tasks as the service knows them, also after Temporal has forgotten their workflows."""
 
-import base64
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -23,8 +22,10 @@ AFTER_READY = frozenset({TaskState.MERGED, TaskState.CLOSED})
 """Where a task may still go from ``ready_to_merge``, by a person's hand on the forge."""
 
 
+CURSOR = re.compile(r"n[0-9a-f]{1,15}", re.ASCII)
 Records = list[TaskRecord]
 Events = list[TaskEvent]
+Names = list[str]
 
 
 class IdempotencyMismatch(InvalidInput):
@@ -111,6 +112,12 @@ class RunStore:
             found = await connection.execute(select(tasks.c.state, func.count()).group_by(tasks.c.state))
             return {TaskState(state): number for state, number in found}
 
+    async def repositories(self, limit: int = 100) -> Names:
+        """The repositories that have tasks, by name."""
+        async with self._database.reading() as connection:
+            wanted = select(tasks.c.repo).distinct().order_by(tasks.c.repo).limit(limit)
+            return [str(repo) for repo in (await connection.execute(wanted)).scalars()]
+
     async def unstarted(self) -> Records:
         """Accepted tasks whose workflow is not known to have started, oldest first."""
         wanted = select(tasks).where(tasks.c.workflow_run_id == "", tasks.c.state == TaskState.QUEUED.value)
@@ -150,6 +157,14 @@ class RunStore:
     async def events(self, task_id: str, after: int = 0, limit: int = 500) -> Events:
         """Events with a higher number than ``after``, oldest first."""
         return await self._log.read(task_id, after, limit)
+
+    async def events_of_kinds(self, task_id: str, kinds: Sequence[EventKind], limit: int = 2_000) -> Events:
+        """The newest events of some kinds, oldest first."""
+        return await self._log.told(task_id, kinds, limit)
+
+    async def newest_events(self, task_id: str, limit: int = 200) -> Events:
+        """The newest events, oldest first."""
+        return await self._log.newest(task_id, limit)
 
     async def wait_for_events(self, task_id: str, after: int, timeout: float) -> Events:  # noqa: ASYNC109 - no time-out error: an empty answer
         """Like ``events``, but waits up to ``timeout`` seconds for the first one."""
@@ -219,15 +234,10 @@ def _moved(progress: ProgressRequest) -> dict[str, Any]:
 
 
 def _cursor(number: int) -> str:
-    return base64.urlsafe_b64encode(f"n{number}".encode()).decode().rstrip("=")
+    return f"n{number:x}"
 
 
 def _number(cursor: str) -> int:
-    try:
-        padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
-        found = re.fullmatch(r"n(\d{1,18})", base64.urlsafe_b64decode(padded).decode("ascii"), re.ASCII)
-    except ValueError:
-        found = None
-    if found is None:
+    if not CURSOR.fullmatch(cursor):
         raise InvalidInput("The cursor is not one of ours; leave it out to start from the newest task.")
-    return int(found[1])
+    return int(cursor[1:], 16)

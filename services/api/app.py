@@ -4,19 +4,22 @@ import asyncio
 from collections.abc import Collection
 from typing import Literal
 
-from fastapi import FastAPI, Response
+from fastapi import FastAPI, Request, Response
 from pydantic import BaseModel
 
 from services.api.declared import problems
 from services.api.gate import Gate
 from services.api.openapi import document
-from services.api.problems import install
+from services.api.problems import Problems
 from services.api.prs import pull_request_routes
 from services.api.pull_requests import DiffSource, PullRequests
 from services.api.sessions import Sessions
 from services.api.signals import signal_routes
 from services.api.tasks import task_routes
 from services.tasks import TaskService
+from services.web.forms import form_routes
+from services.web.pages import Assets, entrance_routes, page_routes
+from services.web.rendering import error_page, page
 
 VERSION = "1"
 
@@ -41,11 +44,13 @@ def create_app(tasks: TaskService, token: str, diffs: DiffSource, *, allowed_hos
     closing = app.state.closing = asyncio.Event()
     sessions = Sessions(token)
     pulls = PullRequests(tasks, diffs)
-    for routes in (task_routes(tasks, closing), signal_routes(tasks), pull_request_routes(pulls)):
+    for routes in (task_routes(tasks, closing), signal_routes(tasks), pull_request_routes(pulls),
+                   page_routes(tasks, pulls), form_routes(tasks, pulls), entrance_routes(sessions)):
         app.include_router(routes)
     _add_system_routes(app, tasks)
-    install(app)
-    app.add_middleware(Gate, sessions=sessions, allowed_hosts=allowed_hosts)
+    app.mount("/assets", Assets())
+    Problems(app, error_page)
+    app.add_middleware(Gate, sessions=sessions, error_page=error_page, allowed_hosts=allowed_hosts)
     return app
 
 
@@ -63,6 +68,10 @@ def _add_system_routes(app: FastAPI, tasks: TaskService) -> None:
         reachable = await tasks.reachable()
         response.status_code = 200 if reachable else 503
         return Readiness(status="ready" if reachable else "not ready", temporal=reachable)
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs(request: Request) -> Response:
+        return page(request, "docs.html", document=document(app))
 
     @app.get("/openapi.json", include_in_schema=False)
     async def openapi() -> dict:

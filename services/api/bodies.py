@@ -11,6 +11,8 @@ from pydantic import BaseModel, ValidationError
 from services.api.problems import FieldProblem, RequestRefused, field_problems
 
 MAX_DEPTH = 32
+EXACT = 2**53
+"""Up to here a float is exactly one integer."""
 Body = TypeVar("Body", bound=BaseModel)
 
 
@@ -24,9 +26,10 @@ def body_of(model: type[Body], default: Body | None = None) -> Callable[[Request
         media_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
         if media_type != "application/json":
             raise RequestRefused(415, "Send the body as application/json.", headers={"Accept": "application/json"})
-        check(parse(raw))
+        value = parse(raw)
+        check(value)
         try:
-            return model.model_validate_json(raw, strict=True)
+            return model.model_validate_json(json.dumps(value), strict=True)
         except ValidationError as invalid:
             raise RequestRefused(422, "The body cannot be used; see errors.", field_problems(invalid.errors(), "#")) from None
 
@@ -36,7 +39,7 @@ def body_of(model: type[Body], default: Body | None = None) -> Callable[[Request
 def parse(raw: bytes) -> Any:
     """The JSON value of a body. Raises ``RequestRefused`` 400 when it is none."""
     try:
-        return json.loads(raw.decode("utf-8"), parse_constant=_no_constant)
+        return json.loads(raw.decode("utf-8"), parse_constant=_no_constant, parse_float=_number)
     except RecursionError:
         raise RequestRefused(400, f"The JSON is nested deeper than {MAX_DEPTH} levels.") from None
     except ValueError as error:
@@ -72,6 +75,12 @@ def _trouble(value: Any) -> str:
     if isinstance(value, float) and not math.isfinite(value):
         return "the number is too large"
     return ""
+
+
+def _number(text: str) -> int | float:
+    """JSON has one sort of number: 16.0 is the integer 16."""
+    number = float(text)
+    return int(number) if number.is_integer() and abs(number) <= EXACT else number
 
 
 def _no_constant(name: str) -> Any:

@@ -10,8 +10,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.api.problems import RequestRefused, refusal, wants_html
-from services.api.sessions import SESSION_SECONDS, Sessions
+from services.api.problems import ErrorPage, RequestRefused, refusal, shown, wants_html
+from services.api.sessions import Sessions
 
 MAX_BODY_BYTES = 1 << 20
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs", "/login", "/favicon.ico"})
@@ -32,8 +32,9 @@ SECURITY_HEADERS = {
 class Gate:
     """ASGI middleware around the whole service."""
 
-    def __init__(self, app: ASGIApp, sessions: Sessions, allowed_hosts: Collection[str] = ()) -> None:
+    def __init__(self, app: ASGIApp, sessions: Sessions, error_page: ErrorPage, allowed_hosts: Collection[str] = ()) -> None:
         self._app = app
+        self._error_page = error_page
         self._sessions = sessions
         self._hosts = {"localhost", *(host.lower() for host in allowed_hosts)}
 
@@ -69,14 +70,7 @@ class Gate:
             return None
         rest = urlencode([(k, v) for k, v in parse_qsl(request.url.query, keep_blank_values=True) if k != "token"])
         path = "/" + quote(request.url.path.lstrip("/\\"))
-        return self.let_in(request, f"{path}?{rest}" if rest else path)
-
-    def let_in(self, request: Request, where: str) -> Response:
-        """Open a session and go on."""
-        answer = RedirectResponse(where, 303)
-        answer.set_cookie(self._sessions.cookie, self._sessions.open(), max_age=SESSION_SECONDS, httponly=True, samesite="strict",
-                          secure=request.url.scheme == "https")
-        return answer
+        return self._sessions.let_in(request, f"{path}?{rest}" if rest else path)
 
     def _check_identity(self, request: Request, body: bytes) -> None:
         scope = request.scope
@@ -97,12 +91,11 @@ class Gate:
             if not self._sessions.is_form_token(cookie, _offered_form_token(request, body)):
                 raise RequestRefused(403, "The form is too old or not ours; reload the page and send it again.")
 
-    @staticmethod
-    def _refuse(refused: RequestRefused, request: Request) -> Response:
+    def _refuse(self, refused: RequestRefused, request: Request) -> Response:
         if refused.status == 401 and request.method == "GET" and wants_html(request):
             where = request.url.path + (f"?{request.url.query}" if request.url.query else "")
             return RedirectResponse(f"/login?{urlencode({'next': where})}", 303)
-        return refusal(refused, request.url.path)
+        return shown(refusal(refused, request.url.path), request, self._error_page)
 
 
 def _is_address(name: str) -> bool:

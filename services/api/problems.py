@@ -1,7 +1,7 @@
 """Every error as RFC 9457 ``application/problem+json``, or as a page when a browser asks."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -37,6 +37,9 @@ class Problem(BaseModel):
     errors: list[FieldProblem] | None = None
 
 
+ErrorPage = Callable[[Request, Problem], Response]
+
+
 class RequestRefused(Exception):
     """A request that is refused before any endpoint looks at it."""
 
@@ -60,6 +63,17 @@ def refusal(refused: RequestRefused, instance: str) -> JSONResponse:
     return problem(refused.status, refused.detail, instance, errors=refused.errors, headers=refused.headers)
 
 
+def shown(answer: JSONResponse, request: Request, error_page: ErrorPage) -> Response:
+    """The problem as it is, or as a page for a browser."""
+    if not wants_html(request):
+        return answer
+    page = error_page(request, Problem.model_validate_json(bytes(answer.body)))
+    for name in ("Retry-After", "Allow", "Connection"):
+        if name in answer.headers:
+            page.headers[name] = answer.headers[name]
+    return page
+
+
 def wants_html(request: Request) -> bool:
     """Whether a browser asks for a page: it names HTML, and before JSON."""
     accepted = [part.split(";")[0].strip().lower() for part in request.headers.get("accept", "").split(",")]
@@ -78,33 +92,49 @@ def _pointer(place: str, location: Sequence[Any]) -> str:
     return f"{place}/{'/'.join(parts)}" if place else "/".join(parts)
 
 
-async def _expected(request: Request, error: Exception) -> Response:
-    assert isinstance(error, PatchwrightError)
-    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if error.status == HTTPStatus.SERVICE_UNAVAILABLE else None
-    return problem(error.status, error.message, request.url.path, code=error.code, headers=headers)
+class Problems:
+    """Answers every failure of the app."""
 
+    def __init__(self, app: FastAPI, error_page: ErrorPage) -> None:
+        self._page = error_page
+        app.add_exception_handler(PatchwrightError, self._expected)
+        app.add_exception_handler(RequestRefused, self._refused)
+        app.add_exception_handler(RequestValidationError, self._invalid)
+        app.add_exception_handler(HTTPException, self._http)
+        app.add_exception_handler(Exception, self._unforeseen)
 
-async def _refused(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestRefused)
-    return refusal(error, request.url.path)
+    def _told(self, request: Request, answer: JSONResponse) -> Response:
+        return shown(answer, request, self._page)
 
+    async def _expected(self, request: Request, error: Exception) -> Response:
+        assert isinstance(error, PatchwrightError)
+        headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if error.status == HTTPStatus.SERVICE_UNAVAILABLE else None
+        return self._told(request, problem(error.status, error.message, request.url.path, code=error.code, headers=headers))
 
-async def _invalid(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
-    if all(found["loc"][0] == "path" for found in error.errors()):
-        return problem(404, "There is nothing with that name.", request.url.path)
-    return problem(422, "The request cannot be used; see errors.", request.url.path, code="invalid-input",
-                   errors=field_problems(error.errors()))
+    async def _refused(self, request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestRefused)
+        return self._told(request, refusal(error, request.url.path))
 
+    async def _invalid(self, request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        if all(found["loc"][0] == "path" for found in error.errors()):
+            return self._told(request, problem(404, "There is nothing with that name.", request.url.path))
+        return self._told(request, problem(422, "The request cannot be used; see errors.", request.url.path, code="invalid-input",
+                                           errors=field_problems(error.errors())))
 
-async def _http(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    told = {404: f"There is nothing at {request.url.path}.", 405: f"{request.method} is not possible here; see the Allow header."}
-    detail = told.get(error.status_code, str(error.detail))
-    headers = dict(error.headers or {})
-    if error.status_code == 405:
-        headers["Allow"] = ", ".join(sorted(_methods(request)))
-    return problem(error.status_code, detail, request.url.path, headers=headers)
+    async def _http(self, request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        told = {404: f"There is nothing at {request.url.path}.",
+                405: f"{request.method} is not possible here; see the Allow header."}
+        headers = dict(error.headers or {})
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            headers["Allow"] = ", ".join(sorted(_methods(request)))
+        detail = told.get(error.status_code, str(error.detail))
+        return self._told(request, problem(error.status_code, detail, request.url.path, headers=headers))
+
+    async def _unforeseen(self, request: Request, error: Exception) -> Response:
+        log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+        return self._told(request, problem(500, "The service made a mistake; its log has the details.", request.url.path))
 
 
 def _methods(request: Request) -> set[str]:
@@ -115,17 +145,3 @@ def _methods(request: Request) -> set[str]:
         if any(route.matches(scope)[0] is Match.FULL for route in request.app.routes):
             possible.add(method)
     return possible
-
-
-async def _unforeseen(request: Request, error: Exception) -> Response:
-    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return problem(500, "The service made a mistake; its log has the details.", request.url.path)
-
-
-def install(app: FastAPI) -> None:
-    """Make every error of the app a problem."""
-    app.add_exception_handler(PatchwrightError, _expected)
-    app.add_exception_handler(RequestRefused, _refused)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(Exception, _unforeseen)

@@ -5,6 +5,9 @@ import hmac
 import secrets
 import time
 
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
 SESSION_SECONDS = 30 * 24 * 3600
 
 
@@ -27,6 +30,13 @@ class Sessions:
         """The cookie of a new session."""
         unsigned = f"{secrets.token_urlsafe(12)}.{int(time.time()) + SESSION_SECONDS}"
         return f"{unsigned}.{self._sign(unsigned)}"
+
+    def let_in(self, request: Request, where: str) -> Response:
+        """Open a session and go on to a path of ours."""
+        answer = RedirectResponse(where, 303)
+        answer.set_cookie(self.cookie, self.open(), max_age=SESSION_SECONDS, httponly=True, samesite="strict",
+                          secure=request.url.scheme == "https")
+        return answer
 
     def is_open(self, cookie: str) -> bool:
         """Whether we made this cookie and its time has not passed."""

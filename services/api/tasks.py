@@ -27,7 +27,7 @@ INERT = "default-src 'none'; sandbox; frame-ancestors 'none'"
 SHOWN_INLINE = ("text/plain", "application/json", "text/x-diff", "text/markdown")
 LOCATION = {"headers": {"Location": {"description": "The task.", "schema": {"type": "string"}}}}
 STREAM = {"content": {"text/event-stream": {"schema": {"type": "string"}, "example": "id: 7\nevent: state\ndata: {}\n\n"}}}
-BYTES = {"content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}, "description": "The bytes."}
+BYTES = {"content": {"*/*": {}}, "description": "The bytes."}
 
 
 class EventPage(BaseModel):
@@ -52,7 +52,7 @@ class TaskFilter(BaseModel):
     requester: str = Field(default="", max_length=200)
     kind: TaskKind | None = None
     q: str = Field(default="", max_length=200, description="Words of the title, ticket, repository or id.")
-    cursor: str = Field(default="", max_length=100, pattern="^[A-Za-z0-9_-]*$", description="`next_cursor` of the page before.")
+    cursor: str = Field(default="", pattern="^(n[0-9a-f]{1,15})?$", description="`next_cursor` of the page before.")
     limit: int = Field(default=50, ge=1, le=200)
 
 

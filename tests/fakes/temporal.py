@@ -23,7 +23,7 @@ class RecordingTemporal:
 
     async def start_workflow(self, name: str, argument: Any, *, id: str, **options: Any) -> "Handle":
         self._answer()
-        self.started.setdefault(id, {"workflow": name, "task": argument, **options})
+        self.started.setdefault(id, {"workflow": name, "task": argument.task, **options})
         return Handle(self, id)
 
     def get_workflow_handle(self, workflow_id: str) -> "Handle":

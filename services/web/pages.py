@@ -1,0 +1,151 @@
+"""The pages people look at. What they can do is in ``forms``."""
+
+import asyncio
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Form, Query, Request, Response
+from fastapi.responses import FileResponse
+from fastapi.staticfiles import StaticFiles
+from pydantic import BaseModel
+
+from contracts.event import EventKind, TaskEvent
+from contracts.record import TaskRecord
+from contracts.task import FINAL_STATES, TaskKind, TaskState
+from services.api.gate import check_same_origin
+from services.api.pull_requests import PullRequests, plan_of
+from services.api.sessions import Sessions
+from services.api.views import task_view
+from services.tasks import TaskService
+from services.web.diff_view import file_views
+from services.web.rendering import ASSETS, page
+from services.web.timeline import STEP_KINDS, phases, step_runs
+
+WAITING = (TaskState.AWAITING_PLAN_APPROVAL, TaskState.AWAITING_REVIEW, TaskState.PAUSED, TaskState.HALTED)
+DONE = (TaskState.READY_TO_MERGE, TaskState.MERGED)
+ENDED = (TaskState.FAILED, TaskState.CANCELLED, TaskState.CLOSED, TaskState.EXPIRED)
+WORKING = tuple(state for state in TaskState if state not in WAITING and state not in FINAL_STATES)
+GROUPS = {"waiting": ("Waiting for you", WAITING), "working": ("Working", WORKING), "done": ("Done", DONE),
+          "ended": ("Ended otherwise", ENDED)}
+LOG_LINES = 300
+TASKS_PER_PAGE = 30
+FACTS = (*STEP_KINDS, EventKind.CHECK, EventKind.COMMIT, EventKind.REVIEW)
+
+
+class ListFilter(BaseModel):
+    """What the task list is narrowed by; anything odd in the address is simply no filter."""
+
+    show: str = ""
+    q: str = ""
+    repo: str = ""
+    kind: str = ""
+    cursor: str = ""
+
+
+def page_routes(tasks: TaskService, pulls: PullRequests) -> APIRouter:
+    """All pages that only show."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/")
+    async def task_list(request: Request, wanted: Annotated[ListFilter, Query()]) -> Response:
+        states = GROUPS[wanted.show][1] if wanted.show in GROUPS else ()
+        kind = wanted.kind if wanted.kind in list(TaskKind) else ""
+        records, cursor = await tasks.runs.list(
+            states=states, repo=wanted.repo, kind=kind, query=wanted.q, cursor=wanted.cursor, limit=TASKS_PER_PAGE)
+        counts = await tasks.runs.counts()
+        views = await asyncio.gather(*(task_view(tasks, record) for record in records))
+        groups = [(name, title, sum(counts.get(s, 0) for s in states)) for name, (title, states) in GROUPS.items()]
+        more = f"/?{urlencode({**wanted.model_dump(exclude={'cursor'}), 'cursor': cursor})}" if cursor else ""
+        return page(request, "tasks.html", tasks=views, groups=groups, total=sum(counts.values()), wanted=wanted,
+                    kinds=list(TaskKind), repos=await tasks.runs.repositories(), more=more)
+
+    @router.get("/t/{task_id}")
+    async def task_page(request: Request, task_id: str) -> Response:
+        return page(request, "task.html", **await _task(tasks, task_id))
+
+    @router.get("/pulls")
+    async def pull_list(request: Request) -> Response:
+        return page(request, "pulls.html", pulls=await pulls.list())
+
+    @router.get("/pr/{pull_request_id}")
+    async def pull_page(request: Request, pull_request_id: str, comment: str = "") -> Response:
+        return page(request, "pull.html", comment=comment, **await _pull(tasks, pulls, pull_request_id))
+
+    return router
+
+
+def entrance_routes(sessions: Sessions) -> APIRouter:
+    """The way in, and what the pages are made of."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/login")
+    async def login_page(request: Request, next: str = "/") -> Response:
+        return page(request, "login.html", next=_own_path(next), wrong=False)
+
+    @router.post("/login")
+    async def log_in(request: Request, token: Annotated[str, Form()] = "", next: Annotated[str, Form()] = "/") -> Response:
+        check_same_origin(request)
+        if not sessions.is_token(token.strip()):
+            return page(request, "login.html", 401, next=_own_path(next), wrong=True)
+        return sessions.let_in(request, _own_path(next))
+
+    @router.get("/favicon.ico")
+    async def icon() -> Response:
+        return FileResponse(ASSETS / "icon.svg", media_type="image/svg+xml", headers={"Cache-Control": "max-age=86400"})
+
+    return router
+
+
+class Assets(StaticFiles):
+    """Our own files; their addresses carry a version, so browsers keep them."""
+
+    def __init__(self) -> None:
+        super().__init__(directory=ASSETS)
+
+    def file_response(self, *given: Any, **named: Any) -> Response:
+        answer = super().file_response(*given, **named)
+        answer.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+        return answer
+
+
+async def _task(tasks: TaskService, task_id: str) -> dict[str, Any]:
+    record = await tasks.runs.get(task_id)
+    facts, log, view, plan = await asyncio.gather(
+        tasks.runs.events_of_kinds(task_id, FACTS), tasks.runs.newest_events(task_id, LOG_LINES), task_view(tasks, record),
+        plan_of(tasks, record))
+    return {"task": view, "request": record.task.request, "record": record, "plan": plan, "phases": phases(record, facts),
+            "runs": step_runs(facts), "log": log, "checks": _checks(facts), "commits": _of(facts, EventKind.COMMIT),
+            "elapsed": _elapsed(record), "last_seq": log[-1].seq if log else 0}
+
+
+async def _pull(tasks: TaskService, pulls: PullRequests, pull_request_id: str) -> dict[str, Any]:
+    view, files = await pulls.view_and_diff(pull_request_id)
+    record = await pulls.task_of(view)
+    shown = await asyncio.to_thread(file_views, files, view.threads)
+    paths = {name for file in files for name in (file.path, file.old_path)}
+    loose = [thread for thread in view.threads if thread.path not in paths or not thread.path]
+    reviewable = record is not None and not record.state.final and view.state == "open"
+    return {"pull": view, "files": shown, "record": record, "loose_threads": loose, "reviewable": reviewable}
+
+
+def _checks(events: list[TaskEvent]) -> list[tuple[str, list[TaskEvent]]]:
+    """Check results by commit, the newest commit first; of a check that ran again on a commit the last counts."""
+    found: dict[str, dict[str, TaskEvent]] = {}
+    for event in _of(events, EventKind.CHECK):
+        commit = str(event.data.get("commit", ""))
+        latest = found.pop(commit, {})
+        found[commit] = latest | {str(event.data.get("name", "")): event}
+    return [(commit, list(results.values())) for commit, results in reversed(found.items())]
+
+
+def _of(events: list[TaskEvent], kind: EventKind) -> list[TaskEvent]:
+    return [event for event in events if event.kind is kind]
+
+
+def _elapsed(record: TaskRecord) -> float:
+    return ((record.finished_at or record.updated_at) - record.task.created_at).total_seconds()
+
+
+def _own_path(path: str) -> str:
+    """The path when it surely stays with us."""
+    return path if path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable() else "/"
