@@ -10,8 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from mcp_servers.code_search.analysis import Analysis, analyse
-from mcp_servers.code_search.sources import MAX_SEARCHED
+from mcp_servers.code_search import readers
+from mcp_servers.code_search.analysis import Analysis
 from mcp_servers.code_search.store import Blob, Store, damaged
 from mcp_servers.code_search.trees import Key, TreeFiles, Trees
 from mcp_servers.object_store import Mirror, Mirrors
@@ -54,8 +54,8 @@ class Snapshot:
     pieces: Pieces
     parsed: int
     """How many blobs were read to make it."""
-    memory: dict[str, Any] = field(default_factory=dict)
-    """What has been computed for this tree and may be asked for again, by name."""
+    memory: dict[Any, Any] = field(default_factory=dict)
+    """What has been computed for this tree and may be asked for again."""
 
     @cached_property
     def paths_of(self) -> dict[int, list[str]]:
@@ -158,18 +158,17 @@ class CodeIndex:
 
 
 def _batches(mirror: Mirror, missing: list[Key]) -> Iterator[list[Analysis]]:
+    """The missing blobs read, in batches of about one transaction."""
+    if len(missing) >= readers.APART_FROM:
+        yield from readers.read_apart(mirror.path, missing)
+        return
     batch: list[Analysis] = []
     held = 0
-    for oid, language in missing:
-        batch.append(analyse(oid, language, _content(mirror, oid)))
+    for key in missing:
+        batch += readers.read(mirror, [key])
         held += batch[-1].size
         if len(batch) >= BATCH_FILES or held >= BATCH_BYTES:
             yield batch
             batch, held = [], 0
     if batch:
         yield batch
-
-
-def _content(mirror: Mirror, oid: str) -> bytes:
-    """A blob's bytes; of one that is too large to be searched only as much as says so."""
-    return mirror.read(oid) if mirror.size(oid) <= MAX_SEARCHED else bytes(MAX_SEARCHED + 1)

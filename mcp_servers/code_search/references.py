@@ -9,7 +9,7 @@ from mcp_servers.code_search.languages import family_of
 from mcp_servers.code_search.roles import is_test, weight
 
 _DAMPING = 0.85
-_ROUNDS = 15
+_ROUNDS = 10
 _MAX_DEFINERS = 8
 """A name defined in more files than this says nothing about any of them."""
 _VALUES = ("variable", "field", "property")
@@ -82,11 +82,18 @@ def _specific(name: str) -> float:
 
 def importance(snapshot: Snapshot, focus: dict[int, float] | None = None) -> dict[int, float]:
     """PageRank of every blob of the tree, drawn towards the blobs in focus; independent of the order of indexing."""
+    kept = ("importance", *sorted((focus or {}).items()))
+    if kept not in snapshot.memory:
+        snapshot.memory[kept] = _importance(snapshot, focus or {})
+    return snapshot.memory[kept]
+
+
+def _importance(snapshot: Snapshot, focus: dict[int, float]) -> dict[int, float]:
     graph = graph_of(snapshot)
     order = sorted(snapshot.paths_of, key=lambda identity: snapshot.paths_of[identity][0])
     if not order:
         return {}
-    wish = {identity: 1.0 + (focus or {}).get(identity, 0.0) * len(order) for identity in order}
+    wish = {identity: 1.0 + focus.get(identity, 0.0) * len(order) for identity in order}
     total = sum(wish[identity] for identity in order)
     wish = {identity: value / total for identity, value in wish.items()}
     # fsum: blob ids, and with them the order of the terms, depend on what was indexed before; the exact sum does not.

@@ -64,6 +64,8 @@ async def _watched(index: CodeIndex, tree: str, ctx: Context[Any, Any]) -> Snaps
         state[:] = [done, total]
 
     work = asyncio.create_task(asyncio.to_thread(index.snapshot, tree, note, stop))
+    # When the client has gone, nobody else looks at how the thread ended.
+    work.add_done_callback(lambda done: done.cancelled() or done.exception())
     try:
         while True:
             finished, _ = await asyncio.wait({work}, timeout=_PROGRESS_SECONDS)

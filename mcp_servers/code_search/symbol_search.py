@@ -16,6 +16,7 @@ _COUNTED_NAMES = 12
 """Names whose mentions are counted in one answer."""
 _TOP_OF_FILE = 8
 _FOLDER_FILES = 60
+_FILE_SYMBOLS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +144,12 @@ def _file_outline(snapshot: Snapshot, path: str) -> tuple[str, dict]:
     with snapshot.store.reading() as connection:
         found = definitions_in(connection, blob.id)
     head = f"{path} ({blob.language}, {blob.lines} lines)" if not blob.skipped else f"{path} ({blob.size} bytes; {blob.skipped})"
-    lines = [head, *outline_lines(found)]
+    lines = [head, *outline_lines(found[:_FILE_SYMBOLS])]
+    if len(found) > _FILE_SYMBOLS:
+        lines.append(f"… {len(found) - _FILE_SYMBOLS} more; find_symbol with path_glob={path} finds them by name")
     if not found and not blob.skipped:
         lines.append("No definitions were recognised; read the file itself.")
-    return "\n".join(lines), {"path": path, "lines": blob.lines, "symbols": [_as_data(d) for d in found]}
+    return "\n".join(lines), {"path": path, "lines": blob.lines, "symbols": [_as_data(d) for d in found[:_FILE_SYMBOLS]]}
 
 
 def outline_lines(found: list[Definition]) -> list[str]:

@@ -9,6 +9,8 @@ from mcp_servers.code_search.text_search import MAX_COUNTED, TextQuery, hits, se
 
 MAX_LINE = 300
 """Characters of a line that are shown."""
+MAX_ANSWER = 100_000
+"""Characters of an answer: context and long lines would make it more than anybody reads."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,13 @@ def search_text(snapshot: Snapshot, asked: TextSearch) -> tuple[str, dict]:
     for path, hit in found[: asked.limit]:
         by_path.setdefault(path, []).append(hit.offset)
     matches: list[dict] = []
-    blocks = [_block(snapshot, path, offsets, asked.context_lines, matches) for path, offsets in by_path.items()]
+    blocks: list[str] = []
+    room = MAX_ANSWER
+    for path, offsets in by_path.items():
+        blocks.append(_block(snapshot, path, offsets, asked.context_lines, matches, room))
+        room -= len(blocks[-1])
+        if room <= 0:
+            break
     total, files = len(found), len({path for path, _ in found})
     head = _head(asked, total, files, more, len(matches), len(paths))
     note = _unsearched(snapshot, paths)
@@ -53,12 +61,13 @@ def _head(asked: TextSearch, total: int, files: int, more: bool, shown: int, sea
     counted = f"More than {MAX_COUNTED}" if more else str(total)
     head = f"{counted} matching line{'s' if total != 1 else ''} in {files} file{'s' if files != 1 else ''}"
     if shown < total or more:
-        head += f"; the first {shown} are shown: narrow the pattern or path_glob, or raise limit"
+        head += (f"; the first {shown} are shown: narrow the pattern or path_glob, or raise limit"
+                 f" (an answer ends at {MAX_ANSWER // 1000} kB)")
     return head + "."
 
 
-def _block(snapshot: Snapshot, path: str, offsets: list[int], context: int, matches: list[dict]) -> str:
-    """One file's lines, ``path:line:`` for a match and ``path-line-`` around it; adds to ``matches``."""
+def _block(snapshot: Snapshot, path: str, offsets: list[int], context: int, matches: list[dict], room: int) -> str:
+    """One file's lines, ``path:line:`` for a match and ``path-line-`` around it, until ``room`` is used; adds to ``matches``."""
     text = snapshot.store.text_of(snapshot.blobs[path])
     numbers, counted, before = [], 0, 0
     for offset in offsets:
@@ -70,11 +79,14 @@ def _block(snapshot: Snapshot, path: str, offsets: list[int], context: int, matc
     wanted = sorted({n for number in matched for n in range(number - context, number + context + 1) if 0 <= n < len(lines)})
     shown: list[str] = []
     for position, number in enumerate(wanted):
+        if room <= 0:
+            break
         if context and position and number > wanted[position - 1] + 1:
             shown.append("--")
         line = _line(lines[number])
         mark = ":" if number in matched else "-"
         shown.append(f"{path}{mark}{number + 1}{mark}{line}")
+        room -= len(shown[-1])
         if number in matched:
             matches.append({"path": path, "line": number + 1, "text": line})
     return "\n".join(shown)

@@ -14,6 +14,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import mcp
+import pygit2
 
 from contracts.workspace import Workspace
 from mcp_servers.code_search.server import build_server
@@ -90,6 +91,7 @@ async def _measure(files: int, folder: Path) -> dict[str, Any]:
     mirrors = Mirrors(folder / "mirrors")
     mirror, workspace = mirrors.create("bench"), Workspace(mirror="bench", name="bench")
     contents = repository(files)
+    pygit2.Repository(str(mirror.path)).TreeBuilder().write()
     tree = mirror.edit_tree(EMPTY_TREE, contents)
     mirror.start(workspace, _root_commit(mirror.path, tree))
     async with mcp.Client(build_server(mirrors, folder / "index", Scope(workspace))) as client:
@@ -113,8 +115,6 @@ async def _measure(files: int, folder: Path) -> dict[str, Any]:
 
 
 def _root_commit(mirror: Path, tree: str) -> str:
-    import pygit2
-
     who = pygit2.Signature("Bench", "bench@localhost", 1_700_000_000, 0)
     return str(pygit2.Repository(str(mirror)).create_commit(None, who, who, "Everything", tree, []))
 

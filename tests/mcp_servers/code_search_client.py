@@ -23,6 +23,7 @@ class Served:
         self.mirrors = Mirrors(folder / "mirrors")
         self.mirror = self.mirrors.create("shop")
         self.workspace = Workspace(mirror="shop", name="task")
+        pygit2.Repository(str(self.mirror.path)).TreeBuilder().write()
         who = pygit2.Signature("Someone", "someone@example.com", 1_700_000_000, 0)
         commit = pygit2.Repository(str(self.mirror.path)).create_commit(
             None, who, who, "Everything", self.mirror.edit_tree(EMPTY_TREE, _blobs(files)), [])

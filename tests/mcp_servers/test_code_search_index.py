@@ -5,15 +5,16 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import mcp
 import pytest
 
 from contracts.workspace import Workspace
-from mcp_servers.code_search import store
+from mcp_servers.code_search import readers, store
 from mcp_servers.code_search.analysis import analyse
-from mcp_servers.code_search.index import CodeIndex
+from mcp_servers.code_search.index import CodeIndex, Stopped
 from mcp_servers.code_search.store import Store
 from mcp_servers.code_search.trees import Trees
 from mcp_servers.object_store import NewBlob
@@ -193,6 +194,34 @@ async def test_an_empty_tree_answers_every_tool(tmp_path):
     assert "No definition" in await empty.text("find_symbol", name="a")
     assert "Nothing matches" in await empty.text("search_code", query="anything")
     assert "new.py: not there yet" in await empty.text("gather_context", query="make it", paths=["new.py"])
+
+
+@pytest.mark.parametrize("dying", [False, True])
+def test_reading_in_other_processes_gives_the_same_even_when_they_die(served, monkeypatch, dying):
+    keys = list(dict.fromkeys(Trees().of(served.mirror, head(served)).files.values()))
+    if dying:
+        send = readers._send
+
+        def kill_then_send(stream, message):
+            started[0]._process.kill()
+            send(stream, message)
+
+        started = []
+        start = readers._Reader.__init__
+        monkeypatch.setattr(readers._Reader, "__init__", lambda self, mirror: (start(self, mirror), started.append(self))[0])
+        monkeypatch.setattr(readers, "_send", kill_then_send)
+    monkeypatch.setattr(readers, "_PORTION", 25)
+    apart = [found for batch in readers.read_apart(served.mirror.path, keys, processes=2) for found in batch]
+    assert apart == readers.read(served.mirror, keys)
+
+
+async def test_an_indexing_that_nobody_waits_for_stops_and_keeps_what_it_has(served, monkeypatch):
+    monkeypatch.setattr("mcp_servers.code_search.index.BATCH_FILES", 10)
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(Stopped):
+        index_of(served).snapshot(head(served), stop=stop)
+    assert index_of(served).snapshot(head(served)).parsed == 110
 
 
 def test_a_bad_parse_still_gives_what_can_be_read():
