@@ -178,7 +178,7 @@ class Mirror:
 
     def _walk(self, tree: pygit2.Tree, prefix: bytes) -> Iterator[Entry]:
         for child in tree:
-            path = prefix + child.raw_name
+            path = prefix + (child.raw_name or b"")
             if isinstance(child, pygit2.Tree):
                 yield from self._walk(child, path + b"/")
             else:
@@ -202,7 +202,7 @@ class Mirror:
         if not isinstance(folder, pygit2.Tree):
             return []
         prefix = f"{path}/" if path else ""
-        return [Entry(prefix + c.raw_name.decode("utf-8", "surrogateescape"), str(c.id), c.filemode) for c in folder]
+        return [Entry(prefix + os.fsdecode(c.raw_name or b""), str(c.id), c.filemode) for c in folder]
 
     def _find(self, revision: str, path: str) -> pygit2.Object | None:
         node: pygit2.Object = self._objects[self.tree_of(revision)]
@@ -376,8 +376,8 @@ class Mirror:
 
     def changed_files(self, old: str, new: str) -> list[ChangedFile]:
         """The raw tree difference with renames and copies: what a change really touches."""
-        difference = self._objects.diff(self._tree(self.tree_of(old)), self._tree(self.tree_of(new)),
-                                        flags=pygit2.enums.DiffOption.INCLUDE_TYPECHANGE)
+        difference = self._tree(self.tree_of(old)).diff_to_tree(
+            self._tree(self.tree_of(new)), flags=pygit2.enums.DiffOption.INCLUDE_TYPECHANGE)
         difference.find_similar(pygit2.enums.DiffFind.FIND_RENAMES | pygit2.enums.DiffFind.FIND_COPIES)
         return [_changed_file(patch) for patch in difference if patch is not None]
 

@@ -108,6 +108,6 @@ def _push_failure(remote: str, ref: str, told: str) -> Conflict | RepositoryUnus
         return Conflict(f"{ref} of {remote} moved while it was pushed; nothing was overwritten. Look at it and try again.")
     refused = re.search(r"^!.*\[(?:remote )?rejected\] \((.*)\)$", told, re.MULTILINE)
     if refused:
-        said = " ".join(line.removeprefix("remote:").strip() for line in told.splitlines() if line.startswith("remote:"))
+        said = " ".join(line.strip() for line in re.findall(r"remote: (.+)", told))
         return RepositoryUnusable(f"{remote} refused {ref}: {refused[1]}. {said}".strip())
     return remote_failure(remote, told)
