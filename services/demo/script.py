@@ -9,7 +9,8 @@ import re
 from contracts.plan import ChangePlan, PlannedEdit
 from services.scripted_model import Call, ModelRequest, Turn, steps_script
 
-THREAD = re.compile(r"^\[thread (\S+?)\]", re.MULTILINE)
+THREAD = re.compile(r"^\[thread (\S+?)\] (.*)$", re.MULTILINE)
+WHOLE_CHANGE = "the whole change"
 PLACE = re.compile(r"\b((?:tally|tests)/\w+\.py)[:\s](\d+)")
 TEST_COMMAND = "python3 -B -m unittest tests.test_split"
 
@@ -107,6 +108,7 @@ CAUSE = (
     "Credit notes got one share too many: int() rounds towards zero, which leaves a negative remainder. divmod rounds down, so "
     "what is left over is never negative."
 )
+DONE_ALL = "Done; the thread at the line says what changed."
 DONE = "Renamed it to `cents_left`, and the docstring now says who pays the extra cent."
 
 
@@ -135,7 +137,9 @@ def _mending(request: ModelRequest) -> list[Turn]:
             Turn.call("run_checks"),
             Turn.json({"summary": CAUSE, "answers": []}),
         ]
-    answers = [{"thread_id": thread, "body": DONE, "addressed": True} for thread in threads]
+    answers = [
+        {"thread_id": thread, "body": DONE_ALL if place == WHOLE_CHANGE else DONE, "addressed": True} for thread, place in threads
+    ]
     return [
         Turn.call("read_file", path="tally/split.py"),
         Turn.call("apply_patch", patch=NAMED_FIX),

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import logging
+import re
 import shutil
 import tempfile
 import time
@@ -13,7 +15,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from contracts.errors import PatchwrightError
-from services.cli.running import stop_signal
+from contracts.task import TaskState
+from services.cli.running import LOG_FORMAT, stop_signal
 from services.cli.screen import errors, event_line, screen, state_text
 from services.cli.service import Service
 from services.demo.project import make_remote
@@ -25,6 +28,20 @@ from services.settings import IsolatedSettings, Settings
 
 DEMO_SECONDS = 600
 """A demo that takes longer hangs."""
+LOG_LINES = 25
+LINE_CHARACTERS = 140
+SAID_TO_TOOLS = re.compile(r"^\w+: (calls |\{)")
+"""Model answers that the lines of their tools, or of what was made of them, tell better."""
+STEP_WORDS = {
+    "PrepareTask": "opens a workspace and reads how the project is tested",
+    "PlanChanges": "the planner turns the ticket into a plan",
+    "FetchContext": "looks up the code that the plan is about",
+    "ApplyDiffs": "the coder carries out the plan, with a critic at its side",
+    "JudgeChange": "holds the change against the gates",
+    "RunCI": "runs the project's checks in the sandbox",
+    "AddressFeedback": "the fixer mends what was found",
+    "OpenPR": "pushes the branch and brings the pull request up to date",
+}
 HIDDEN = frozenset({"artifact", "commit", "step_finished"})
 SCRIPTED = (
     "The model's answers are scripted; no model is asked. Everything else is real: Temporal, git, sandbox, MCP, HTTP, SQLite."
@@ -42,13 +59,26 @@ async def run_demo(settings: Settings, *, keep: bool, as_json: bool) -> int:
         )
         return 1
     folder = Path(tempfile.mkdtemp(prefix="patchwright-demo-"))
+    log = folder / "log.txt"
+    # What goes wrong is told as events; the log would only tear the picture apart.
+    logging.basicConfig(filename=log, level=logging.WARNING, format=LOG_FORMAT, force=True)
     try:
-        return await _Demo(settings, folder, told, keep, as_json).run()
+        code = await _Demo(settings, folder, told, keep, as_json).run()
+        if code == 1:
+            _show_log(told, log)
+        return code
     finally:
         if keep:
             told.print(f"Everything is still in {folder}", soft_wrap=True)
         else:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _show_log(told: Console, log: Path) -> None:
+    lines = log.read_text(errors="replace").splitlines() if log.is_file() else []
+    if lines:
+        told.print("\nThe end of its log:")
+        told.print("\n".join(lines[-LOG_LINES:]), markup=False, soft_wrap=True)
 
 
 class _Demo:
@@ -118,15 +148,22 @@ class _Demo:
             sandbox=given.sandbox,
             sandbox_image=given.sandbox_image,
             limits=given.limits,
-            log_level="warning",
+            log_level="error",
         )
 
     def _show_event(self, event: dict[str, Any]) -> None:
-        if event["kind"] == "state":
+        kind, text = event["kind"], str(event["text"]).strip()
+        if kind == "step_started":
+            words = STEP_WORDS.get(event["step"], "")
+            self._told.print(f"\n[bold cyan]{escape(text)}[/] [cyan]{words}[/]", soft_wrap=True)
+        elif kind == "state":
             state, reason = str(event["data"].get("state", "")), str(event["data"].get("reason", ""))
-            self._told.print(f"\n[bold]{state_text(state)}[/] {escape(reason)}", soft_wrap=True)
-        elif event["kind"] not in HIDDEN:
-            self._told.print("  " + event_line(event), soft_wrap=True)
+            if TaskState(state).resting:
+                self._told.print(f"\n{state_text(state)} {escape(reason)}", soft_wrap=True)
+        elif kind not in HIDDEN and not (kind == "model_call" and SAID_TO_TOOLS.search(text)):
+            line = text.splitlines()[0] if text else ""
+            clipped = line if len(line) <= LINE_CHARACTERS else f"{line[:LINE_CHARACTERS]}…"
+            self._told.print("  " + event_line({**event, "text": clipped}), soft_wrap=True)
 
     def _show_deed(self, text: str) -> None:
         self._told.print(f"\n[bold magenta]You:[/] {escape(text)}", soft_wrap=True)
