@@ -12,6 +12,13 @@ _DAMPING = 0.85
 _ROUNDS = 10
 _MAX_DEFINERS = 8
 """A name defined in more files than this says nothing about any of them."""
+_ELSEWHERE = 0.5
+"""What a vote counts for a file of another top-level folder."""
+_COMMON = frozenset("""
+Any Array Boolean Box Callable Date Dict Enum Error Exception Iterable Iterator List Literal Map Mapping Number Object Option
+Optional Path Promise Protocol Result Sequence Set Some String Tuple Type Union Vec
+""".split())  # noqa: SIM905
+"""Names that mostly mean the language's own."""
 _VALUES = ("variable", "field", "property")
 
 
@@ -35,32 +42,34 @@ def graph_of(snapshot: Snapshot) -> Graph:
 
 
 def _build(snapshot: Snapshot) -> Graph:
-    family, voice = {}, {}
+    family, voice, top = {}, {}, {}
     for identity, paths in snapshot.paths_of.items():
         family[identity] = family_of(snapshot.blobs[paths[0]].language)
         voice[identity] = weight(paths[0])
+        top[identity] = paths[0].partition("/")[0]
     with snapshot.store.reading() as connection:
         definers = _definers(connection.execute("SELECT DISTINCT name, blob, kind FROM symbols ORDER BY name, blob"), family)
         edges: dict[int, dict[int, float]] = {}
         names: dict[int, dict[str, float]] = {}
         for user, used in connection.execute("SELECT blob, names FROM identifiers ORDER BY blob"):
             if user in family:
-                _vote(user, used.split(), definers, family, voice[user], edges, names)
+                _vote(user, used.split(), definers, (family, top), voice[user], edges, names)
     return Graph(edges, names, definers)
 
 
 def _definers(rows: Iterable[tuple[str, int, str]], family: dict[int, str]) -> dict[str, tuple[int, ...]]:
     found: dict[str, list[int]] = {}
     for name, blob, kind in rows:
-        if blob in family and len(name) > 2 and kind not in _VALUES and not name.startswith("__"):
+        if blob in family and len(name) > 2 and kind not in _VALUES and not name.startswith("__") and name not in _COMMON:
             held = found.setdefault(name, [])
             if blob not in held[-1:]:
                 held.append(blob)
     return {name: tuple(held) for name, held in found.items() if len(held) <= _MAX_DEFINERS}
 
 
-def _vote(user: int, used: list[str], definers: dict[str, tuple[int, ...]], family: dict[int, str], voice: float,
-          edges: dict[int, dict[int, float]], names: dict[int, dict[str, float]]) -> None:
+def _vote(user: int, used: list[str], definers: dict[str, tuple[int, ...]], kin: tuple[dict[int, str], dict[int, str]],
+          voice: float, edges: dict[int, dict[int, float]], names: dict[int, dict[str, float]]) -> None:
+    family, top = kin
     given = edges.setdefault(user, {})
     for name in used:
         places = definers.get(name)
@@ -69,9 +78,10 @@ def _vote(user: int, used: list[str], definers: dict[str, tuple[int, ...]], fami
         vote = voice * _specific(name) / len(places)
         for place in places:
             if family[place] == family[user]:
-                given[place] = given.get(place, 0.0) + vote
+                counted = vote if top[place] == top[user] else vote * _ELSEWHERE
+                given[place] = given.get(place, 0.0) + counted
                 received = names.setdefault(place, {})
-                received[name] = received.get(name, 0.0) + vote
+                received[name] = received.get(name, 0.0) + counted
 
 
 def _specific(name: str) -> float:

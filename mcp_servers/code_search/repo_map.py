@@ -12,6 +12,8 @@ from mcp_servers.code_search.words import parts, whole, words
 
 _SYMBOLS_PER_FILE = 7
 _CONSIDERED = 2_000
+_WIDTH = 110
+"""Characters of a signature that the map shows."""
 _SMALL = frozenset({"variable", "field", "property", "module", "impl"})
 
 
@@ -31,7 +33,8 @@ def repo_map(snapshot: Snapshot, token_budget: int = 1_000, focus: tuple[str, ..
         for path in _ranked(snapshot, focus)[:_CONSIDERED]:
             chosen = _chosen(snapshot, path, definitions_in(connection, snapshot.blobs[path].id))
             for keep in (chosen, chosen[:2], []):
-                block = "\n".join([path, *(f"  {d.start_line}: {d.signature}" for d in sorted(keep, key=lambda d: d.position))])
+                rows = [f"  {d.start_line}: {_cut(d.signature)}" for d in sorted(keep, key=lambda d: d.position)]
+                block = "\n".join([path, *rows])
                 if (used + len(block.encode()) + 1) <= token_budget * 4:
                     used += len(block.encode()) + 1
                     blocks.append(block)
@@ -45,6 +48,10 @@ def repo_map(snapshot: Snapshot, token_budget: int = 1_000, focus: tuple[str, ..
         return head, {"files": [], "tokens": tokens(head)}
     text = "\n".join([head, *blocks])
     return text, {"files": data, "tokens": tokens(text)}
+
+
+def _cut(signature: str) -> str:
+    return signature if len(signature) <= _WIDTH else f"{signature[:_WIDTH]}…"
 
 
 def _head(snapshot: Snapshot, token_budget: int) -> str:
@@ -100,4 +107,7 @@ def _chosen(snapshot: Snapshot, path: str, found: list[Definition]) -> list[Defi
     def order(d: Definition) -> tuple[float, bool, bool, int]:
         return -round(received.get(d.name, 0.0), 9), d.parent >= 0, d.name.startswith("_"), d.position
 
-    return sorted(eligible, key=order)[:_SYMBOLS_PER_FILE]
+    named: dict[str, Definition] = {}
+    for d in sorted(eligible, key=order):
+        named.setdefault(d.name, d)
+    return list(named.values())[:_SYMBOLS_PER_FILE]

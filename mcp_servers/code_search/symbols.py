@@ -120,6 +120,7 @@ def _signature(node: Node, text: bytes) -> str:
         body = value.child_by_field_name("body")
     start = inner.start_byte
     end = body.start_byte if body is not None else min(inner.end_byte, (text.find(b"\n", start) + 1 or len(text)))
+    end = min([end, *(child.start_byte for child in inner.children if child.type == "comment")])
     head = " ".join(text[start:min(end, start + 4 * _MAX_SIGNATURE)].decode("utf-8", "replace").split())
     head = head.removesuffix("{").rstrip().removesuffix("=>").rstrip(" :=")
     return head if len(head) <= _MAX_SIGNATURE else head[: _MAX_SIGNATURE - 1] + "…"

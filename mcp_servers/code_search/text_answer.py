@@ -58,8 +58,8 @@ def _head(asked: TextSearch, total: int, files: int, more: bool, shown: int, sea
         hint = " No file matches path_glob and file_type." if not searched else (
             "" if asked.fixed else " Check the spelling, search a shorter part, or try search_code with plain words.")
         return f"No match for {asked.pattern!r}{where}.{hint}"
-    counted = f"More than {MAX_COUNTED}" if more else str(total)
-    head = f"{counted} matching line{'s' if total != 1 else ''} in {files} file{'s' if files != 1 else ''}"
+    lines = f"More than {MAX_COUNTED}" if more else str(total)
+    head = f"{lines} matching line{'s' if total != 1 else ''} in {'at least ' if more else ''}{files} file{'s' if files != 1 else ''}"
     if shown < total or more:
         head += (f"; the first {shown} are shown: narrow the pattern or path_glob, or raise limit"
                  f" (an answer ends at {MAX_ANSWER // 1000} kB)")

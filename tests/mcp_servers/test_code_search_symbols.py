@@ -80,6 +80,11 @@ async def test_the_outline_of_a_folder_has_each_files_own_definitions(served):
     assert "shop/other.py (5 lines)\n  4-5: function use" in text and "method" not in text
 
 
+async def test_a_signature_ends_before_the_comments_behind_it(tmp_path):
+    commented = Served(tmp_path, {"a.py": "def f(x):  # why\n    # more\n    return x\n"})
+    assert (await commented.data("find_symbol", name="f"))["definitions"][0]["signature"] == "def f(x)"
+
+
 async def test_a_large_folder_shows_its_folders_first(tmp_path):
     large = Served(tmp_path, {f"part_{n % 3}/file_{n}.py": f"x{n} = 1\n" for n in range(90)})
     assert "part_1/ (30 files)" in await large.text("outline")
