@@ -59,7 +59,8 @@ def _head(asked: TextSearch, total: int, files: int, more: bool, shown: int, sea
             "" if asked.fixed else " Check the spelling, search a shorter part, or try search_code with plain words.")
         return f"No match for {asked.pattern!r}{where}.{hint}"
     lines = f"More than {MAX_COUNTED}" if more else str(total)
-    head = f"{lines} matching line{'s' if total != 1 else ''} in {'at least ' if more else ''}{files} file{'s' if files != 1 else ''}"
+    least = "at least " if more else ""
+    head = f"{lines} matching line{'s' if total != 1 else ''} in {least}{files} file{'s' if files != 1 else ''}"
     if shown < total or more:
         head += (f"; the first {shown} are shown: narrow the pattern or path_glob, or raise limit"
                  f" (an answer ends at {MAX_ANSWER // 1000} kB)")
