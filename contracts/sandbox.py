@@ -54,6 +54,8 @@ class Recipe(StrictWord):
     """Files whose content decides whether ``setup`` must run again."""
     recognised: str = ""
     """What the recipe rests on: ``.patchwright.yaml``, ``python (pytest)``, ``node (npm test)``, or empty when nothing was recognised."""
+    note: str = ""
+    """What a person should know about it, e.g. why there is no check; set by the service only."""
 
 
 class CommandResult(Word):
@@ -73,3 +75,5 @@ class CommandResult(Word):
     """Paths the command changed that are now part of the workspace."""
     commit: str = ""
     """The workspace's commit after the command."""
+    note: str = ""
+    """What the caller should know: changes that were not taken over, a limit that ended the command, a sandbox that was opened anew."""

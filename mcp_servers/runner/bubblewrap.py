@@ -1,0 +1,384 @@
+"""Sandboxes from namespaces alone, for machines without a container engine: the reduced tier.
+
+One keeper process per sandbox holds the namespaces and the tmpfs; it only sleeps. Each command enters them with
+``nsenter`` and gets process, user and mount namespaces of its own inside, so that it sees neither the keeper nor us and
+everything it leaves behind dies with it. A service that runs as root gives each sandbox an unprivileged uid first.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from contracts.errors import SandboxLost, SandboxUnavailable
+from contracts.sandbox import SandboxLimits, SandboxTier
+from mcp_servers.runner.cgroup import Cgroup, make_cgroup
+from mcp_servers.runner.sandbox import DEPS, ENVIRONMENT, HOSTNAME, KILLED, TIMED_OUT, WORK, Ended, Opening, OutputSink, TierReport
+from mcp_servers.runner.seccomp import program
+from mcp_servers.runner.toolchain import NETWORK_ETC, Toolchain, host_toolchain
+from mcp_servers.runner.watch import Watch, listed
+
+INSTALL = ("install bubblewrap (Debian/Ubuntu: apt-get install bubblewrap; Fedora: dnf install bubblewrap; "
+           "Alpine: apk add bubblewrap findutils tar util-linux setpriv)")
+PROGRAMS = ("bwrap", "nsenter", "setpriv", "prlimit", "tar", "find")
+SANDBOX_UIDS = range(1_879_048_192, 1_879_113_728)
+"""Where a root service takes the uid of a sandbox from: far from people's and subordinate ids."""
+OPEN_TIMEOUT = 20.0
+SMALL_TMPFS = 256 << 20
+ALL_CAPABILITIES_GONE = ("--no-new-privs", "--inh-caps=-all", "--bounding-set=-all")
+CHUNK = 1 << 16
+EMPTY = 2
+"""Processes of a sandbox without a command: bwrap's reaper and the sleeping keeper."""
+
+
+class BubblewrapKeeper:
+    """Opens bubblewrap sandboxes."""
+
+    tier = SandboxTier.BUBBLEWRAP
+
+    def __init__(self) -> None:
+        self._toolchain: Toolchain | None = None
+        self._version = ""
+
+    async def open(self, opening: Opening) -> "BubblewrapSandbox":
+        """A new, empty sandbox. Raises ``SandboxUnavailable``."""
+        toolchain = await asyncio.to_thread(self._prepare)
+        sandbox = BubblewrapSandbox(opening, toolchain, f"host ({self._version})")
+        try:
+            await sandbox.start()
+        except BaseException:
+            await sandbox.close()
+            raise
+        return sandbox
+
+    async def report(self) -> TierReport:
+        """What this tier is here, tried out for real. Raises ``SandboxUnavailable``."""
+        sandbox = await self.open(Opening())
+        try:
+            notes = (*sandbox.gaps, *(self._toolchain.notes if self._toolchain else ()))
+            return TierReport(self.tier, self._version, sandbox.image, notes)
+        finally:
+            await sandbox.close()
+
+    def _prepare(self) -> Toolchain:
+        missing = [name for name in PROGRAMS if shutil.which(name) is None]
+        if "bwrap" in missing:
+            raise SandboxUnavailable(f"bubblewrap is not installed: {INSTALL}.")
+        if missing:
+            raise SandboxUnavailable(f"The bubblewrap tier needs {', '.join(missing)} (util-linux, GNU tar and findutils): {INSTALL}.")
+        if self._toolchain is None:
+            asked = {option: subprocess.run(["bwrap", option], capture_output=True, text=True, timeout=20, check=False).stdout
+                     for option in ("--version", "--help")}
+            self._version = asked["--version"].strip()
+            if "--disable-userns" not in asked["--help"] or "--size" not in asked["--help"]:
+                raise SandboxUnavailable(f"{self._version or 'This bubblewrap'} is too old; version 0.8 or newer is needed.")
+            as_root = os.geteuid() == 0
+            self._toolchain = host_toolchain(SANDBOX_UIDS.start if as_root else None, "--ro-bind-fd" in asked["--help"])
+        return self._toolchain
+
+
+class BubblewrapSandbox:
+    """One sandbox: a keeper process that holds namespaces."""
+
+    tier = SandboxTier.BUBBLEWRAP
+
+    def __init__(self, opening: Opening, toolchain: Toolchain, image: str) -> None:
+        self.image = image
+        self.gaps: tuple[str, ...] = ()
+        self._opening = opening
+        self._limits = opening.limits
+        self._toolchain = toolchain
+        self._uid = random.choice(SANDBOX_UIDS) if os.geteuid() == 0 else None  # noqa: S311 - not a secret
+        self._cgroup: Cgroup | None = None
+        self._keeper: asyncio.subprocess.Process | None = None
+        self._inside = 0
+        """Host pid of the sandbox's first process; its namespaces are the sandbox."""
+
+    # -- life ------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Start the keeper. Raises ``SandboxUnavailable`` when the kernel does not let us."""
+        self._cgroup = make_cgroup(f"{os.getpid()}-{random.getrandbits(48):012x}", self._limits)  # noqa: S311
+        self.gaps = _gaps(self._cgroup, self._opening.network)
+        descriptors: list[int] = []
+        arguments = [_with_descriptor(a, descriptors) for a in self._toolchain.arguments]
+        said, says = os.pipe()
+        try:
+            self._keeper = await asyncio.create_subprocess_exec(
+                *self._unprivileged(), "bwrap", *self._walls(arguments), "--info-fd", str(says), "--", "/bin/sh", "-c", "echo ready; exec sleep infinity",
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                pass_fds=(says, *descriptors), env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/bin"})
+        finally:
+            for descriptor in (says, *descriptors):
+                os.close(descriptor)
+        self._inside = await self._first_process(said)
+
+    def _walls(self, toolchain: list[str]) -> list[str]:
+        disk = str(self._limits.disk_mib << 20)
+        small = str(min(SMALL_TMPFS, self._limits.disk_mib << 20))
+        network = ["--unshare-net"]
+        if self._opening.network:
+            network = [word for path in NETWORK_ETC for word in ("--ro-bind-try", str(Path(path).resolve()), path)]
+        return [
+            # uid 0 of the inner namespace only: with another one bwrap nests a second one that nsenter cannot enter.
+            "--unshare-user", "--uid", "0", "--gid", "0", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try",
+            "--hostname", HOSTNAME, "--new-session", "--die-with-parent", "--clearenv", "--setenv", "PATH", "/usr/bin:/bin",
+            *toolchain, *network, "--proc", "/proc", "--dev", "/dev",
+            "--size", small, "--perms", "1777", "--tmpfs", "/dev/shm", "--size", small, "--perms", "1777", "--tmpfs", "/tmp",  # noqa: S108
+            "--size", disk, "--perms", "0755", "--tmpfs", WORK, "--size", disk, "--perms", "0755", "--tmpfs", DEPS,
+            "--dir", f"{DEPS}/home", "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", WORK,
+        ]
+
+    async def _first_process(self, said: int) -> int:
+        keeper = self._keeper
+        assert keeper is not None and keeper.stdout is not None and keeper.stderr is not None
+        try:
+            # bwrap tells the process id before it has set the walls up; only the program inside may say "ready".
+            ready = await asyncio.wait_for(keeper.stdout.readline(), OPEN_TIMEOUT)
+            with os.fdopen(said, "rb") as report:
+                told = report.read(65_536)
+            if ready == b"ready\n":
+                return int(json.loads(told)["child-pid"])
+        except (TimeoutError, ValueError, KeyError):
+            pass
+        with contextlib.suppress(ProcessLookupError):
+            keeper.kill()
+        reason = (await keeper.stderr.read()).decode("utf-8", "replace").strip() or "bwrap said nothing"
+        raise SandboxUnavailable(
+            f"bubblewrap cannot make a sandbox here: {reason}. Allow unprivileged user namespaces "
+            "(sysctl kernel.unprivileged_userns_clone=1, kernel.apparmor_restrict_unprivileged_userns=0, user.max_user_namespaces>0), "
+            "or install a container engine (apt-get install docker.io).")
+
+    async def close(self) -> None:
+        """End everything in the sandbox; its tmpfs goes with it."""
+        keeper, self._keeper = self._keeper, None
+        if keeper is not None and keeper.returncode is None:
+            if self._inside:
+                # The first process inside takes every other one with it.
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(self._inside, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                keeper.kill()
+            await keeper.wait()
+        if self._cgroup is not None:
+            cgroup, self._cgroup = self._cgroup, None
+            await asyncio.to_thread(cgroup.remove)
+
+    def _alive(self) -> bool:
+        return self._keeper is not None and self._keeper.returncode is None
+
+    # -- commands --------------------------------------------------------------------------------------------
+
+    async def run(self, command: str, timeout: float, on_output: OutputSink) -> Ended:
+        """Run ``sh -c command``; when this returns, nothing it started is alive. Raises ``SandboxLost``."""
+        self._must_live()
+        told, tells = os.pipe()
+        filters = _memory_file(program())
+        argv = [*self._enter("-p"), "bwrap", *self._cell(tells, filters), "--", *self._limited(), "/bin/sh", "-c", command]
+        started = time.monotonic()
+        kills = self._cgroup.kills() if self._cgroup else 0
+        try:
+            process = await self._spawn(argv, (tells, *filters))
+        finally:
+            for descriptor in (tells, *filters):
+                os.close(descriptor)
+        watch = Watch(self._inside, self._limits, self._cgroup is None)
+        timed_out = await self._follow(process, timeout, on_output, watch)
+        seconds = time.monotonic() - started
+        code = _exit_code(told)
+        self._must_live()
+        killed = self._cgroup is not None and self._cgroup.kills() > kills
+        if code is None and not timed_out and not watch.reason and not killed:
+            raise SandboxLost("The command could not be started in the sandbox; it is opened again from the workspace's commit.")
+        note = watch.reason or ("The sandbox's memory ran out." if killed else "")
+        exit_code = TIMED_OUT if timed_out else KILLED if watch.reason or code is None else code
+        return Ended(exit_code, seconds, timed_out, killed or watch.out_of_memory, note)
+
+    async def _follow(self, process: asyncio.subprocess.Process, timeout: float, on_output: OutputSink, watch: Watch) -> bool:
+        """Pass the output on until the command ends or must end; True when the time was up."""
+        assert process.stdout is not None
+        pump = asyncio.create_task(_pump(process.stdout, on_output))
+        guard = asyncio.create_task(watch.until_exceeded())
+        ended = asyncio.create_task(process.wait())
+        try:
+            done, _ = await asyncio.wait({ended, guard}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            return not done
+        finally:
+            guard.cancel()
+            await asyncio.shield(self._end(process, ended))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(pump, 5)
+
+    async def _end(self, process: asyncio.subprocess.Process, ended: "asyncio.Task[int]") -> None:
+        """Kill the command and wait until every process of it is gone; end the sandbox when one will not go."""
+        if process.returncode is None:
+            # The innermost one first: it takes its namespace along, and each parent reaps its child.
+            for pid in reversed(_descent(process.pid)):
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+            await asyncio.wait({ended}, timeout=1)
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+        await ended
+        for attempt in range(400):
+            if not self._alive() or self.processes() <= EMPTY:
+                return
+            await asyncio.sleep(0.001 if attempt < 50 else 0.01)
+        await self.close()
+
+    def processes(self) -> int:
+        """How many processes live in the sandbox, the dead that nobody has reaped left out."""
+        proc = Path(f"/proc/{self._inside}/root/proc")
+        return sum(name.isdigit() and _lives(proc / name / "stat") for name in listed(proc))
+
+    def _cell(self, tells: int, filters: Sequence[int]) -> list[str]:
+        """The command's own namespaces inside the sandbox."""
+        environment = {**ENVIRONMENT, **self._opening.environment}
+        return [
+            "--unshare-user", "--uid", "1000", "--gid", "1000", "--unshare-pid", "--dev-bind", "/", "/", "--proc", "/proc",
+            "--disable-userns", "--cap-drop", "ALL", "--new-session", "--die-with-parent", "--json-status-fd", str(tells),
+            *(word for descriptor in filters for word in ("--seccomp", str(descriptor))),
+            "--clearenv", *(word for name, value in environment.items() for word in ("--setenv", name, value)), "--chdir", WORK,
+        ]
+
+    def _limited(self) -> list[str]:
+        memory, file = self._limits.memory_mib << 20, self._limits.file_mib << 20
+        # RLIMIT_DATA, not AS: engines such as V8 reserve far more addresses than they ever use.
+        return ["prlimit", f"--data={memory}", f"--nproc={self._limits.processes}", f"--fsize={file}",
+                "--nofile=4096", "--core=0", "--memlock=65536", "--msgqueue=0", "--"]
+
+    async def steward(
+        self, argv: Sequence[str], feed: AsyncIterable[bytes] | bytes = b"", writes: bool = False,
+    ) -> AsyncIterator[bytes]:
+        """Run one of our own programs on the tree and yield what it prints. Raises ``SandboxLost``."""
+        self._must_live()
+        process = await self._spawn([*self._enter(), "env", "-i", "-C", WORK, "PATH=/usr/bin:/bin", "LC_ALL=C", *argv], (), subprocess.PIPE)
+        assert process.stdin is not None and process.stdout is not None and process.stderr is not None
+        complaint = bytearray()
+        feeder = asyncio.create_task(_feed(process.stdin, feed))
+        listener = asyncio.create_task(_pump(process.stderr, lambda chunk: complaint.extend(chunk[:4_096 - len(complaint)])))
+        try:
+            while chunk := await process.stdout.read(CHUNK):
+                yield chunk
+            await feeder
+            await listener
+            if await process.wait():
+                raise SandboxLost(f"{argv[0]} failed on the sandbox's tree: {complaint.decode('utf-8', 'replace').strip()[:500]}")
+        finally:
+            feeder.cancel()
+            listener.cancel()
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+                await process.wait()
+
+    # -- entering --------------------------------------------------------------------------------------------
+
+    def _unprivileged(self) -> list[str]:
+        join = self._cgroup.join() if self._cgroup else []
+        if self._uid is None:
+            return [*join, "setpriv", "--no-new-privs"]
+        return [*join, "setpriv", "--reuid", str(self._uid), "--regid", str(self._uid), "--clear-groups", *ALL_CAPABILITIES_GONE]
+
+    def _enter(self, *more: str) -> list[str]:
+        network = [] if self._opening.network else ["-n"]
+        return [*self._unprivileged(), "nsenter", "-t", str(self._inside), "-U", "-m", "-i", "-u", *network, *more, "--preserve-credentials"]
+
+    async def _spawn(self, argv: list[str], descriptors: Sequence[int], stdin: int = subprocess.DEVNULL) -> asyncio.subprocess.Process:
+        merged = subprocess.STDOUT if stdin == subprocess.DEVNULL else subprocess.PIPE
+        return await asyncio.create_subprocess_exec(
+            *argv, stdin=stdin, stdout=subprocess.PIPE, stderr=merged, pass_fds=tuple(descriptors), start_new_session=True,
+            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/bin"})
+
+    def _must_live(self) -> None:
+        if not self._alive():
+            raise SandboxLost("The sandbox is gone; it is opened again from the workspace's commit.")
+
+
+def _gaps(cgroup: Cgroup | None, network: bool) -> tuple[str, ...]:
+    gaps = ["The bubblewrap tier is reduced: commands share the host's kernel interface and its programs in /usr, read-only; "
+            "there is no image to pin."]
+    if cgroup is None:
+        gaps.append("No cgroup can be made here: the memory limit is per process plus a watch every tenth of a second, "
+                    "and there is no CPU quota.")
+    elif missing := {"memory", "pids", "cpu"} - set(cgroup.controls):
+        gaps.append(f"The cgroup has no control of {', '.join(sorted(missing))}.")
+    if not program():
+        gaps.append("There is no system call filter for this processor architecture.")
+    if network:
+        gaps.append("Setup has the host's network, loopback included.")
+    return tuple(gaps)
+
+
+def _with_descriptor(argument: str, opened: list[int]) -> str:
+    found = re.fullmatch(r"\{fd:(.*)\}", argument)
+    if found is None:
+        return argument
+    opened.append(os.open(found[1], os.O_PATH | os.O_DIRECTORY))
+    return str(opened[-1])
+
+
+def _memory_file(content: bytes) -> list[int]:
+    """A descriptor to read ``content`` from; none when it is empty."""
+    if not content:
+        return []
+    descriptor = os.memfd_create("seccomp")
+    os.write(descriptor, content)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return [descriptor]
+
+
+def _descent(pid: int) -> list[int]:
+    """The first child of a process, its first child, …: from ``nsenter`` to the first process of the command's namespace."""
+    found: list[int] = []
+    while len(found) < 2:
+        try:
+            children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        except OSError:
+            break
+        if not children:
+            break
+        pid = int(children[0])
+        found.append(pid)
+    return found[1:]
+
+
+def _lives(stat: Path) -> bool:
+    try:
+        return stat.read_bytes().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
+    except (OSError, IndexError):
+        return False
+
+
+def _exit_code(told: int) -> int | None:
+    """The exit code that bwrap reported; None when it did not live to report one."""
+    with os.fdopen(told, "rb") as report:
+        found = re.search(rb'"exit-code"\s*:\s*(\d+)', report.read(65_536))
+    return int(found[1]) if found else None
+
+
+async def _pump(stream: asyncio.StreamReader, on_output: Callable[[bytes], None]) -> None:
+    while chunk := await stream.read(CHUNK):
+        on_output(chunk)
+
+
+async def _feed(stdin: asyncio.StreamWriter, feed: AsyncIterable[bytes] | bytes) -> None:
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        if isinstance(feed, bytes):
+            stdin.write(feed)
+            await stdin.drain()
+        else:
+            async for chunk in feed:
+                stdin.write(chunk)
+                await stdin.drain()
+    stdin.close()
+
