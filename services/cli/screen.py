@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Any
+from urllib.parse import urljoin
 
 import typer
 from rich.console import Console
@@ -80,8 +81,8 @@ def task_table(tasks: Iterable[dict[str, Any]]) -> Table:
     return table
 
 
-def task_details(task: dict[str, Any]) -> Table:
-    """One task, one fact a row; empty facts are left out."""
+def task_details(task: dict[str, Any], base_url: str) -> Table:
+    """One task, one fact a row; empty facts are left out. Paths are shown below ``base_url``."""
     spending, request = task.get("spending") or {}, task.get("pull_request") or {}
     facts = {
         "Task": escape(task["id"]),
@@ -97,7 +98,7 @@ def task_details(task: dict[str, Any]) -> Table:
         "Head commit": escape(request.get("head_commit") or ""),
         "Spent": f"{spending.get('model_calls', 0)} model calls, {spending.get('input_tokens', 0)} tokens in, "
         f"{spending.get('output_tokens', 0)} out, ${spending.get('cost_usd', 0):.4f}",
-        "Task page": escape((task.get("links") or {}).get("page") or ""),
+        "Task page": escape(urljoin(base_url, task["links"]["page"])),
         "Workflow": escape((task.get("workflow") or {}).get("url") or ""),
     }
     table = Table(box=None, show_header=False, pad_edge=False)
@@ -107,10 +108,7 @@ def task_details(task: dict[str, Any]) -> Table:
     for artifact in task.get("artifacts") or ():
         table.add_row(
             "[dim]Artifact[/]",
-            escape(
-                f"{artifact.get('step', '')}: {artifact.get('name', '')} ({artifact.get('size', 0)} bytes) "
-                f"{artifact.get('url', '')}"
-            ),
+            escape(f"{artifact['step']}: {artifact['name']} ({artifact['size']} bytes) {urljoin(base_url, artifact['url'])}"),
         )
     return table
 

@@ -99,9 +99,7 @@ def submit(
     if as_json and not watch_it:
         print_json(view)
     elif not as_json:
-        screen.print(
-            f"Accepted as [bold]{view['id']}[/]. Page: {(view.get('links') or {}).get('page') or service.url}", soft_wrap=True
-        )
+        screen.print(f"Accepted as [bold]{view['id']}[/]. Page: {service.url}{view['links']['page']}", soft_wrap=True)
         if not watch_it:
             screen.print(f"Follow it: ./patchwright watch {view['id']}")
     if watch_it:
@@ -149,7 +147,7 @@ def show(task: Id, as_json: AsJson = False, url: Url = "") -> None:
     if as_json:
         print_json(view)
         return
-    screen.print(task_details(view))
+    screen.print(task_details(view, service.url))
     events = service.past_events(name)
     if events:
         screen.print("\n[bold]Last events[/]")

@@ -11,6 +11,7 @@ from services.cli.service import NothingAnswers, Service
 PATIENCE_SECONDS = 60
 """How long a service may be away (a restart) before we stop following it."""
 RECONNECT_SECONDS = 0.5
+SETTLE_SECONDS = 1.0
 
 
 def follow(service: Service, task: str, *, as_json: bool = False) -> dict[str, Any]:
@@ -20,7 +21,7 @@ def follow(service: Service, task: str, *, as_json: bool = False) -> dict[str, A
             print_json(event)
         else:
             screen.print(event_line(event), soft_wrap=True)
-        if rests_after(event) and TaskState((view := service.get(f"/tasks/{task}"))["state"]).resting:
+        if rests_after(event) and (view := _standing_at_rest(service, task, event)):
             if not as_json:
                 show_rest(view)
             return view
@@ -56,6 +57,17 @@ def rests_after(event: dict[str, Any]) -> bool:
     """Whether this event says that the task rests; by now it may be on its way again."""
     state = (event.get("data") or {}).get("state", "")
     return event.get("kind") == "state" and state in set(TaskState) and TaskState(state).resting
+
+
+def _standing_at_rest(service: Service, task: str, event: dict[str, Any]) -> dict[str, Any] | None:
+    """The task, when this event is where it stands; None when it is on its way again, or about to be."""
+    if not TaskState(service.get(f"/tasks/{task}")["state"]).resting:
+        return None
+    if not TaskState(event["data"]["state"]).final:
+        # A review that was sent a moment ago takes that moment to move the task.
+        time.sleep(SETTLE_SECONDS)
+    later = service.get(f"/tasks/{task}/events", after=event["seq"])["events"]
+    return None if any(e["kind"] == "state" for e in later) else service.get(f"/tasks/{task}")
 
 
 def show_rest(view: dict[str, Any]) -> None:

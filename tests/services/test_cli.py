@@ -315,3 +315,17 @@ async def test_the_local_token_is_not_sent_to_another_address(cli, service):
     assert refused.code == 1
     assert "PATCHWRIGHT_TOKEN" in refused.err
     assert (await cli("list", "--url", there, PATCHWRIGHT_TOKEN=fake.TOKEN)).code == 0
+
+
+async def test_watch_is_not_content_with_a_rest_that_a_review_has_just_ended(cli, service):
+    task = await service.accepted()
+    await service.published(task)
+    watching = asyncio.create_task(cli("watch", task.id))
+    seen = asyncio.get_running_loop().time() + 1.3
+    await asyncio.sleep(max(0, seen - asyncio.get_running_loop().time()))
+    await service.moved(task, TaskState.ADDRESSING_FEEDBACK)
+    await asyncio.sleep(2)
+    assert not watching.done()
+    await service.moved(task, TaskState.READY_TO_MERGE)
+    done = await asyncio.wait_for(watching, 20)
+    assert "is ready to merge" in done.out
