@@ -12,31 +12,29 @@ import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import git
 import pygit2
-from git.exc import GitCommandError
 from pygit2.enums import FileMode, ObjectType
 
 from contracts.change import Change, ChangedFile, FileStatus
-from contracts.errors import Conflict, NotFound, RemoteUnavailable, RepositoryUnusable
+from contracts.errors import Conflict, NotFound
 from contracts.workspace import Workspace
+from mcp_servers.tree_objects import nested, tree_bytes, tree_children
 
+LOCK = "patchwright.lock"
 CALL_TRAILER = "Patchwright-Call"
+UNMARKED = 20
+"""Commits without a call that are passed over in search of one: below them lies the repository's own history."""
 ATTEMPTS = 12
 """How often a change is made anew when other calls commit in between."""
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 CONFIGURATION = {"gc.auto": "0", "core.hooksPath": os.devnull, "core.fsmonitor": "false", "transfer.fsckObjects": "false",
                  "core.symlinks": "false", "core.quotePath": "false"}
-UNNAMEABLE = frozenset({b"", b".", b"..", b".git"})
 ATTRIBUTES = "* !export-ignore !export-subst !filter -text !eol !ident !working-tree-encoding\n"
-PASSING = re.compile(
-    r"could not resolve host|failed to connect|timed out|timeout|connection (refused|reset|closed)|early eof"
-    r"|network is unreachable|returned error: (429|5\d\d)", re.IGNORECASE)
-"""What git says when the remote may answer a little later."""
 AUTHOR = pygit2.Signature("Patchwright", "patchwright@localhost", 0, 0)
 # No system or user configuration, no prompts, no hooks, no lazy fetches: the mirror's own configuration is all there is.
 GIT_ENVIRONMENT = {
@@ -125,7 +123,7 @@ class Mirrors:
         path = self.root / f"{name}.git"
         if not (path / "patchwright-ready").is_file():
             path.mkdir(parents=True, exist_ok=True)
-            with _locked(path / "patchwright.lock"):
+            with _locked(path / LOCK):
                 if not (path / "patchwright-ready").is_file():
                     configuration = pygit2.init_repository(str(path), bare=True).config
                     for key, value in CONFIGURATION.items():
@@ -241,11 +239,11 @@ class Mirror:
 
         Paths must have been judged before; a file in the place of a folder, or the reverse, replaces it.
         """
-        return str(self._rebuild(self._tree(self.tree_of(base)), _nested(edits)) or self._write_tree({}))
+        return str(self._rebuild(self._tree(self.tree_of(base)), nested(edits)) or self._objects.write(ObjectType.TREE, b""))
 
     def _rebuild(self, tree: pygit2.Object | None, edits: dict) -> pygit2.Oid | None:
         """The new tree, or None when nothing is left in it. Names are bytes here: pygit2's builder takes UTF-8 only."""
-        children = _children(tree) if tree is not None else {}
+        children = tree_children(tree.read_raw()) if tree is not None else {}
         for text, edit in edits.items():
             name = text.encode("utf-8", "surrogateescape")
             if isinstance(edit, dict):
@@ -262,14 +260,8 @@ class Mirror:
                 children[name] = (edit.mode, pygit2.Oid(hex=edit.oid).raw)
             else:
                 children[name] = (edit.mode, self._objects.create_blob(edit.content).raw)
-        return self._write_tree(children) if children else None
+        return self._objects.write(ObjectType.TREE, tree_bytes(children)) if children else None
 
-    def _write_tree(self, children: Mapping[bytes, tuple[int, bytes]]) -> pygit2.Oid:
-        if bad := UNNAMEABLE.intersection(children):
-            raise ValueError(f"a tree cannot hold {bad}")
-        # git orders a folder as if its name ended with a slash.
-        ordered = sorted(children.items(), key=lambda child: child[0] + b"/" if child[1][0] == FileMode.TREE else child[0])
-        return self._objects.write(ObjectType.TREE, b"".join(b"%o %s\0%s" % (mode, name, oid) for name, (mode, oid) in ordered))
 
     def start(self, workspace: Workspace, commit: str) -> None:
         """Put the workspace at a commit, whatever it held before."""
@@ -317,7 +309,7 @@ class Mirror:
             parent = self.head(workspace)
             tree = self.edit_tree(parent, edits(parent))
             try:
-                return self.commit(workspace, tree, message, call, parent)
+                return self._commit(workspace, tree, message, call, parent)
             except Conflict:
                 if attempt == ATTEMPTS:
                     raise
@@ -333,10 +325,11 @@ class Mirror:
         """
         if call and (made := self.made_by(workspace, call)):
             return made
-        head = self.head(workspace)
-        if parent and parent != head:
+        return self._commit(workspace, tree, message, call, parent or self.head(workspace))
+
+    def _commit(self, workspace: Workspace, tree: str, message: str, call: str, parent: str) -> str:
+        if parent != self.head(workspace):
             raise Conflict("The workspace moved while this change was made; read it again and repeat.")
-        parent = head
         if self.tree_of(parent) == tree:
             return parent
         # A message may name a path whose bytes are no text.
@@ -350,16 +343,19 @@ class Mirror:
 
     def made_by(self, workspace: Workspace, call: str) -> str:
         """The commit that a tool call made on this workspace, or an empty string."""
-        wanted = f"{CALL_TRAILER}: {call}"
+        base, others = self.base(workspace), 0
         for commit in self._objects.walk(self.head(workspace)):
-            text = commit.message.rstrip()
-            if CALL_TRAILER not in text and len(commit.parents) != 1:
-                return ""
-            if text.rsplit("\n", 1)[-1] == wanted:
+            made_by = _call_of(commit)
+            if made_by == call:
                 return str(commit.id)
-            if CALL_TRAILER not in text:
-                return ""
+            others += not made_by
+            if str(commit.id) == base or others > UNMARKED:
+                break
         return ""
+
+    def call_of(self, commit: str) -> str:
+        """The tool call that made a commit; an empty string when none did."""
+        return _call_of(self._objects[commit].peel(pygit2.Commit))
 
     def seal(self, workspace: Workspace, revision: str, parent: str, message: str) -> str:
         """One tidy commit with the tree of ``revision`` on top of ``parent``; the same request makes the same commit id."""
@@ -395,7 +391,11 @@ class Mirror:
                                   stdout_as_string=False, strip_newline_in_stdout=False)
         return text.decode("utf-8", "replace")
 
-    # -- remotes ---------------------------------------------------------------------------------------------
+    # -- git itself ------------------------------------------------------------------------------------------
+
+    def locked(self) -> AbstractContextManager[None]:
+        """Hold the lock of this mirror, which other processes of this machine see, too."""
+        return _locked(self.path / LOCK)
 
     @property
     def git(self) -> git.Git:
@@ -404,24 +404,6 @@ class Mirror:
         # GIT_DIR of a caller (say, a hook) must not send us to another repository.
         runner.update_environment(**GIT_ENVIRONMENT, GIT_DIR=str(self.path))
         return runner
-
-    def fetch(self, remote: str, environment: Mapping[str, str] | None = None, timeout: float = 600) -> str:
-        """Bring the mirror's ``refs/remotes/origin`` up to date and return the remote's default branch.
-
-        ``environment`` carries credentials as ``GIT_CONFIG_*``, never the URL or argv. Raises ``RepositoryUnusable``
-        for what will not mend by itself, ``RemoteUnavailable`` for what may.
-        """
-        runner = self.git
-        runner.update_environment(**(environment or {}))
-        with _locked(self.path / "patchwright.lock"):
-            try:
-                runner.fetch("--no-tags", "--prune", "--no-write-fetch-head", "--no-recurse-submodules", "--update-shallow",
-                             "--end-of-options", remote, "+refs/heads/*:refs/remotes/origin/*", kill_after_timeout=timeout)
-                listing = runner.ls_remote("--symref", "--end-of-options", remote, "HEAD", kill_after_timeout=timeout)
-            except GitCommandError as error:
-                raise remote_failure(remote, str(error.stderr)) from error
-        found = re.search(r"^ref: refs/heads/(\S+)\tHEAD", str(listing), re.MULTILINE)
-        return found.group(1) if found else ""
 
     def merge_base(self, one: str, other: str) -> str:
         """The newest commit that two commits share; an empty string when they share none."""
@@ -445,31 +427,9 @@ class Mirror:
         return [name.removeprefix(prefix) for name in self._objects.references if name.startswith(prefix)]
 
 
-def _children(tree: pygit2.Object) -> dict[bytes, tuple[int, bytes]]:
-    """Mode and raw object id of each entry of a tree, by name."""
-    raw, children, at = tree.read_raw(), {}, 0
-    while at < len(raw):
-        space = raw.index(b" ", at)
-        end = raw.index(b"\0", space)
-        children[raw[space + 1:end]] = (int(raw[at:space], 8), raw[end + 1:end + 21])
-        at = end + 21
-    return children
-
-
-def _nested(edits: Mapping[str, NewBlob | Entry | None]) -> dict:
-    """``{"a/b": x}`` as ``{"a": {"b": x}}``."""
-    nested: dict = {}
-    for path, edit in edits.items():
-        *folders, name = path.split("/")
-        level = nested
-        for folder in folders:
-            below = level.get(folder)
-            if not isinstance(below, dict):
-                below = level[folder] = {}
-            level = below
-        if not (edit is None and isinstance(level.get(name), dict)):
-            level[name] = edit
-    return nested
+def _call_of(commit: pygit2.Commit) -> str:
+    last = commit.message.rstrip().rsplit("\n", 1)[-1]
+    return last.removeprefix(f"{CALL_TRAILER}: ") if last.startswith(f"{CALL_TRAILER}: ") else ""
 
 
 def _changed_file(patch: pygit2.Patch) -> ChangedFile:
@@ -483,18 +443,6 @@ def _changed_file(patch: pygit2.Patch) -> ChangedFile:
         old_path=os.fsdecode(old.raw_path) if status in (FileStatus.RENAMED, FileStatus.COPIED) else "",
         old_mode=f"{old.mode:06o}", new_mode=f"{new.mode:06o}",
     )
-
-
-def remote_failure(remote: str, stderr: str) -> RepositoryUnusable | RemoteUnavailable:
-    """What git said about a remote, as a failure that says what to do; never with a credential in it."""
-    lines = [line.strip() for line in stderr.replace("stderr:", "").strip(" '\n").splitlines() if line.strip()]
-    told = (line for line in lines if line.startswith(("fatal:", "ERROR", "remote:")))
-    reason = next(told, lines[-1] if lines else "git said nothing")
-    reason = re.sub(r"://[^/@\s]*@", "://", reason)
-    if PASSING.search(stderr):
-        return RemoteUnavailable(f"The repository {remote} did not answer: {reason}")
-    return RepositoryUnusable(
-        f"The repository {remote} cannot be read: {reason}. Check the URL or path, and that the service's credential allows it.")
 
 
 @contextmanager

@@ -140,8 +140,7 @@ def _sized(path: str, data: bytes) -> bytes:
 
 
 def _committed(mirror: Mirror, scope: Scope, message: str, edits: Edits, paths: tuple[str, ...]) -> Edited:
-    if scope.call and (made := mirror.made_by(scope.workspace, scope.call)):
-        return Edited(made, tuple(dict.fromkeys(paths)), unchanged=False)
     before = mirror.head(scope.workspace)
     commit = mirror.amend(scope.workspace, message, edits, scope.call)
-    return Edited(commit, tuple(dict.fromkeys(paths)), unchanged=commit == before)
+    repeated = bool(scope.call) and mirror.call_of(commit) == scope.call
+    return Edited(commit, tuple(dict.fromkeys(paths)), unchanged=commit == before and not repeated)

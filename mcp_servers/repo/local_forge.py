@@ -13,8 +13,7 @@ from contracts.forge import PullRequest, PullRequestDraft, PullRequestState
 from contracts.review import InlineComment, Review, ReviewRequest, Thread, ThreadAnswer
 from mcp_servers.object_store import Mirror, Mirrors, mirror_name
 from mcp_servers.repo.local_records import LocalRecords
-from mcp_servers.repo.opening import Credentials, no_credentials
-from mcp_servers.repo.pushing import push_ref, ref_on
+from mcp_servers.repo.remotes import Credentials, no_credentials, push_ref, ref_on
 
 
 class LocalForge:

@@ -1,6 +1,5 @@
 """Opening a workspace: the mirror is brought up to date, the base commit is fixed, and what is odd is said aloud."""
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -10,16 +9,10 @@ from contracts.errors import Conflict, InvalidInput, NotFound, RepositoryUnusabl
 from contracts.workspace import OpenedWorkspace, Workspace
 from mcp_servers.object_store import Mirror, Mirrors, base_ref, mirror_name
 from mcp_servers.repo.notes import survey
+from mcp_servers.repo.remotes import Credentials, fetch, no_credentials
 
-Credentials = Callable[[str], Mapping[str, str]]
-"""What git needs in its environment (``GIT_CONFIG_*``) to reach a remote."""
 SHOWN_BRANCHES = 20
 USUAL_BRANCHES = ("main", "master", "trunk", "develop")
-
-
-def no_credentials(_remote: str) -> Mapping[str, str]:
-    """For remotes that need none, or whose credential git finds by itself (ssh keys)."""
-    return {}
 
 
 def open_workspace(
@@ -77,7 +70,7 @@ def _local_path(remote: str) -> Path | None:
 
 
 def _open(mirror: Mirror, workspace: Workspace, remote: str, base_branch: str, credentials: Credentials) -> OpenedWorkspace:
-    default_branch = mirror.fetch(remote, credentials(remote))
+    default_branch = fetch(mirror, remote, credentials)
     branch = base_branch or _start_branch(mirror, remote, default_branch)
     base = mirror.pin(base_ref(workspace), _tip(mirror, remote, branch))
     mirror.pin(workspace.ref, base)

@@ -6,8 +6,8 @@ from contracts.errors import Conflict, InvalidInput
 from contracts.forge import Forge, PullRequest, PullRequestDraft
 from contracts.workspace import OpenedWorkspace
 from mcp_servers.object_store import Mirror, Mirrors, mirror_name
-from mcp_servers.repo.opening import Credentials
 from mcp_servers.repo.pushing import push_branch, refuse_foreign
+from mcp_servers.repo.remotes import Credentials
 
 
 class Proposals:

@@ -19,9 +19,10 @@ from mcp_servers.failures import answer, tell_failures
 from mcp_servers.fs.names import shown
 from mcp_servers.object_store import Mirror, Mirrors
 from mcp_servers.repo import history
-from mcp_servers.repo.opening import Credentials, no_credentials, opened_record
+from mcp_servers.repo.opening import opened_record
 from mcp_servers.repo.proposing import Proposals, create_branch
 from mcp_servers.repo.pushing import OWN
+from mcp_servers.repo.remotes import Credentials, no_credentials
 from mcp_servers.repo.service_tools import add_service_tools, plan_ref
 from mcp_servers.scope import Scope, scope_from, scope_of
 

@@ -19,13 +19,14 @@ from mcp_servers.object_store import Mirror, Mirrors
 from mcp_servers.repo import opening
 from mcp_servers.repo.answers import Done, JudgedChange, ReviewList, SealedChange, ThreadList
 from mcp_servers.repo.proposing import Proposals
+from mcp_servers.repo.remotes import Credentials
 from mcp_servers.scope import Scope, scope_of
 
 R = TypeVar("R")
 
 
 def add_service_tools(
-    server: MCPServer, mirrors: Mirrors, forge: Forge, proposals: Proposals, credentials: opening.Credentials,
+    server: MCPServer, mirrors: Mirrors, forge: Forge, proposals: Proposals, credentials: Credentials,
     default: Scope | None,
 ) -> None:
     """Register the service's tools."""
@@ -42,7 +43,7 @@ def add_service_tools(
 
 class _ServiceTools:
     def __init__(
-        self, mirrors: Mirrors, forge: Forge, proposals: Proposals, credentials: opening.Credentials, default: Scope | None
+        self, mirrors: Mirrors, forge: Forge, proposals: Proposals, credentials: Credentials, default: Scope | None
     ) -> None:
         self._mirrors, self._forge, self._proposals = mirrors, forge, proposals
         self._credentials, self._default = credentials, default

@@ -246,7 +246,8 @@ def test_an_envelope_patch_either_makes_the_new_file_or_is_refused(old, new, crl
 @settings(max_examples=200, deadline=None)
 @given(st.text(max_size=60))
 def test_no_text_makes_the_parser_crash(text):
-    for candidate in (text, f"*** Begin Patch\n*** Update File: f\n{text}\n*** End Patch", f"--- a/f\n+++ b/f\n@@ -1 +1 @@\n{text}"):
+    envelope = f"*** Begin Patch\n*** Update File: f\n{text}\n*** End Patch"
+    for candidate in (text, envelope, f"--- a/f\n+++ b/f\n@@ -1 +1 @@\n{text}"):
         try:
             for patch in parse_patch(candidate):
                 patched(patch, TextFile("a\nb\n"))

@@ -20,7 +20,8 @@ from mcp_servers.scope import CALL, POLICY, WORKSPACE, Scope
 FILES = {
     "README.md": b"# Shop\n", "src/cart.py": b"def total():\n    return 0\n", "src/deep/er.py": b"x = 1\n",
     "win.txt": b"one\r\ntwo\r\n", "latin.txt": "caf\xe9\nbar\n".encode("latin-1"), "logo.png": b"\x89PNG\0\0", "empty": b"",
-    "big.bin.txt": b"version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 9\n", "bare": b"a\nb", "run.sh": b"#!/bin/sh\n",
+    "big.bin.txt": b"version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 9\n", "bare": b"a\nb",
+    "run.sh": b"#!/bin/sh\n",
     "日本語/файл.txt": b"hello\n", "bom.txt": b"\xef\xbb\xbffirst\nsecond\n",
 }
 
@@ -165,7 +166,8 @@ async def test_reading_says_what_is_special(desk: Desk, path: str, told: str):
 @pytest.mark.parametrize(("path", "told"), [
     ("cart.py", "Similar: src/cart.py"), ("README.markdown", "There is no file"), ("src", "is a folder"),
     ("link", "symbolic link to 'README.md'"),
-    ("vendor/sub", "is a submodule"), ("src/cart.py/x", "There is no file"), ("src/card.py", "Similar: src/cart.py"), ("", "root is a folder"),
+    ("vendor/sub", "is a submodule"), ("src/cart.py/x", "There is no file"), ("src/card.py", "Similar: src/cart.py"),
+    ("", "root is a folder"),
 ])
 async def test_what_cannot_be_read_says_what_to_do(desk: Desk, path: str, told: str):
     assert told in (await desk.refused("read_file", path=path))[1]
@@ -210,9 +212,11 @@ async def test_writing_the_same_content_makes_no_commit(desk: Desk):
 
 
 @pytest.mark.parametrize(("path", "told"), [
-    ("link", "symbolic link"), ("linked/x.py", "linked is a symbolic link"), ("vendor/sub", "submodule"), ("vendor/sub/x", "submodule"),
+    ("link", "symbolic link"), ("linked/x.py", "linked is a symbolic link"), ("vendor/sub", "submodule"),
+    ("vendor/sub/x", "submodule"),
     ("README.md/x", "README.md is a file"), ("src", "is a folder"), ("../x", "must not have"), ("/etc/passwd", "absolute"),
-    (".git/config", "git's own folder"), ("a\\b", "backslash"), ("x\ny", "control"), ("", "empty"), (".GIT./hooks/x", "git's own folder"),
+    (".git/config", "git's own folder"), ("a\\b", "backslash"), ("x\ny", "control"), ("", "empty"),
+    (".GIT./hooks/x", "git's own folder"),
 ])
 async def test_what_cannot_be_written_is_refused_and_nothing_changes(desk: Desk, path: str, told: str):
     before = desk.mirror.head(desk.scope.workspace)
@@ -254,7 +258,8 @@ async def test_parallel_writes_all_arrive(desk: Desk):
 
 async def test_a_patch_over_several_files_is_one_commit(desk: Desk):
     before = desk.mirror.head(desk.scope.workspace)
-    patch = ("*** Begin Patch\n*** Add File: added.txt\n+new\n*** Delete File: README.md\n*** Update File: latin.txt\n@@\n-café\n+thé\n"
+    patch = ("*** Begin Patch\n*** Add File: added.txt\n+new\n*** Delete File: README.md\n"
+             "*** Update File: latin.txt\n@@\n-café\n+thé\n"
              "*** Update File: run.sh\n*** Move to: bin/run.sh\n@@\n #!/bin/sh\n+echo\n*** Delete File: link\n*** End Patch")
     result = await desk.client.call_tool("apply_patch", {"patch": patch})
     assert not result.is_error, result.content[0].text

@@ -109,7 +109,8 @@ async def test_nothing_to_propose_is_refused(place: Place):
 
 async def test_a_review_opens_a_general_thread_and_one_per_comment(place: Place):
     opened = await place.forge.publish(place.draft(place.commit()))
-    comments = (InlineComment(path="a.txt", line=3, body="why three?"), InlineComment(path="a.txt", line=2, side="old", body="keep"))
+    comments = (InlineComment(path="a.txt", line=3, body="why three?"),
+                InlineComment(path="a.txt", line=2, side="old", body="keep"))
     review = await place.forge.submit_review(
         opened.id, ReviewRequest(verdict=Verdict.REQUEST_CHANGES, body="Please", comments=comments, reviewer="ann", id="r1"))
     assert (review.id, review.verdict, review.commit) == ("r1", Verdict.REQUEST_CHANGES, opened.head_commit)
@@ -143,7 +144,7 @@ async def test_reviews_without_an_id_are_kept_each(place: Place):
 ])
 async def test_a_comment_on_a_line_that_is_not_there_is_refused(place: Place, comment: InlineComment):
     opened = await place.forge.publish(place.draft(place.commit()))
-    with pytest.raises(InvalidInput, match="There is no|there is no"):
+    with pytest.raises(InvalidInput, match=r"[Tt]here is no"):
         await place.forge.submit_review(opened.id, ReviewRequest(verdict=Verdict.COMMENT, comments=(comment,)))
     assert await place.forge.reviews(opened.id) == []
 
@@ -168,8 +169,9 @@ async def test_an_unknown_thread_leaves_all_answers_unsaid(place: Place):
     opened = await place.forge.publish(place.draft(place.commit()))
     await place.forge.submit_review(opened.id, ReviewRequest(verdict=Verdict.COMMENT, body="Hm"))
     (thread,) = await place.forge.threads(opened.id)
+    answers = [ThreadAnswer(thread_id=thread.id, body="a"), ThreadAnswer(thread_id="nope", body="b")]
     with pytest.raises(NotFound, match="no thread 'nope'"):
-        await place.forge.answer(opened.id, [ThreadAnswer(thread_id=thread.id, body="a"), ThreadAnswer(thread_id="nope", body="b")])
+        await place.forge.answer(opened.id, answers)
     assert len((await place.forge.threads(opened.id))[0].messages) == 1
 
 

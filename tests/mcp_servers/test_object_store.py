@@ -73,6 +73,13 @@ def test_a_call_whose_id_begins_another_is_another_call(mirror: Mirror, desk: Wo
     assert mirror.made_by(desk, "call-1") == ""
 
 
+def test_a_commit_without_a_call_in_between_hides_no_call(mirror: Mirror, desk: Workspace):
+    first = put(mirror, desk, "a.txt", b"1", "call-1")
+    head = put(mirror, desk, "a.txt", b"2")
+    assert put(mirror, desk, "a.txt", b"1", "call-1") == first
+    assert mirror.head(desk) == head
+
+
 def test_an_unchanged_tree_makes_no_commit(mirror: Mirror, desk: Workspace):
     head = mirror.head(desk)
     assert put(mirror, desk, "a.txt", b"one\n", "call-1") == head == mirror.head(desk)

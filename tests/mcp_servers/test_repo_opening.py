@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from contracts.errors import Conflict, InvalidInput, RemoteUnavailable, RepositoryUnusable
-from mcp_servers.object_store import Mirrors, remote_failure
+from mcp_servers.object_store import Mirrors
 from mcp_servers.repo.opening import open_workspace
+from mcp_servers.repo.remotes import remote_failure
 
 
 def git(folder: Path, *arguments: str, feed: bytes | None = None) -> str:

@@ -1,0 +1,111 @@
+"""Talking to a remote: fetch, ask, push one ref; and what git says of failures, told as ours.
+
+Credentials travel as ``GIT_CONFIG_*`` in git's environment, never in a URL or on a command line.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from git.exc import GitCommandError
+
+from contracts.errors import Conflict, RemoteUnavailable, RepositoryUnusable
+from mcp_servers.object_store import Mirror
+
+Credentials = Callable[[str], Mapping[str, str]]
+"""What git needs in its environment (``GIT_CONFIG_*``) to reach a remote."""
+FETCH_SECONDS = 600
+PUSH_SECONDS = 600
+ASK_SECONDS = 60
+PASSING = re.compile(
+    r"could not resolve host|failed to connect|timed out|timeout|connection (refused|reset|closed)|early eof"
+    r"|network is unreachable|returned error: (429|5\d\d)", re.IGNORECASE)
+"""What git says when the remote may answer a little later."""
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteState:
+    """What a remote says right now."""
+
+    default_branch: str
+    commit: str
+    """Where the branch asked for stands; empty when there is none."""
+
+
+def no_credentials(_remote: str) -> Mapping[str, str]:
+    """For remotes that need none, or whose credential git finds by itself (ssh keys)."""
+    return {}
+
+
+def fetch(mirror: Mirror, remote: str, credentials: Credentials) -> str:
+    """Bring the mirror's ``refs/remotes/origin`` up to date and return the remote's default branch.
+
+    Raises ``RepositoryUnusable`` for what will not mend by itself, ``RemoteUnavailable`` for what may.
+    """
+    runner = mirror.git
+    runner.update_environment(**credentials(remote))
+    with mirror.locked():
+        try:
+            runner.fetch("--no-tags", "--prune", "--no-write-fetch-head", "--no-recurse-submodules", "--update-shallow",
+                         "--end-of-options", remote, "+refs/heads/*:refs/remotes/origin/*", kill_after_timeout=FETCH_SECONDS)
+        except GitCommandError as error:
+            raise remote_failure(remote, str(error.stderr)) from error
+    return _asked(mirror, remote, "HEAD", credentials)[0]
+
+
+def push_ref(mirror: Mirror, remote: str, ref: str, commit: str, lease: str, credentials: Credentials) -> None:
+    """Put one ref of the remote at a commit, provided that it still stands at ``lease`` (empty: does not exist)."""
+    runner = mirror.git
+    runner.update_environment(**credentials(remote))
+    try:
+        runner.push("--porcelain", "--no-verify", f"--force-with-lease={ref}:{lease}", "--end-of-options", remote,
+                    f"{commit}:{ref}", kill_after_timeout=PUSH_SECONDS)
+    except GitCommandError as error:
+        failure = _push_failure(remote, ref, f"{error.stdout}\n{error.stderr}")
+        # The same push asked for twice at once: whichever came second finds the work done.
+        if not (isinstance(failure, Conflict) and ref_on(mirror, remote, ref, credentials) == commit):
+            raise failure from error
+
+
+def ask(mirror: Mirror, remote: str, branch: str, credentials: Credentials) -> RemoteState:
+    """The remote's default branch and where a branch stands, in one question."""
+    return RemoteState(*_asked(mirror, remote, f"refs/heads/{branch}", credentials))
+
+
+def ref_on(mirror: Mirror, remote: str, ref: str, credentials: Credentials) -> str:
+    """Where any ref of the remote stands; an empty string when there is none."""
+    return _asked(mirror, remote, ref, credentials)[1]
+
+
+def _asked(mirror: Mirror, remote: str, ref: str, credentials: Credentials) -> tuple[str, str]:
+    runner = mirror.git
+    runner.update_environment(**credentials(remote))
+    try:
+        told = str(runner.ls_remote("--symref", "--end-of-options", remote, "HEAD", ref, kill_after_timeout=ASK_SECONDS))
+    except GitCommandError as error:
+        raise remote_failure(remote, str(error.stderr)) from error
+    default = re.search(r"^ref: refs/heads/(\S+)\tHEAD$", told, re.MULTILINE)
+    at = re.search(rf"^([0-9a-f]{{40,64}})\t{re.escape(ref)}$", told, re.MULTILINE)
+    return default[1] if default else "", at[1] if at else ""
+
+
+def _push_failure(remote: str, ref: str, told: str) -> Conflict | RepositoryUnusable | RemoteUnavailable:
+    if "stale info" in told or "fetch first" in told or "cannot lock ref" in told:
+        return Conflict(f"{ref} of {remote} moved while it was pushed; nothing was overwritten. Look at it and try again.")
+    refused = re.search(r"^!.*\[(?:remote )?rejected\] \((.*)\)$", told, re.MULTILINE)
+    if refused:
+        said = " ".join(line.strip() for line in re.findall(r"remote: (.+)", told))
+        return RepositoryUnusable(f"{remote} refused {ref}: {refused[1]}. {said}".strip())
+    return remote_failure(remote, told)
+
+
+def remote_failure(remote: str, stderr: str) -> RepositoryUnusable | RemoteUnavailable:
+    """What git said about a remote, as a failure that says what to do; never with a credential in it."""
+    lines = [line.strip() for line in stderr.replace("stderr:", "").strip(" '\n").splitlines() if line.strip()]
+    told = (line for line in lines if line.startswith(("fatal:", "ERROR", "remote:")))
+    reason = next(told, lines[-1] if lines else "git said nothing")
+    reason = re.sub(r"://[^/@\s]*@", "://", reason)
+    if PASSING.search(stderr):
+        return RemoteUnavailable(f"The repository {remote} did not answer: {reason}")
+    return RepositoryUnusable(
+        f"The repository {remote} cannot be read: {reason}. Check the URL or path, and that the service's credential allows it.")
