@@ -13,8 +13,6 @@ from services import settings as configuration
 from services.cli.screen import errors, screen
 from services.settings import Settings
 
-LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-
 
 def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Leave everything running afterwards, until ctrl-C.")] = False,
@@ -45,7 +43,6 @@ def up() -> None:
 async def _serve(settings: Settings) -> int:
     from services import embedded
 
-    logging.basicConfig(level=settings.log_level.upper(), format=LOG_FORMAT)
     stopping = stop_signal()
     screen.print("Starting …")
     async with embedded.stack(settings) as stack:

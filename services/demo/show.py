@@ -16,7 +16,7 @@ from rich.markup import escape
 
 from contracts.errors import PatchwrightError
 from contracts.task import TaskState
-from services.cli.running import LOG_FORMAT, stop_signal
+from services.cli.running import stop_signal
 from services.cli.screen import errors, event_line, screen, state_text
 from services.cli.service import Service
 from services.demo.project import make_remote
@@ -28,6 +28,8 @@ from services.settings import IsolatedSettings, Settings
 
 DEMO_SECONDS = 600
 """A demo that takes longer hangs."""
+LOG_NAME = "log.txt"
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 LOG_LINES = 25
 LINE_CHARACTERS = 140
 SAID_TO_TOOLS = re.compile(r"^\w+: (calls |\{)")
@@ -59,13 +61,10 @@ async def run_demo(settings: Settings, *, keep: bool, as_json: bool) -> int:
         )
         return 1
     folder = Path(tempfile.mkdtemp(prefix="patchwright-demo-"))
-    log = folder / "log.txt"
-    # What goes wrong is told as events; the log would only tear the picture apart.
-    logging.basicConfig(filename=log, level=logging.WARNING, format=LOG_FORMAT, force=True)
     try:
         code = await _Demo(settings, folder, told, keep, as_json).run()
         if code == 1:
-            _show_log(told, log)
+            _show_log(told, folder / LOG_NAME)
         return code
     finally:
         if keep:
@@ -101,6 +100,8 @@ class _Demo:
         base = make_remote(remote)
         self._told.print(f"Made a small project with a real bug and its remote: {remote}", soft_wrap=True)
         async with serve(script) as model, embedded.stack(self._own_settings(model.base_url), scripted=True) as stack:
+            # What goes wrong is told as events; the log would only tear the picture apart.
+            logging.basicConfig(filename=self._folder / LOG_NAME, level=logging.WARNING, format=LOG_FORMAT, force=True)
             started = f"Started Temporal, API and worker in {time.monotonic() - self._began:.1f} s."
             self._told.print(f"{started} Sandbox: {escape(stack.sandbox)}", soft_wrap=True)
             story = Story(Service(stack.url, stack.token), remote, base, self._show_event, self._show_deed)
