@@ -14,6 +14,7 @@ import uvicorn
 from contracts.event import EventKind, NewEvent
 from contracts.plan import plan_sha256
 from contracts.task import TaskState
+from services.scripted_model import serve, steps_script
 from services.settings import CONFIG_VARIABLE, Settings, variable_of
 from tests.fakes import service as fake
 
@@ -172,6 +173,38 @@ async def test_a_wrong_command_line_is_told_before_anything_is_sent(cli, argumen
     assert done.code == 2
     assert told in done.err
     assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize("as_json", [[], ["--json"]])
+async def test_without_a_sandbox_the_demo_runs_nothing_and_says_what_to_install(cli, tmp_path, as_json):
+    nowhere = {"PATCHWRIGHT_SANDBOX": "container", "DOCKER_HOST": f"unix://{tmp_path}/none.sock", "TMPDIR": str(tmp_path)}
+    done = await cli("demo", *as_json, **nowhere)
+    assert (done.code, done.out) == (1, "")
+    assert "nothing ran" in done.err
+    assert "apt-get install -y docker.io" in done.err
+    assert not list(tmp_path.glob("patchwright-demo-*"))
+
+
+async def test_doctor_says_what_is_missing_and_how_to_get_it(cli, tmp_path):
+    nowhere = {"PATCHWRIGHT_SANDBOX": "container", "DOCKER_HOST": f"unix://{tmp_path}/none.sock", "PATCHWRIGHT_PROT": "1"}
+    done = await cli("doctor", "--json", **nowhere)
+    found = {finding["name"]: finding for finding in done.json["findings"]}
+    assert (done.code, done.json["healthy"]) == (1, False)
+    assert found["sandbox"]["standing"] == "missing"
+    assert "docker.io" in found["sandbox"]["remedy"]
+    assert (found["git"]["standing"], found["temporal"]["standing"]) == ("ok", "ok")
+    assert (found["model"]["standing"], "OPENAI_API_KEY" in found["model"]["remedy"]) == ("note", True)
+    assert "PATCHWRIGHT_PROT" in found["configuration"]["text"]
+
+
+async def test_doctor_asks_the_model_endpoint(cli):
+    async with serve(steps_script({})) as model:
+        done = await cli("doctor", "--json", OPENAI_BASE_URL=model.base_url, PATCHWRIGHT_MODEL_DEFAULT="other")
+    found = {finding["name"]: finding for finding in done.json["findings"]}
+    assert found["model"]["standing"] == "ok"
+    assert "scripted" in found["model names"]["remedy"]
+    silent = await cli("doctor", "--json", OPENAI_BASE_URL="http://127.0.0.1:9/v1")
+    assert {f["name"]: f["standing"] for f in silent.json["findings"]}["model"] == "missing"
 
 
 # -- with a service ----------------------------------------------------------------------------------------------
