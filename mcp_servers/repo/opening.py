@@ -1,7 +1,5 @@
 """Opening a workspace: the mirror is brought up to date, the base commit is fixed, and what is odd is said aloud."""
 
-from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from pydantic import ValidationError
 
@@ -9,7 +7,7 @@ from contracts.errors import Conflict, InvalidInput, NotFound, RepositoryUnusabl
 from contracts.workspace import OpenedWorkspace, Workspace
 from mcp_servers.object_store import Mirror, Mirrors, base_ref, mirror_name
 from mcp_servers.repo.notes import survey
-from mcp_servers.repo.remotes import Credentials, fetch, no_credentials
+from mcp_servers.repo.remotes import Credentials, fetch, local_path, no_credentials
 
 SHOWN_BRANCHES = 20
 USUAL_BRANCHES = ("main", "master", "trunk", "develop")
@@ -45,7 +43,7 @@ def opened_record(mirror: Mirror, workspace: Workspace) -> OpenedWorkspace | Non
 
 def refuse_unreadable(remote: str) -> None:
     """Refuse what git would only answer with a riddle: paths that are missing, relative, files or plain folders."""
-    path = _local_path(remote)
+    path = local_path(remote)
     if path is None:
         return
     if not path.is_absolute():
@@ -58,15 +56,6 @@ def refuse_unreadable(remote: str) -> None:
         root = next((parent for parent in path.parents if (parent / ".git").exists()), None)
         hint = f"the root is {root}: give that." if root else "run `git init` and commit there, or give another path."
         raise RepositoryUnusable(f"{path} is not the root of a git repository; {hint}")
-
-
-def _local_path(remote: str) -> Path | None:
-    if remote.startswith("file://"):
-        return Path(unquote(urlsplit(remote).path))
-    if "://" in remote or (":" in remote.split("/", 1)[0]):
-        # A URL, or ssh's short form host:path.
-        return None
-    return Path(remote)
 
 
 def _open(mirror: Mirror, workspace: Workspace, remote: str, base_branch: str, credentials: Credentials) -> OpenedWorkspace:

@@ -6,6 +6,8 @@ Credentials travel as ``GIT_CONFIG_*`` in git's environment, never in a URL or o
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from git.exc import GitCommandError
 
@@ -17,6 +19,8 @@ Credentials = Callable[[str], Mapping[str, str]]
 FETCH_SECONDS = 600
 PUSH_SECONDS = 600
 ASK_SECONDS = 60
+LOCAL_UPLOAD_PACK = "git -c pack.window=0 -c pack.compression=1 upload-pack"
+"""No search for deltas between the loose objects of a checkout: 100,000 files come in 0.4 s instead of 7 s."""
 PASSING = re.compile(
     r"could not resolve host|failed to connect|timed out|timeout|connection (refused|reset|closed)|early eof"
     r"|network is unreachable|returned error: (429|5\d\d)", re.IGNORECASE)
@@ -44,13 +48,25 @@ def fetch(mirror: Mirror, remote: str, credentials: Credentials) -> str:
     """
     runner = mirror.git
     runner.update_environment(**credentials(remote))
+    server = () if local_path(remote) is None else ("--upload-pack", LOCAL_UPLOAD_PACK)
     with mirror.locked():
         try:
             runner.fetch("--no-tags", "--prune", "--no-write-fetch-head", "--no-recurse-submodules", "--update-shallow",
-                         "--end-of-options", remote, "+refs/heads/*:refs/remotes/origin/*", kill_after_timeout=FETCH_SECONDS)
+                         *server, "--end-of-options", remote, "+refs/heads/*:refs/remotes/origin/*",
+                         kill_after_timeout=FETCH_SECONDS)
         except GitCommandError as error:
             raise remote_failure(remote, str(error.stderr)) from error
     return _asked(mirror, remote, "HEAD", credentials)[0]
+
+
+def local_path(remote: str) -> Path | None:
+    """The folder a remote is on this machine; None for what is reached over a network."""
+    if remote.startswith("file://"):
+        return Path(unquote(urlsplit(remote).path))
+    if "://" in remote or (":" in remote.split("/", 1)[0]):
+        # A URL, or ssh's short form host:path.
+        return None
+    return Path(remote)
 
 
 def push_ref(mirror: Mirror, remote: str, ref: str, commit: str, lease: str, credentials: Credentials) -> None:
