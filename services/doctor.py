@@ -136,7 +136,7 @@ async def _sandboxes(settings: Settings) -> list[Finding]:
             Finding(
                 "sandbox",
                 Standing.NOTE,
-                "bubblewrap, the reduced tier: memory is limited per process, CPU is not",
+                "bubblewrap, the reduced tier; what its limits prove to be stands below",
                 f"for full limits: {engine_words()}",
             )
         )

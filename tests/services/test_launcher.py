@@ -111,6 +111,18 @@ def test_development_commands_get_the_development_lock_and_later_commands_keep_i
     assert (again.stdout, again.stderr) == ("ran ['list'] tiny 2.0\n", "")
 
 
+def test_nothing_is_taken_away_from_an_environment_that_the_launcher_did_not_make(project):
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", project / ".venv"], check=True)
+    packages = next((project / ".venv" / "lib").glob("python3*/site-packages"))
+    (packages / "somebodys-1.0.dist-info").mkdir()
+    (packages / "somebodys-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: somebodys\nVersion: 1.0\n")
+    (packages / "somebodys-1.0.dist-info" / "RECORD").write_text("somebodys.py,,\n")
+    (packages / "somebodys.py").touch()
+    uv = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    assert run(project / "patchwright", "list", environment=uv).stdout.endswith("tiny 2.0\n")
+    assert (packages / "somebodys.py").is_file()
+
+
 def test_a_changed_lock_is_synced(project, tmp_path):
     assert run(project / "patchwright", "list").stdout.endswith("tiny 1.0\n")
     (project / "deploy" / "locks" / "requirements.lock").write_text(wheel(tmp_path, "3.0"))
