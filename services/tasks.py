@@ -38,6 +38,9 @@ SUMMARY_BYTES = 200
 KEYWORD_CHARACTERS = 200
 PASSING = frozenset({RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED,
                      RPCStatusCode.RESOURCE_EXHAUSTED, RPCStatusCode.ABORTED})
+NEVER_CONNECTED = "Failed client connect"
+"""What a lazy client says, as a plain RuntimeError, when its first connection fails."""
+AWAY = "Temporal did not answer; send the same request again in a moment."
 GONE = frozenset({RPCStatusCode.NOT_FOUND, RPCStatusCode.FAILED_PRECONDITION})
 Answer = TypeVar("Answer")
 log = logging.getLogger(__name__)
@@ -167,7 +170,7 @@ class TaskService:
         """Whether Temporal answers."""
         try:
             return await self._client().service_client.check_health(timeout=timedelta(seconds=2))
-        except (PatchwrightError, RPCError):
+        except (PatchwrightError, RPCError, RuntimeError):
             return False
 
     async def _living(self, name: str, deed: str) -> TaskRecord:
@@ -192,10 +195,14 @@ class TaskService:
             return await asked
         except WorkflowUpdateRPCTimeoutOrCancelledError as late:
             raise OrchestratorUnavailable("No worker answered in time; send the same request again.") from late
+        except RuntimeError as error:
+            if not str(error).startswith(NEVER_CONNECTED):
+                raise
+            raise OrchestratorUnavailable(AWAY) from error
         except RPCError as error:
             log.warning("Temporal answered %s: %s", error.status.name, error.message)
             if error.status in PASSING:
-                raise OrchestratorUnavailable("Temporal did not answer; send the same request again in a moment.") from error
+                raise OrchestratorUnavailable(AWAY) from error
             if error.status in GONE:
                 raise Conflict("The task's workflow has ended in this moment; look at the task again.") from error
             raise

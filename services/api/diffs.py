@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 HEADER = re.compile(r"diff --git (.+)")
 HUNK = re.compile(r"@@ -(\d+)(?:,\d+)? \+(\d+)(?:,\d+)? @@ ?(.*)")
+MARKS = ("+", "-", " ", "")
 ESCAPE = re.compile(rb'\\([0-7]{3}|[abfnrtv"\\])')
 LETTERS = {b"a": b"\a", b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v": b"\v", b'"': b'"', b"\\": b"\\"}
 
@@ -75,7 +76,7 @@ class _Reader:
         if line.startswith("\\") and self.file.hunks and self.file.hunks[-1].lines:
             self.file.hunks[-1].lines[-1].no_newline = True
             return True
-        if self._old_left <= 0 and self._new_left <= 0:
+        if (self._old_left <= 0 and self._new_left <= 0) or line[:1] not in MARKS:
             return False
         mark, text = line[:1], line[1:]
         kind = {"+": "added", "-": "removed"}.get(mark, "same")

@@ -1,6 +1,7 @@
 """The pages people look at. What they can do is in ``forms``."""
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -113,7 +114,7 @@ async def _task(tasks: TaskService, task_id: str) -> dict[str, Any]:
     facts, log, view, plan = await asyncio.gather(
         tasks.runs.events_of_kinds(task_id, FACTS), tasks.runs.newest_events(task_id, LOG_LINES), task_view(tasks, record),
         plan_of(tasks, record))
-    return {"task": view, "request": record.task.request, "record": record, "plan": plan, "phases": phases(record, facts),
+    return {"task": view, "ticket": record.task.request, "record": record, "plan": plan, "phases": phases(record, facts),
             "runs": step_runs(facts), "log": log, "checks": _checks(facts), "commits": _of(facts, EventKind.COMMIT),
             "elapsed": _elapsed(record), "last_seq": log[-1].seq if log else 0}
 
@@ -143,7 +144,7 @@ def _of(events: list[TaskEvent], kind: EventKind) -> list[TaskEvent]:
 
 
 def _elapsed(record: TaskRecord) -> float:
-    return ((record.finished_at or record.updated_at) - record.task.created_at).total_seconds()
+    return ((record.finished_at or datetime.now(UTC)) - record.task.created_at).total_seconds()
 
 
 def _own_path(path: str) -> str:

@@ -11,7 +11,7 @@ from markupsafe import Markup, escape
 TAGS = {"a", "blockquote", "br", "code", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "li", "ol", "p", "pre", "s", "strong",
         "table", "tbody", "td", "th", "thead", "tr", "ul"}
 SCHEMES = {"http", "https"}
-DECEIVING = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\u00ad\x00-\x08\x0b-\x1f\x7f]")
+DECEIVING = re.compile("[\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\u00ad\x00-\x08\x0b-\x1f\x7f]")
 """Characters that are not seen or turn the order of what is seen."""
 MENTION_GUARD = "\u200b"
 """Our own pull request texts break mentions with it; there it is no deceit."""
@@ -21,7 +21,8 @@ markdown_parser = MarkdownIt("commonmark", {"html": False}).enable(["table", "st
 
 def markdown(text: str) -> Markup:
     """Markdown as HTML without scripts, images, styles or raw HTML; links lead to http(s) only."""
-    made = markdown_parser.render(text.replace(MENTION_GUARD, ""))
+    plain = text.replace(MENTION_GUARD, "").replace("\r\n", "\n")
+    made = markdown_parser.render(DECEIVING.sub(lambda found: f"[U+{ord(found[0]):04X}]", plain))
     return Markup(nh3.clean(made, tags=TAGS, attributes={"a": {"href"}}, url_schemes=SCHEMES,  # noqa: S704 - this is the sanitiser
                             link_rel="noopener noreferrer nofollow"))
 

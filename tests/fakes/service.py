@@ -16,6 +16,7 @@ from contracts.plan import ChangePlan, PlannedEdit, plan_sha256
 from contracts.steps import ProgressRequest
 from contracts.task import Task, TaskRequest, TaskState, TicketSource, task_id
 from services.api.app import create_app
+from services.api.pull_requests import DiffSource
 from services.tasks import TaskService
 from tests.fakes.forge import InMemoryForge
 from tests.fakes.temporal import RecordingTemporal
@@ -85,13 +86,13 @@ class Service:
         return made
 
 
-async def open_service(folder: Path) -> Service:
+async def open_service(folder: Path, diffs: DiffSource | None = None) -> Service:
     """A service on a fresh database."""
     database = await open_database(f"sqlite:///{folder}/run.db")
     runs, forge, temporal = RunStore(database), InMemoryForge("http://localhost"), RecordingTemporal()
     tasks = TaskService(runs, ArtifactStore(folder / "artifacts", database), forge, temporal=temporal,  # type: ignore[arg-type]
                         ui_url="http://localhost:8233")
-    return Service(create_app(tasks, TOKEN, FixedDiff()), tasks, runs, forge, temporal, database)
+    return Service(create_app(tasks, TOKEN, diffs or FixedDiff()), tasks, runs, forge, temporal, database)
 
 
 def same_ticket(key: str) -> str:

@@ -189,7 +189,7 @@ async def test_every_answer_carries_the_security_headers(api: httpx2.AsyncClient
         headers = (await api.get(path)).headers
         for rule in ("default-src 'none'", "frame-ancestors 'none'"):
             assert rule in headers["content-security-policy"]
-        assert (headers["x-content-type-options"], headers["referrer-policy"]) == ("nosniff", "no-referrer")
+        assert (headers["x-content-type-options"], headers["referrer-policy"]) == ("nosniff", "same-origin")
 
 
 # -- reading --------------------------------------------------------------------------------------------------
