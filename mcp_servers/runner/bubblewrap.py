@@ -22,14 +22,14 @@ from pathlib import Path
 from contracts.errors import SandboxLost, SandboxUnavailable
 from contracts.sandbox import SandboxLimits, SandboxTier
 from mcp_servers.runner.cgroup import Cgroup, make_cgroup
-from mcp_servers.runner.sandbox import DEPS, ENVIRONMENT, HOSTNAME, KILLED, TIMED_OUT, WORK, Ended, Opening, OutputSink, TierReport
+from mcp_servers.runner.sandbox import DEPS, ENVIRONMENT, HOSTNAME, KILLED, PROGRAMS, TIMED_OUT, WORK, Ended, Opening, OutputSink, TierReport
 from mcp_servers.runner.seccomp import program
 from mcp_servers.runner.toolchain import NETWORK_ETC, Toolchain, host_toolchain
 from mcp_servers.runner.watch import Watch, listed
 
 INSTALL = ("install bubblewrap (Debian/Ubuntu: apt-get install bubblewrap; Fedora: dnf install bubblewrap; "
            "Alpine: apk add bubblewrap findutils tar util-linux setpriv)")
-PROGRAMS = ("bwrap", "nsenter", "setpriv", "prlimit", "tar", "find")
+NEEDED = ("bwrap", "nsenter", "setpriv", "prlimit", "tar", "find")
 SANDBOX_UIDS = range(1_879_048_192, 1_879_113_728)
 """Where a root service takes the uid of a sandbox from: far from people's and subordinate ids."""
 OPEN_TIMEOUT = 20.0
@@ -48,6 +48,11 @@ class BubblewrapKeeper:
     def __init__(self) -> None:
         self._toolchain: Toolchain | None = None
         self._version = ""
+
+    def programs(self, image: str) -> frozenset[str]:
+        """Which programs the host shows its sandboxes; images mean nothing here."""
+        found = {name for name in PROGRAMS if shutil.which(name, path="/usr/local/bin:/usr/bin:/bin")}
+        return frozenset(found | {"python3"})
 
     async def open(self, opening: Opening) -> "BubblewrapSandbox":
         """A new, empty sandbox. Raises ``SandboxUnavailable``."""
@@ -70,7 +75,7 @@ class BubblewrapKeeper:
             await sandbox.close()
 
     def _prepare(self) -> Toolchain:
-        missing = [name for name in PROGRAMS if shutil.which(name) is None]
+        missing = [name for name in NEEDED if shutil.which(name) is None]
         if "bwrap" in missing:
             raise SandboxUnavailable(f"bubblewrap is not installed: {INSTALL}.")
         if missing:
@@ -192,9 +197,10 @@ class BubblewrapSandbox:
             for descriptor in (tells, *filters):
                 os.close(descriptor)
         watch = Watch(self._inside, self._limits, self._cgroup is None)
-        timed_out = await self._follow(process, timeout, on_output, watch)
-        seconds = time.monotonic() - started
-        code = _exit_code(told)
+        with os.fdopen(told, "rb") as report:
+            timed_out = await self._follow(process, timeout, on_output, watch)
+            seconds = time.monotonic() - started
+            code = _exit_code(report.read(65_536))
         self._must_live()
         killed = self._cgroup is not None and self._cgroup.kills() > kills
         if code is None and not timed_out and not watch.reason and not killed:
@@ -359,10 +365,9 @@ def _lives(stat: Path) -> bool:
         return False
 
 
-def _exit_code(told: int) -> int | None:
+def _exit_code(report: bytes) -> int | None:
     """The exit code that bwrap reported; None when it did not live to report one."""
-    with os.fdopen(told, "rb") as report:
-        found = re.search(rb'"exit-code"\s*:\s*(\d+)', report.read(65_536))
+    found = re.search(rb'"exit-code"\s*:\s*(\d+)', report)
     return int(found[1]) if found else None
 
 

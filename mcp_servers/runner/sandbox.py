@@ -25,7 +25,6 @@ ENVIRONMENT = {
     "TMPDIR": "/tmp",  # noqa: S108 - inside the sandbox, where /tmp is its own
     "CI": "true",
     "NO_COLOR": "1",
-    "PYTHONDONTWRITEBYTECODE": "1",
     "PYTHONUNBUFFERED": "1",
     "PIP_BREAK_SYSTEM_PACKAGES": "1",
     "PIP_DISABLE_PIP_VERSION_CHECK": "1",
@@ -34,6 +33,9 @@ ENVIRONMENT = {
     "NPM_CONFIG_AUDIT": "false",
 }
 """All that a command sees of an environment; nothing comes from the host's."""
+
+PROGRAMS = ("python3", "node", "npm", "make", "go", "cargo")
+"""Programs that recognised recipes rest on."""
 
 OutputSink = Callable[[bytes], None]
 """Takes the next bytes of a command's output, stdout and stderr in order."""
@@ -108,6 +110,10 @@ class SandboxKeeper(Protocol):
     """Opens sandboxes of one tier."""
 
     tier: SandboxTier
+
+    def programs(self, image: str) -> frozenset[str]:
+        """Which of ``PROGRAMS`` a sandbox of that image has, as far as it can be known without opening one."""
+        ...
 
     async def open(self, opening: Opening) -> Sandbox:
         """A new, empty sandbox. Raises ``SandboxUnavailable``."""

@@ -153,6 +153,6 @@ def _lend(name: str, target: Path) -> None:
         shutil.copy(found.origin, target)
         return
     source = Path(found.submodule_search_locations[0])
-    shutil.copytree(source, target / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(source, target / name)  # with its byte code: the copy keeps the times that it names
     for information in source.parent.glob(f"{name}-*.dist-info"):
         shutil.copytree(information, target / information.name, dirs_exist_ok=True)
