@@ -153,12 +153,22 @@ def engine_words() -> str:
 async def _limits(settings: Settings) -> list[Finding]:
     """What each limit of the sandbox proves to be when something tries to break it."""
     from mcp_servers.runner.selfcheck import selfcheck
+    from services import wiring
 
+    boxes = wiring.sandboxes(settings)
     try:
-        proofs = await selfcheck(settings)
+        report = await boxes.report()
+        proofs = await selfcheck((await boxes.benches()).keeper)
     except PatchwrightError as error:
         return [Finding("sandbox limits", Standing.MISSING, f"could not be tried: {error.message}", what_to_install(settings))]
-    return [Finding(f"limit: {proof.name}", Standing.OK, proof.text) for proof in proofs]
+    gaps = [Finding(f"{report.tier.value} gap", Standing.NOTE, note) for note in report.notes]
+    return gaps + [_limit(proof.name, proof.holds, proof.observed) for proof in proofs]
+
+
+def _limit(name: str, holds: bool, observed: str) -> Finding:
+    if holds:
+        return Finding(f"limit: {name}", Standing.OK, observed)
+    return Finding(f"limit: {name}", Standing.MISSING, f"does not hold: {observed}", f"for the full walls: {engine_words()}")
 
 
 async def _model(settings: Settings) -> list[Finding]:
