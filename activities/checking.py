@@ -25,6 +25,7 @@ class WholeDiff(Word):
     """The answer of ``whole_diff``."""
 
     diff: str
+    cut: bool = False
 
 
 class CheckingDeeds:
@@ -42,9 +43,11 @@ class CheckingDeeds:
         span, key = {"old": opened.base_commit, "new": request.commit}, f"{request.task.id}/judge/{request.commit}"
         scope = CallScope(opened.workspace, opened.base_commit, request.preparation.policy)
         counted = await self._capabilities.ask(ChangedFiles, "changed_files", span, scope, key)
-        diff = (await self._capabilities.ask(WholeDiff, "whole_diff", span, scope, key)).diff
-        await self._shelf.keep(request.task.id, "JudgeChange", "change.diff", diff.encode("utf-8", "replace"), "text/x-diff")
-        problems = change_problems(counted.files, request.preparation.policy, request.task.request.kind) + _credentials_in(diff)
+        whole = await self._capabilities.ask(WholeDiff, "whole_diff", span, scope, key)
+        await self._shelf.keep(request.task.id, "JudgeChange", "change.diff", whole.diff.encode("utf-8", "replace"), "text/x-diff")
+        problems = change_problems(counted.files, request.preparation.policy, request.task.request.kind) + _credentials_in(whole.diff)
+        if whole.cut:
+            problems.append("The change is too large to be looked through for credentials. Make it smaller.")
         await self.run_store.append(request.task.id, [
             NewEvent(kind=EventKind.GUARDRAIL, text=problem, step="JudgeChange", key=f"gate/{request.commit}/{number}", data={"rule": "change"})
             for number, problem in enumerate(problems)])

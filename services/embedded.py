@@ -17,12 +17,14 @@ from fastapi import FastAPI
 from temporalio.worker import Worker
 
 from contracts.errors import Conflict
+from mcp_servers.runner.sandbox import TierReport
 from services import wiring
 from services.api.app import create_app
 from services.models import ConfiguredModels
 from services.pull_request_diffs import MirrorDiffs
 from services.settings import Settings
 from services.tasks import TaskService
+from services.telemetry import telemetry
 from services.temporal_server import TemporalServer, temporal_server
 from services.worker import connect, make_worker
 
@@ -51,17 +53,18 @@ async def stack(settings: Settings, scripted: bool = False) -> AsyncIterator[Sta
     With ``scripted`` the settings must name the scripted model server; it is only told to people here.
     """
     async with AsyncExitStack() as opened:
+        interceptors = opened.enter_context(telemetry(settings))
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         opened.enter_context(_only_one(settings.data_dir))
         listening = opened.enter_context(_listening(settings))
         url = f"http://{_shown(settings.host)}:{listening.getsockname()[1]}"
         boxes = wiring.sandboxes(settings)
-        tier = await boxes.describe()
+        opened.push_async_callback(boxes.close)
+        tier = _told(await boxes.report())
         kept = await opened.enter_async_context(wiring.stores(settings))
         forge = wiring.local_forge(settings, url)
-        opened.push_async_callback(forge.close)
         temporal = await opened.enter_async_context(_temporal(settings))
-        client = await connect(temporal.address, settings.temporal_namespace)
+        client = await connect(temporal.address, settings.temporal_namespace, interceptors)
         connected = await opened.enter_async_context(wiring.capabilities(settings, forge, boxes))
         models = ConfiguredModels(settings)
         opened.push_async_callback(models.close)
@@ -76,6 +79,11 @@ async def stack(settings: Settings, scripted: bool = False) -> AsyncIterator[Sta
         running = Stack(url, token, temporal.address, temporal.ui_url, tier)
         opened.enter_context(_announced(settings, running, scripted))
         yield running
+
+
+def _told(report: TierReport) -> str:
+    """The sandbox in words: its tier, and aloud what it does not hold."""
+    return ". ".join([f"{report.tier} ({report.version})", *(note.rstrip(".") for note in report.notes)])
 
 
 @contextlib.contextmanager

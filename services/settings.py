@@ -203,6 +203,11 @@ def effective_values(settings: Settings) -> list[EffectiveValue]:
     return values
 
 
+def machine_environment() -> dict[str, str]:
+    """The environment of this process, for whoever passes a chosen part of it on."""
+    return dict(os.environ)
+
+
 def config_file(settings: Settings) -> Path:
     """The configuration file that is (or would be) read."""
     return _config_path(settings.data_dir)[0]

@@ -42,15 +42,11 @@ async def described_tools() -> dict[str, list[Tool]]:
     with tempfile.TemporaryDirectory() as folder:
         settings = IsolatedSettings(data_dir=Path(folder))
         forge = wiring.local_forge(settings, "http://127.0.0.1")
-        try:
-            servers = wiring.mcp_servers(settings, forge, wiring.sandboxes(settings))
-            found = {}
-            for name, server in servers.items():
-                async with Client(server) as client:
-                    found[name] = sorted((await client.list_tools()).tools, key=lambda tool: tool.name)
-            return found
-        finally:
-            await forge.close()
+        found = {}
+        for name, server in wiring.mcp_servers(settings, forge, wiring.sandboxes(settings)).items():
+            async with Client(server) as client:
+                found[name] = sorted((await client.list_tools()).tools, key=lambda tool: tool.name)
+        return found
 
 
 def render(tools: Mapping[str, Sequence[Tool]], cards: Sequence[AgentCard]) -> str:

@@ -27,15 +27,17 @@ from activities.stores.journal_store import JournalStore
 from activities.stores.run_store import RunStore
 from contracts.card import AgentCard
 from contracts.errors import InvalidInput
+from contracts.sandbox import SandboxTier
 from mcp_servers.code_search.server import build_server as code_search_server
 from mcp_servers.fs.server import build_server as fs_server
 from mcp_servers.object_store import Mirrors
 from mcp_servers.repo.local_forge import LocalForge
 from mcp_servers.repo.server import build_server as repo_server
+from mcp_servers.runner.bench import setup_environment
 from mcp_servers.runner.sandboxes import Sandboxes
 from mcp_servers.runner.server import build_server as runner_server
 from services.models import ConfiguredModels
-from services.settings import Settings
+from services.settings import Settings, machine_environment
 
 Deed = Callable[..., Any]
 
@@ -71,8 +73,10 @@ def local_forge(settings: Settings, base_url: str) -> LocalForge:
 
 
 def sandboxes(settings: Settings) -> Sandboxes:
-    """The sandboxes of this machine. Raises ``SandboxUnavailable`` when there can be none."""
-    return Sandboxes(tier=settings.sandbox, image=settings.sandbox_image, limits=settings.limits, cache=settings.data_dir / "setup-cache")
+    """The sandboxes of this machine; which tier there is shows when the first one is needed."""
+    return Sandboxes.of_this_machine(
+        settings.data_dir / "dependencies", settings.limits, setup_environment(machine_environment()),
+        None if settings.sandbox == "auto" else SandboxTier(settings.sandbox), settings.sandbox_image)
 
 
 def mcp_servers(settings: Settings, forge: LocalForge, boxes: Sandboxes) -> dict[str, MCPServer]:

@@ -1,10 +1,10 @@
 """A Temporal worker: the workflow and every activity of this service."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
-from temporalio.client import Client
+from temporalio.client import Client, Interceptor
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
@@ -20,9 +20,9 @@ DRAIN = timedelta(seconds=5)
 """How long activities in progress may go on when the worker is told to stop; their journals keep what they had."""
 
 
-async def connect(address: str, namespace: str) -> Client:
+async def connect(address: str, namespace: str, interceptors: Sequence[Interceptor] = ()) -> Client:
     """A client that speaks Pydantic. Raises ``RuntimeError`` when nothing answers."""
-    return await Client.connect(address, namespace=namespace, data_converter=pydantic_data_converter)
+    return await Client.connect(address, namespace=namespace, data_converter=pydantic_data_converter, interceptors=list(interceptors))
 
 
 def make_worker(client: Client, task_queue: str, activities: list[Callable[..., Any]], concurrency: int) -> Worker:

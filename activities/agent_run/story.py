@@ -109,8 +109,8 @@ def _gist(response: ModelResponse) -> str:
     calls = [item.name for item in response.output if getattr(item, "type", "") == "function_call"]  # type: ignore[union-attr]
     if calls:
         return "calls " + ", ".join(calls)
-    words = "".join(getattr(part, "text", "") or getattr(part, "refusal", "") or ""
-                    for item in response.output for part in getattr(item, "content", None) or [])
+    parts = [part for item in response.output for part in getattr(item, "content", None) or []]
+    words = "".join(str(getattr(part, "text", "") or getattr(part, "refusal", "") or "") for part in parts)
     return words.strip().replace("\n", " ")[:SHOWN_ARGUMENT] or "answers with nothing"
 
 

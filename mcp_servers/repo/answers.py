@@ -29,3 +29,11 @@ class Done(Word):
     """Nothing to tell but that it is so now."""
 
     done: bool = True
+
+
+class WholeDiff(Word):
+    """A unified diff as git prints it."""
+
+    diff: str
+    cut: bool = False
+    """Whether its end is missing because it is too large."""

@@ -17,12 +17,14 @@ from mcp_servers.failures import tell_failures
 from mcp_servers.fs.names import shown
 from mcp_servers.object_store import Mirror, Mirrors
 from mcp_servers.repo import opening
-from mcp_servers.repo.answers import Done, JudgedChange, ReviewList, SealedChange, ThreadList
+from mcp_servers.repo.answers import Done, JudgedChange, ReviewList, SealedChange, ThreadList, WholeDiff
 from mcp_servers.repo.proposing import Proposals
 from mcp_servers.repo.remotes import Credentials
 from mcp_servers.scope import Scope, scope_of
 
 R = TypeVar("R")
+MAX_DIFF = 8 << 20
+"""Characters of a diff that still travels in one answer."""
 
 
 def add_service_tools(
@@ -36,7 +38,7 @@ def add_service_tools(
         for tool in offered:
             server.tool()(tell_failures(tool))
 
-    offer(tools.open_workspace, tools.reset_workspace, tools.seal_change, tools.changed_files, tools.set_plan)
+    offer(tools.open_workspace, tools.reset_workspace, tools.seal_change, tools.changed_files, tools.whole_diff, tools.set_plan)
     offer(tools.publish_pull_request, tools.get_pull_request, tools.report_checks)
     offer(tools.list_reviews, tools.list_threads, tools.answer_threads)
 
@@ -75,6 +77,15 @@ class _ServiceTools:
             return JudgedChange(change=mirror.change(old, new), files=tuple(files))
 
         return await self._on_mirror(ctx, judged)
+
+    async def whole_diff(self, ctx: Context[Any, Any], old: str, new: str) -> WholeDiff:
+        """For the service: the unified diff of two commits, uncut up to 8 MiB."""
+
+        def diff(mirror: Mirror, _: Scope) -> WholeDiff:
+            text = mirror.diff(old, new)
+            return WholeDiff(diff=text[:MAX_DIFF], cut=len(text) > MAX_DIFF)
+
+        return await self._on_mirror(ctx, diff)
 
     async def set_plan(self, ctx: Context[Any, Any], plan_json: str) -> Done:
         """For the service: keep the plan that ``workspace://plan`` shows."""

@@ -142,7 +142,7 @@ async def test_a_run_begun_again_pays_for_no_finished_model_call_and_repeats_no_
     turns = [Turn.call("look", path=f"{n}.py") for n in range(6)]
     async with bench(tmp_path, steps_script({"planner": [*turns, Turn.json(PLAN)]}), api) as b:
         b.die_after = 3
-        with pytest.raises(BaseException):  # noqa: B017, PT011  the process "dies" in the middle of the fourth tool call
+        with pytest.raises(BaseException):  # noqa: B017  the process "dies" in the middle of the fourth tool call
             await b.run(PLANNER)
         paid = b.server.stats.answered
         b.die_after = None

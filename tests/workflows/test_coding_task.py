@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 import pytest
-from tests.fakes.deeds import ScriptedDeeds
 from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
@@ -17,6 +16,7 @@ from contracts.review import ReviewSignal, Verdict
 from contracts.steps import FeedbackRequest, PlanRequest, PublishRequest, Spending
 from contracts.task import Task, TaskRequest, TaskState
 from services.worker import make_worker
+from tests.fakes.deeds import ScriptedDeeds
 from workflows.coding_task import CodingTaskWorkflow
 from workflows.standing import Outcome, Standing, TaskRun
 
