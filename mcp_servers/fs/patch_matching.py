@@ -53,7 +53,7 @@ def _place(path: str, hunk: Hunk, texts: Sequence[str]) -> tuple[int, Hunk]:
             if not texts:
                 return 0, form
             raise InvalidInput(f"Hunk {hunk.number} of {path} only adds lines and has no context, so its place is unknown: put "
-                               " at least one unchanged line (starting with ' ') before or after them. Nothing was changed.")
+                               "at least one unchanged line (starting with ' ') before or after them. Nothing was changed.")
         places = _occurrences(texts, wanted)
         if hunk.at_end and places:
             places = _at_end(path, hunk, texts, places, len(wanted))

@@ -81,11 +81,11 @@ def parse_patch(text: str) -> list[FilePatch]:
 
 
 def _unfenced(lines: list[str]) -> list[str]:
-    """Without blank lines and Markdown fences around it."""
+    """Without empty lines and Markdown fences around it. A last line of one blank stays: it may be context."""
     kept = list(lines)
     while kept and (not kept[0].strip() or kept[0].startswith("```")):
         kept.pop(0)
-    while kept and (not kept[-1].strip() or kept[-1].startswith("```")):
+    while kept and (not kept[-1] or kept[-1].startswith("```")):
         kept.pop()
     return kept
 
@@ -125,6 +125,8 @@ class _Envelope:
     def files(self) -> list[FilePatch]:
         if self.lines[0].startswith(BEGIN):
             self.at = 1
+        while not self.lines[-1].strip():
+            self.lines.pop()
         if not self.lines[-1].startswith(END):
             raise InvalidInput(f"The patch does not end with '{END}'; it may have been cut off. "
                                "Nothing was changed; send it whole.")

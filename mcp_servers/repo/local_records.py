@@ -1,5 +1,6 @@
 """The local forge's records: what is kept, and what may happen only once. No git here."""
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -25,6 +26,7 @@ class LocalRecords:
     """Pull requests, reviews, threads and checks in one SQLite file; several processes may share it."""
 
     def __init__(self, database: Path, base_url: str = "") -> None:
+        self._database = database
         self._engine = tables.engine_for(database)
         self._base_url = base_url.rstrip("/")
         self._ready = False
@@ -143,6 +145,7 @@ class LocalRecords:
 
     async def _prepare(self) -> None:
         if not self._ready:
+            await asyncio.to_thread(tables.use_write_ahead_log, self._database)
             async with self._engine.execution_options(**tables.WRITES).begin() as connection:
                 await connection.run_sync(tables.metadata.create_all)
             self._ready = True

@@ -1,5 +1,8 @@
 """The tables of the local forge, and an engine that several processes may use on one file."""
 
+import sqlite3
+import time
+from contextlib import closing
 from pathlib import Path
 
 from sqlalchemy import (
@@ -92,9 +95,26 @@ checks = Table(
 )
 
 
+def use_write_ahead_log(database: Path) -> None:
+    """Let readers and a writer work side by side; the file remembers it. Blocks: call it in a thread.
+
+    SQLite doesn't wait its turn for this one change, whatever the busy time-out: whoever is second tries again.
+    """
+    database.parent.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + BUSY_MILLISECONDS / 1_000
+    while True:
+        try:
+            with closing(sqlite3.connect(database)) as connection:
+                connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+
+
 def engine_for(database: Path) -> AsyncEngine:
     """An engine without a pool: connections are cheap here, and none outlives its event loop."""
-    database.parent.mkdir(parents=True, exist_ok=True)
     engine = create_async_engine(f"sqlite+aiosqlite:///{database}", poolclass=NullPool)
 
     @event.listens_for(engine.sync_engine, "connect")
@@ -102,7 +122,7 @@ def engine_for(database: Path) -> AsyncEngine:
         # Transactions begin where we say so, not where the driver guesses.
         connection.isolation_level = None
         cursor = connection.cursor()
-        for setting in (f"busy_timeout = {BUSY_MILLISECONDS}", "journal_mode = WAL", "foreign_keys = ON", "synchronous = NORMAL"):
+        for setting in (f"busy_timeout = {BUSY_MILLISECONDS}", "foreign_keys = ON", "synchronous = NORMAL"):
             cursor.execute(f"PRAGMA {setting}")
         cursor.close()
 

@@ -4,6 +4,7 @@ Credentials travel as ``GIT_CONFIG_*`` in git's environment, never in a URL or o
 """
 
 import re
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,9 @@ Credentials = Callable[[str], Mapping[str, str]]
 FETCH_SECONDS = 600
 PUSH_SECONDS = 600
 ASK_SECONDS = 60
+PUSH_ATTEMPTS = 4
+MOVED = re.compile(r"stale info|fetch first|cannot lock ref|reference already exists|failed to update ref|incorrect old value")
+"""What git says when somebody else writes the same ref."""
 LOCAL_UPLOAD_PACK = "git -c pack.window=0 -c pack.compression=1 upload-pack"
 """No search for deltas between the loose objects of a checkout: 100,000 files come in 0.4 s instead of 7 s."""
 PASSING = re.compile(
@@ -71,16 +75,31 @@ def local_path(remote: str) -> Path | None:
 
 def push_ref(mirror: Mirror, remote: str, ref: str, commit: str, lease: str, credentials: Credentials) -> None:
     """Put one ref of the remote at a commit, provided that it still stands at ``lease`` (empty: does not exist)."""
+    for attempt in range(1, PUSH_ATTEMPTS + 1):
+        failure = _pushed(mirror, remote, ref, commit, lease, credentials)
+        if failure is None:
+            return
+        # The same push asked for twice at once: whichever came second finds the work done, or just being done.
+        now = ref_on(mirror, remote, ref, credentials)
+        if now == commit:
+            return
+        if not isinstance(failure, Conflict) or now != lease or attempt == PUSH_ATTEMPTS:
+            raise failure
+        time.sleep(0.1 * attempt)
+
+
+def _pushed(
+    mirror: Mirror, remote: str, ref: str, commit: str, lease: str, credentials: Credentials
+) -> Conflict | RepositoryUnusable | RemoteUnavailable | None:
+    """Push once; what went wrong, or None."""
     runner = mirror.git
     runner.update_environment(**credentials(remote))
     try:
         runner.push("--porcelain", "--no-verify", f"--force-with-lease={ref}:{lease}", "--end-of-options", remote,
                     f"{commit}:{ref}", kill_after_timeout=PUSH_SECONDS)
     except GitCommandError as error:
-        failure = _push_failure(remote, ref, f"{error.stdout}\n{error.stderr}")
-        # The same push asked for twice at once: whichever came second finds the work done.
-        if not (isinstance(failure, Conflict) and ref_on(mirror, remote, ref, credentials) == commit):
-            raise failure from error
+        return _push_failure(remote, ref, f"{error.stdout}\n{error.stderr}")
+    return None
 
 
 def ask(mirror: Mirror, remote: str, branch: str, credentials: Credentials) -> RemoteState:
@@ -106,7 +125,7 @@ def _asked(mirror: Mirror, remote: str, ref: str, credentials: Credentials) -> t
 
 
 def _push_failure(remote: str, ref: str, told: str) -> Conflict | RepositoryUnusable | RemoteUnavailable:
-    if "stale info" in told or "fetch first" in told or "cannot lock ref" in told:
+    if MOVED.search(told):
         return Conflict(f"{ref} of {remote} moved while it was pushed; nothing was overwritten. Look at it and try again.")
     refused = re.search(r"^!.*\[(?:remote )?rejected\] \((.*)\)$", told, re.MULTILINE)
     if refused:

@@ -206,6 +206,14 @@ def test_a_unified_diffs_line_number_chooses_between_equal_places_but_never_move
         apply_unified(old, "--- a/f\n+++ b/f\n@@ -3 +3 @@\n-x\n+y\n")
 
 
+def test_an_empty_context_line_at_the_end_of_a_diff_is_context():
+    assert apply_unified("\n", "--- a/f\n+++ b/f\n@@ -1 +1,2 @@\n+a\n \n") == "a\n\n"
+
+
+def test_blanks_behind_the_end_of_an_envelope_do_no_harm():
+    assert len(parse_patch("*** Begin Patch\n*** Delete File: a\n*** End Patch\n \n")) == 1
+
+
 def test_a_unified_diff_without_prefixes_keeps_folders_named_a():
     (patch,) = parse_patch("--- a/f.txt\n+++ a/f.txt\n@@ -1 +1 @@\n-x\n+y\n")
     assert (patch.path, patch.move_to) == ("a/f.txt", "")
