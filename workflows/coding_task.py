@@ -276,8 +276,8 @@ class CodingTaskWorkflow(TaskDoors):
     async def _halt(self, reason: str, unbooked: Spending | None = None) -> None:
         """Stop with the reason, all work kept, until a person resumes, cancels or closes."""
         before = self.standing.state
+        self._go_on = False  # before anybody can know of the halt and answer it
         await self._enter(TaskState.HALTED, reason=reason, notify=True, unbooked=unbooked)
-        self._go_on = False
         days = self._ready.policy.review_expiry_days
         try:
             await workflow.wait_condition(lambda: self._go_on or bool(self.standing.closed), timeout=timedelta(days=days), timeout_summary="AwaitResume")

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any, Literal, TypeVar
 
+import httpx2
 from agents import AgentOutputSchemaBase, Handoff, ModelSettings, Tool, Usage
 from agents.exceptions import ModelBehaviorError
 from agents.items import ItemHelpers, ModelResponse, TResponseInputItem, TResponseStreamEvent
@@ -16,7 +17,7 @@ from agents.models.interface import Model, ModelTracing
 from agents.models.openai_chatcompletions import OpenAIChatCompletionsModel
 from agents.models.openai_responses import Converter
 from agents.retry import ModelRetryAdvice, ModelRetryAdviceRequest
-from openai import APIStatusError, AsyncOpenAI, Omit
+from openai import APIConnectionError, APIStatusError, AsyncOpenAI, Omit
 from openai.types.chat import ChatCompletion
 from openai.types.responses import Response
 from pydantic import ValidationError
@@ -150,8 +151,13 @@ class WireModel(Model):
 
 async def post(client: AsyncOpenAI, path: str, body: bytes, answer: type[Answer], headers: Any) -> Answer:
     """Post a plain body and validate the answer. Raises ``ModelBehaviorError`` when it is not of the promised form."""
-    raw = await client.post(path, cast_to=object, content=body,
-                            options={"headers": {"Content-Type": "application/json", **(headers or {})}})
+    try:
+        raw = await client.post(path, cast_to=object, content=body,
+                                options={"headers": {"Content-Type": "application/json", **(headers or {})}})
+    except ValueError as error:
+        # 200 with a body that is no JSON: a proxy's error page most likely, so it is retried like a lost connection.
+        request = httpx2.Request("POST", f"{client.base_url}{path.lstrip('/')}")
+        raise APIConnectionError(message=f"The model endpoint answered {path} with something that is not JSON.", request=request) from error
     if not isinstance(raw, dict):
         raise ModelBehaviorError(f"The model endpoint answered {path} with something that is not a JSON object.")
     try:

@@ -27,7 +27,8 @@ def main() -> None:
 
     def build(mirrors: Mirrors, scope: Scope | None) -> MCPServer:
         sandboxes = Sandboxes.of_this_machine(
-            options.cache, setup_environment=setup_environment(os.environ), tier=tier, image=options.image)
+            options.cache, setup_environment=setup_environment(os.environ), tier=tier, image=options.image
+        )
         return build_server(mirrors, sandboxes, scope)
 
     serving.serve(build, options)

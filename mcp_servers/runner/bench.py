@@ -19,8 +19,10 @@ SETUP_TIMEOUT = 1_800.0
 """Seconds for all of a recipe's setup."""
 PACK_DEPS = ("tar", "-C", "/", "-cf", "-", "--null", "--no-unquote", "-T", "-")
 UNPACK_DEPS = ("tar", "-C", "/", "-xof", "-")
+# fmt: off
 PASSED_TO_SETUP = ("PIP_", "UV_", "NPM_CONFIG_", "YARN_", "GOPROXY", "GOFLAGS", "CARGO_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY",
                    "SSL_CERT_", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
+# fmt: on
 
 
 @dataclass
@@ -37,7 +39,9 @@ class Bench:
 class Benches:
     """Opens benches with one keeper."""
 
-    def __init__(self, keeper: SandboxKeeper, cache: DepsCache, limits: SandboxLimits, setup_environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, keeper: SandboxKeeper, cache: DepsCache, limits: SandboxLimits, setup_environment: Mapping[str, str]
+    ) -> None:
         """``setup_environment``: proxies, certificates and package indexes that a setup with network gets."""
         self.keeper = keeper
         self._cache = cache
@@ -102,7 +106,9 @@ class Benches:
             await asyncio.shield(sandbox.close())
 
 
-async def run_in(sandbox: Sandbox, command: str, timeout: float, limits: SandboxLimits, on_output: OutputSink) -> CommandResult:
+async def run_in(
+    sandbox: Sandbox, command: str, time_limit: float, limits: SandboxLimits, on_output: OutputSink
+) -> CommandResult:
     """Run one command and keep its output. Raises ``SandboxLost``."""
     output = Output(limits.output_kib << 10)
 
@@ -110,10 +116,18 @@ async def run_in(sandbox: Sandbox, command: str, timeout: float, limits: Sandbox
         output.add(chunk)
         on_output(chunk)
 
-    ended = await sandbox.run(command, timeout, take)
+    ended = await sandbox.run(command, time_limit, take)
     text = await asyncio.to_thread(output.text)
-    return CommandResult(command=command, exit_code=ended.exit_code, output=text, output_bytes=output.total, timed_out=ended.timed_out,
-                         out_of_memory=ended.out_of_memory, seconds=round(ended.seconds, 3), note=ended.note)
+    return CommandResult(
+        command=command,
+        exit_code=ended.exit_code,
+        output=text,
+        output_bytes=output.total,
+        timed_out=ended.timed_out,
+        out_of_memory=ended.out_of_memory,
+        seconds=round(ended.seconds, 3),
+        note=ended.note,
+    )
 
 
 def setup_environment(environment: Mapping[str, str]) -> dict[str, str]:

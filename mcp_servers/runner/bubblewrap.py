@@ -16,19 +16,32 @@ import signal
 import subprocess
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from contracts.errors import SandboxLost, SandboxUnavailable
-from contracts.sandbox import SandboxLimits, SandboxTier
+from contracts.sandbox import SandboxTier
 from mcp_servers.runner.cgroup import Cgroup, make_cgroup
-from mcp_servers.runner.sandbox import DEPS, ENVIRONMENT, HOSTNAME, KILLED, PROGRAMS, TIMED_OUT, WORK, Ended, Opening, OutputSink, TierReport
+from mcp_servers.runner.sandbox import (
+    DEPS,
+    ENVIRONMENT,
+    HOSTNAME,
+    KILLED,
+    PROGRAMS,
+    TIMED_OUT,
+    WORK,
+    Ended,
+    Opening,
+    OutputSink,
+    TierReport,
+)
 from mcp_servers.runner.seccomp import program
 from mcp_servers.runner.toolchain import NETWORK_ETC, Toolchain, host_toolchain
 from mcp_servers.runner.watch import Watch, listed
 
-INSTALL = ("install bubblewrap (Debian/Ubuntu: apt-get install bubblewrap; Fedora: dnf install bubblewrap; "
-           "Alpine: apk add bubblewrap findutils tar util-linux setpriv)")
+INSTALL = (
+    "install bubblewrap (Debian/Ubuntu: apt-get install bubblewrap; Fedora: dnf install bubblewrap; "
+    "Alpine: apk add bubblewrap findutils tar util-linux setpriv)"
+)
 NEEDED = ("bwrap", "nsenter", "setpriv", "prlimit", "tar", "find")
 SANDBOX_UIDS = range(1_879_048_192, 1_879_113_728)
 """Where a root service takes the uid of a sandbox from: far from people's and subordinate ids."""
@@ -79,10 +92,14 @@ class BubblewrapKeeper:
         if "bwrap" in missing:
             raise SandboxUnavailable(f"bubblewrap is not installed: {INSTALL}.")
         if missing:
-            raise SandboxUnavailable(f"The bubblewrap tier needs {', '.join(missing)} (util-linux, GNU tar and findutils): {INSTALL}.")
+            raise SandboxUnavailable(
+                f"The bubblewrap tier needs {', '.join(missing)} (util-linux, GNU tar and findutils): {INSTALL}."
+            )
         if self._toolchain is None:
-            asked = {option: subprocess.run(["bwrap", option], capture_output=True, text=True, timeout=20, check=False).stdout
-                     for option in ("--version", "--help")}
+            asked = {
+                option: subprocess.run(["bwrap", option], capture_output=True, text=True, timeout=20, check=False).stdout
+                for option in ("--version", "--help")
+            }
             self._version = asked["--version"].strip()
             if "--disable-userns" not in asked["--help"] or "--size" not in asked["--help"]:
                 raise SandboxUnavailable(f"{self._version or 'This bubblewrap'} is too old; version 0.8 or newer is needed.")
@@ -112,16 +129,28 @@ class BubblewrapSandbox:
 
     async def start(self) -> None:
         """Start the keeper. Raises ``SandboxUnavailable`` when the kernel does not let us."""
-        self._cgroup = make_cgroup(f"{os.getpid()}-{random.getrandbits(48):012x}", self._limits)  # noqa: S311
+        self._cgroup = make_cgroup(f"{os.getpid()}-{random.getrandbits(48):012x}", self._limits)
         self.gaps = _gaps(self._cgroup, self._opening.network)
         descriptors: list[int] = []
         arguments = [_with_descriptor(a, descriptors) for a in self._toolchain.arguments]
         said, says = os.pipe()
         try:
             self._keeper = await asyncio.create_subprocess_exec(
-                *self._unprivileged(), "bwrap", *self._walls(arguments), "--info-fd", str(says), "--", "/bin/sh", "-c", "echo ready; exec sleep infinity",
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                pass_fds=(says, *descriptors), env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/bin"})
+                *self._unprivileged(),
+                "bwrap",
+                *self._walls(arguments),
+                "--info-fd",
+                str(says),
+                "--",
+                "/bin/sh",
+                "-c",
+                "echo ready; exec sleep infinity",
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                pass_fds=(says, *descriptors),
+                env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/bin"},
+            )
         finally:
             for descriptor in (says, *descriptors):
                 os.close(descriptor)
@@ -135,12 +164,61 @@ class BubblewrapSandbox:
             network = [word for path in NETWORK_ETC for word in ("--ro-bind-try", str(Path(path).resolve()), path)]
         return [
             # uid 0 of the inner namespace only: with another one bwrap nests a second one that nsenter cannot enter.
-            "--unshare-user", "--uid", "0", "--gid", "0", "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try",
-            "--hostname", HOSTNAME, "--new-session", "--die-with-parent", "--clearenv", "--setenv", "PATH", "/usr/bin:/bin",
-            *toolchain, *network, "--proc", "/proc", "--dev", "/dev",
-            "--size", small, "--perms", "1777", "--tmpfs", "/dev/shm", "--size", small, "--perms", "1777", "--tmpfs", "/tmp",  # noqa: S108
-            "--size", disk, "--perms", "0755", "--tmpfs", WORK, "--size", disk, "--perms", "0755", "--tmpfs", DEPS,
-            "--dir", f"{DEPS}/home", "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", WORK,
+            "--unshare-user",
+            "--uid",
+            "0",
+            "--gid",
+            "0",
+            "--unshare-pid",
+            "--unshare-ipc",
+            "--unshare-uts",
+            "--unshare-cgroup-try",
+            "--hostname",
+            HOSTNAME,
+            "--new-session",
+            "--die-with-parent",
+            "--clearenv",
+            "--setenv",
+            "PATH",
+            "/usr/bin:/bin",
+            *toolchain,
+            *network,
+            "--proc",
+            "/proc",
+            "--dev",
+            "/dev",
+            "--size",
+            small,
+            "--perms",
+            "1777",
+            "--tmpfs",
+            "/dev/shm",
+            "--size",
+            small,
+            "--perms",
+            "1777",
+            "--tmpfs",
+            "/tmp",  # noqa: S108
+            "--size",
+            disk,
+            "--perms",
+            "0755",
+            "--tmpfs",
+            WORK,
+            "--size",
+            disk,
+            "--perms",
+            "0755",
+            "--tmpfs",
+            DEPS,
+            "--dir",
+            f"{DEPS}/home",
+            "--remount-ro",
+            "/dev",
+            "--remount-ro",
+            "/",
+            "--chdir",
+            WORK,
         ]
 
     async def _first_process(self, said: int) -> int:
@@ -161,7 +239,8 @@ class BubblewrapSandbox:
         raise SandboxUnavailable(
             f"bubblewrap cannot make a sandbox here: {reason}. Allow unprivileged user namespaces "
             "(sysctl kernel.unprivileged_userns_clone=1, kernel.apparmor_restrict_unprivileged_userns=0, user.max_user_namespaces>0), "
-            "or install a container engine (apt-get install docker.io).")
+            "or install a container engine (apt-get install docker.io)."
+        )
 
     async def close(self) -> None:
         """End everything in the sandbox; its tmpfs goes with it."""
@@ -183,7 +262,7 @@ class BubblewrapSandbox:
 
     # -- commands --------------------------------------------------------------------------------------------
 
-    async def run(self, command: str, timeout: float, on_output: OutputSink) -> Ended:
+    async def run(self, command: str, time_limit: float, on_output: OutputSink) -> Ended:
         """Run ``sh -c command``; when this returns, nothing it started is alive. Raises ``SandboxLost``."""
         self._must_live()
         told, tells = os.pipe()
@@ -198,7 +277,7 @@ class BubblewrapSandbox:
                 os.close(descriptor)
         watch = Watch(self._inside, self._limits, self._cgroup is None)
         with os.fdopen(told, "rb") as report:
-            timed_out = await self._follow(process, timeout, on_output, watch)
+            timed_out = await self._follow(process, time_limit, on_output, watch)
             seconds = time.monotonic() - started
             code = _exit_code(report.read(65_536))
         self._must_live()
@@ -209,14 +288,14 @@ class BubblewrapSandbox:
         exit_code = TIMED_OUT if timed_out else KILLED if watch.reason or code is None else code
         return Ended(exit_code, seconds, timed_out, killed or watch.out_of_memory, note)
 
-    async def _follow(self, process: asyncio.subprocess.Process, timeout: float, on_output: OutputSink, watch: Watch) -> bool:
+    async def _follow(self, process: asyncio.subprocess.Process, time_limit: float, on_output: OutputSink, watch: Watch) -> bool:
         """Pass the output on until the command ends or must end; True when the time was up."""
         assert process.stdout is not None
         pump = asyncio.create_task(_pump(process.stdout, on_output))
         guard = asyncio.create_task(watch.until_exceeded())
         ended = asyncio.create_task(process.wait())
         try:
-            done, _ = await asyncio.wait({ended, guard}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait({ended, guard}, timeout=time_limit, return_when=asyncio.FIRST_COMPLETED)
             return not done
         finally:
             guard.cancel()
@@ -250,28 +329,61 @@ class BubblewrapSandbox:
         """The command's own namespaces inside the sandbox."""
         environment = {**ENVIRONMENT, **self._opening.environment}
         return [
-            "--unshare-user", "--uid", "1000", "--gid", "1000", "--unshare-pid", "--dev-bind", "/", "/", "--proc", "/proc",
-            "--disable-userns", "--cap-drop", "ALL", "--new-session", "--die-with-parent", "--json-status-fd", str(tells),
+            "--unshare-user",
+            "--uid",
+            "1000",
+            "--gid",
+            "1000",
+            "--unshare-pid",
+            "--dev-bind",
+            "/",
+            "/",
+            "--proc",
+            "/proc",
+            "--disable-userns",
+            "--cap-drop",
+            "ALL",
+            "--new-session",
+            "--die-with-parent",
+            "--json-status-fd",
+            str(tells),
             *(word for descriptor in filters for word in ("--seccomp", str(descriptor))),
-            "--clearenv", *(word for name, value in environment.items() for word in ("--setenv", name, value)), "--chdir", WORK,
+            "--clearenv",
+            *(word for name, value in environment.items() for word in ("--setenv", name, value)),
+            "--chdir",
+            WORK,
         ]
 
     def _limited(self) -> list[str]:
         memory, file = self._limits.memory_mib << 20, self._limits.file_mib << 20
         # RLIMIT_DATA, not AS: engines such as V8 reserve far more addresses than they ever use.
-        return ["prlimit", f"--data={memory}", f"--nproc={self._limits.processes}", f"--fsize={file}",
-                "--nofile=4096", "--core=0", "--memlock=65536", "--msgqueue=0", "--"]
+        return [
+            "prlimit",
+            f"--data={memory}",
+            f"--nproc={self._limits.processes}",
+            f"--fsize={file}",
+            "--nofile=4096",
+            "--core=0",
+            "--memlock=65536",
+            "--msgqueue=0",
+            "--",
+        ]
 
     async def steward(
-        self, argv: Sequence[str], feed: AsyncIterable[bytes] | bytes = b"", writes: bool = False,
+        self,
+        argv: Sequence[str],
+        feed: AsyncIterable[bytes] | bytes = b"",
+        writes: bool = False,
     ) -> AsyncIterator[bytes]:
         """Run one of our own programs on the tree and yield what it prints. Raises ``SandboxLost``."""
         self._must_live()
-        process = await self._spawn([*self._enter(), "env", "-i", "-C", WORK, "PATH=/usr/bin:/bin", "LC_ALL=C", *argv], (), subprocess.PIPE)
+        process = await self._spawn(
+            [*self._enter(), "env", "-i", "-C", WORK, "PATH=/usr/bin:/bin", "LC_ALL=C", *argv], (), subprocess.PIPE
+        )
         assert process.stdin is not None and process.stdout is not None and process.stderr is not None
         complaint = bytearray()
         feeder = asyncio.create_task(_feed(process.stdin, feed))
-        listener = asyncio.create_task(_pump(process.stderr, lambda chunk: complaint.extend(chunk[:4_096 - len(complaint)])))
+        listener = asyncio.create_task(_pump(process.stderr, lambda chunk: complaint.extend(chunk[: 4_096 - len(complaint)])))
         try:
             while chunk := await process.stdout.read(CHUNK):
                 yield chunk
@@ -297,13 +409,33 @@ class BubblewrapSandbox:
 
     def _enter(self, *more: str) -> list[str]:
         network = [] if self._opening.network else ["-n"]
-        return [*self._unprivileged(), "nsenter", "-t", str(self._inside), "-U", "-m", "-i", "-u", *network, *more, "--preserve-credentials"]
+        return [
+            *self._unprivileged(),
+            "nsenter",
+            "-t",
+            str(self._inside),
+            "-U",
+            "-m",
+            "-i",
+            "-u",
+            *network,
+            *more,
+            "--preserve-credentials",
+        ]
 
-    async def _spawn(self, argv: list[str], descriptors: Sequence[int], stdin: int = subprocess.DEVNULL) -> asyncio.subprocess.Process:
+    async def _spawn(
+        self, argv: list[str], descriptors: Sequence[int], stdin: int = subprocess.DEVNULL
+    ) -> asyncio.subprocess.Process:
         merged = subprocess.STDOUT if stdin == subprocess.DEVNULL else subprocess.PIPE
         return await asyncio.create_subprocess_exec(
-            *argv, stdin=stdin, stdout=subprocess.PIPE, stderr=merged, pass_fds=tuple(descriptors), start_new_session=True,
-            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/bin"})
+            *argv,
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=merged,
+            pass_fds=tuple(descriptors),
+            start_new_session=True,
+            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/bin"},
+        )
 
     def _must_live(self) -> None:
         if not self._alive():
@@ -311,11 +443,15 @@ class BubblewrapSandbox:
 
 
 def _gaps(cgroup: Cgroup | None, network: bool) -> tuple[str, ...]:
-    gaps = ["The bubblewrap tier is reduced: commands share the host's kernel interface and its programs in /usr, read-only; "
-            "there is no image to pin."]
+    gaps = [
+        "The bubblewrap tier is reduced: commands share the host's kernel interface and its programs in /usr, read-only; "
+        "there is no image to pin."
+    ]
     if cgroup is None:
-        gaps.append("No cgroup can be made here: the memory limit is per process plus a watch every tenth of a second, "
-                    "and there is no CPU quota.")
+        gaps.append(
+            "No cgroup can be made here: the memory limit is per process plus a watch every tenth of a second, "
+            "and there is no CPU quota."
+        )
     elif missing := {"memory", "pids", "cpu"} - set(cgroup.controls):
         gaps.append(f"The cgroup has no control of {', '.join(sorted(missing))}.")
     if not program():
@@ -386,4 +522,3 @@ async def _feed(stdin: asyncio.StreamWriter, feed: AsyncIterable[bytes] | bytes)
                 stdin.write(chunk)
                 await stdin.drain()
     stdin.close()
-

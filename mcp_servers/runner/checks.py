@@ -51,11 +51,22 @@ class Checks:
 
     async def _nothing(self, mirror: Mirror, commit: str, recipe: Recipe) -> ChecksRun:
         report = await self._sandboxes.report()
-        return ChecksRun(commit=commit, tree=mirror.tree_of(commit), tier=report.tier, image=report.image,
-                         note=recipe.note or "This repository has no checks.")
+        return ChecksRun(
+            commit=commit,
+            tree=mirror.tree_of(commit),
+            tier=report.tier,
+            image=report.image,
+            note=recipe.note or "This repository has no checks.",
+        )
 
     async def _in_fresh_sandbox(
-        self, mirror: Mirror, base: str, commit: str, checks: tuple[CheckCommand, ...], on_output: OutputSink, announce: Announce,
+        self,
+        mirror: Mirror,
+        base: str,
+        commit: str,
+        checks: tuple[CheckCommand, ...],
+        on_output: OutputSink,
+        announce: Announce,
     ) -> ChecksRun:
         bench = await self._sandboxes.open(mirror, base, commit, on_output)
         try:
@@ -67,8 +78,14 @@ class Checks:
                 announce(f"{check.name}: {check.command}")
                 result = await run_in(bench.sandbox, check.command, check.timeout_seconds, self._sandboxes.limits, on_output)
                 runs.append(CheckRun(name=check.name, result=result.model_copy(update={"commit": commit})))
-            return ChecksRun(commit=commit, tree=mirror.tree_of(commit), tier=bench.sandbox.tier, image=bench.sandbox.image,
-                             runs=tuple(runs), note=await self._note(bench))
+            return ChecksRun(
+                commit=commit,
+                tree=mirror.tree_of(commit),
+                tier=bench.sandbox.tier,
+                image=bench.sandbox.image,
+                runs=tuple(runs),
+                note=await self._note(bench),
+            )
         finally:
             await asyncio.shield(bench.sandbox.close())
 

@@ -23,7 +23,7 @@ class Commands:
         self._mirrors = mirrors
         self._sandboxes = sandboxes
 
-    async def run(self, scope: Scope, command: str, timeout: float, on_output: OutputSink) -> CommandResult:
+    async def run(self, scope: Scope, command: str, time_limit: float, on_output: OutputSink) -> CommandResult:
         """Run a command on the workspace's newest commit, once per ``scope.call``; what it changed is committed.
 
         Raises ``SandboxUnavailable``, ``InvalidInput`` for a broken recipe, ``Conflict`` when the workspace moved.
@@ -35,7 +35,7 @@ class Commands:
                 return earlier
             for attempt in (1, 2):
                 try:
-                    return await self._once(live, mirror, records, scope, command, timeout, on_output)
+                    return await self._once(live, mirror, records, scope, command, time_limit, on_output)
                 except SandboxLost as lost:
                     await live.drop()
                     if attempt == 2:
@@ -43,7 +43,14 @@ class Commands:
         raise AssertionError("unreachable")
 
     async def _once(
-        self, live: Live, mirror: Mirror, records: CallRecords, scope: Scope, command: str, timeout: float, on_output: OutputSink,
+        self,
+        live: Live,
+        mirror: Mirror,
+        records: CallRecords,
+        scope: Scope,
+        command: str,
+        time_limit: float,
+        on_output: OutputSink,
     ) -> CommandResult:
         parent = mirror.head(scope.workspace)
         bench = live.bench
@@ -51,10 +58,12 @@ class Commands:
             base = scope.base or mirror.base(scope.workspace) or parent
             bench = live.bench = await self._sandboxes.open(mirror, base, parent, on_output)
         await bench.tree.bring_in(mirror.tree_of(parent))
-        result = await run_in(bench.sandbox, command, timeout, self._sandboxes.limits, on_output)
+        result = await run_in(bench.sandbox, command, time_limit, self._sandboxes.limits, on_output)
         taken = await bench.tree.take_out(scope.policy)
         result = result.model_copy(update={"changed": tuple(sorted(taken.edits)), "note": _note(result, taken, bench)})
-        return await asyncio.to_thread(_commit, mirror, records, scope, CallRecord(result=result, parent=parent, tree=bench.tree.tree), taken)
+        return await asyncio.to_thread(
+            _commit, mirror, records, scope, CallRecord(result=result, parent=parent, tree=bench.tree.tree), taken
+        )
 
 
 def _commit(mirror: Mirror, records: CallRecords, scope: Scope, record: CallRecord, taken: Taken) -> CommandResult:
@@ -79,8 +88,14 @@ def _earlier(mirror: Mirror, records: CallRecords, scope: Scope, command: str) -
     if record is None:
         if not made:
             return None
-        return CommandResult(command=command, exit_code=0, output="", output_bytes=0, commit=made,
-                             note=f"This call had run before and made commit {made[:12]}; its output was not kept. Run it again if you need it.")
+        return CommandResult(
+            command=command,
+            exit_code=0,
+            output="",
+            output_bytes=0,
+            commit=made,
+            note=f"This call had run before and made commit {made[:12]}; its output was not kept. Run it again if you need it.",
+        )
     if record.result.changed and not made:
         if head != record.parent:
             return None
@@ -98,17 +113,27 @@ def _note(result: CommandResult, taken: Taken, bench: Bench) -> str:
     if taken.problem:
         notes.append(f"Nothing was taken over into the workspace: {taken.problem}")
     if taken.refused:
-        named = [f"{path.encode('utf-8', 'backslashreplace').decode()}: {why}" for path, why in sorted(taken.refused.items())[:NAMED_REFUSALS]]
+        named = [
+            f"{path.encode('utf-8', 'backslashreplace').decode()}: {why}"
+            for path, why in sorted(taken.refused.items())[:NAMED_REFUSALS]
+        ]
         more = len(taken.refused) - len(named)
         notes.append("Not taken over into the workspace: " + " ".join(named) + (f" And {more} more." if more else ""))
     if bench.failed_setup is not None:
-        notes.append(f"The recipe's setup failed ({bench.failed_setup.command!r}, exit code {bench.failed_setup.exit_code}): "
-                     "dependencies are missing.")
+        notes.append(
+            f"The recipe's setup failed ({bench.failed_setup.command!r}, exit code {bench.failed_setup.exit_code}): "
+            "dependencies are missing."
+        )
     return " ".join(notes)
 
 
 def _given_up(mirror: Mirror, scope: Scope, command: str, lost: SandboxLost) -> CommandResult:
     return CommandResult(
-        command=command, exit_code=KILLED, output="", output_bytes=0, commit=mirror.head(scope.workspace),
+        command=command,
+        exit_code=KILLED,
+        output="",
+        output_bytes=0,
+        commit=mirror.head(scope.workspace),
         note=f"The sandbox was lost twice while this command ran ({lost.message}) Nothing it changed was kept. "
-             "The next command gets a new sandbox from the workspace's commit.")
+        "The next command gets a new sandbox from the workspace's commit.",
+    )

@@ -22,7 +22,19 @@ from docker.types import LogConfig, Ulimit
 from contracts.errors import SandboxLost, SandboxUnavailable
 from contracts.sandbox import SandboxTier
 from mcp_servers.runner.docker_exec import STDOUT, exec_frames
-from mcp_servers.runner.sandbox import DEPS, ENVIRONMENT, HOSTNAME, KILLED, PROGRAMS, TIMED_OUT, WORK, Ended, Opening, OutputSink, TierReport
+from mcp_servers.runner.sandbox import (
+    DEPS,
+    ENVIRONMENT,
+    HOSTNAME,
+    KILLED,
+    PROGRAMS,
+    TIMED_OUT,
+    WORK,
+    Ended,
+    Opening,
+    OutputSink,
+    TierReport,
+)
 
 IMAGE = "patchwright-sandbox:1"
 PROFILE = Path(__file__).with_name("seccomp.json")
@@ -64,7 +76,9 @@ class ContainerKeeper:
             version = client.version().get("Version", "")
             self._reap(client)
         except ImageNotFound:
-            raise SandboxUnavailable(f"A container engine answers, but it has no image {self._image}: run deploy/sandbox/build.sh.") from None
+            raise SandboxUnavailable(
+                f"A container engine answers, but it has no image {self._image}: run deploy/sandbox/build.sh."
+            ) from None
         except (DockerException, requests.RequestException) as error:
             raise SandboxUnavailable(f"The container engine does not work: {error}.") from error
         return TierReport(self.tier, f"engine {version}", _digest(image))
@@ -72,11 +86,17 @@ class ContainerKeeper:
     def _connected(self) -> docker.DockerClient:
         if self._client is None:
             try:
-                client = docker.DockerClient(base_url=self._engine, timeout=ENGINE_TIMEOUT) if self._engine else docker.from_env(timeout=ENGINE_TIMEOUT)
+                client = (
+                    docker.DockerClient(base_url=self._engine, timeout=ENGINE_TIMEOUT)
+                    if self._engine
+                    else docker.from_env(timeout=ENGINE_TIMEOUT)
+                )
                 client.ping()
             except (DockerException, requests.RequestException) as error:
-                raise SandboxUnavailable("No container engine answers: install and start one (Debian/Ubuntu: apt-get install docker.io), "
-                                         "and let this user reach its socket.") from error
+                raise SandboxUnavailable(
+                    "No container engine answers: install and start one (Debian/Ubuntu: apt-get install docker.io), "
+                    "and let this user reach its socket."
+                ) from error
             if not str(client.api.base_url).startswith("http+docker://"):
                 raise SandboxUnavailable("The container engine must be reached by its local socket, not over the network.")
             self._client = client
@@ -107,7 +127,9 @@ class ContainerKeeper:
         try:
             return _digest(client.images.pull(name) if ":" in name or "@" in name else client.images.pull(name, tag="latest"))
         except (DockerException, requests.RequestException) as error:
-            raise SandboxUnavailable(f"The image {name} is not here and cannot be pulled: {error}. Check 'image' in .patchwright.yaml.") from error
+            raise SandboxUnavailable(
+                f"The image {name} is not here and cannot be pulled: {error}. Check 'image' in .patchwright.yaml."
+            ) from error
 
     def _reap(self, client: docker.DockerClient) -> None:
         """Take away what services of this machine left behind when they died."""
@@ -131,7 +153,7 @@ class ContainerSandbox:
         self._client = client
         self._opening = opening
         self._own_image = own_image
-        self._name = f"patchwright-{os.getpid()}-{random.getrandbits(48):012x}"  # noqa: S311 - a name, not a secret
+        self._name = f"patchwright-{os.getpid()}-{random.getrandbits(48):012x}"
         self._labels = {LABEL: _owner()}
         self._volumes: dict[str, Any] = {}
         self._runner: Any = None
@@ -145,29 +167,65 @@ class ContainerSandbox:
         limits = self._opening.limits
         for path in (WORK, DEPS):
             self._volumes[path] = self._client.volumes.create(
-                f"{self._name}{path.replace('/', '-')}", driver="local", labels=self._labels, driver_opts={
-                    "type": "tmpfs", "device": "tmpfs",
-                    "o": f"size={limits.disk_mib}m,nr_inodes={INODES},uid=1000,gid=1000,mode=0755,nosuid,nodev"})
+                f"{self._name}{path.replace('/', '-')}",
+                driver="local",
+                labels=self._labels,
+                driver_opts={
+                    "type": "tmpfs",
+                    "device": "tmpfs",
+                    "o": f"size={limits.disk_mib}m,nr_inodes={INODES},uid=1000,gid=1000,mode=0755,nosuid,nodev",
+                },
+            )
         self._runner = self._start_runner()
         self._keeper = self._client.containers.run(
-            self._own_image, **self._hardened("ro,nocopy"), user="0:0", cap_add=["DAC_READ_SEARCH"], network_mode="none", mem_limit="512m",
-            memswap_limit="512m", pids_limit=64)
+            self._own_image,
+            **self._hardened("ro,nocopy"),
+            user="0:0",
+            cap_add=["DAC_READ_SEARCH"],
+            network_mode="none",
+            mem_limit="512m",
+            memswap_limit="512m",
+            pids_limit=64,
+        )
 
     def _start_runner(self) -> Any:
         limits = self._opening.limits
         memory = f"{limits.memory_mib}m"
         file = limits.file_mib << 20
         return self._client.containers.run(
-            self._opening.image or self._own_image, **self._hardened("rw,nocopy"), user=OTHER_USER, hostname=HOSTNAME,
-            network_mode="bridge" if self._opening.network else "none", tmpfs={"/tmp": "rw,exec,nosuid,nodev,size=256m,mode=1777,nr_inodes=65536"},  # noqa: S108
-            mem_limit=memory, memswap_limit=memory, nano_cpus=int(limits.cpus * 10**9), pids_limit=limits.processes, oom_score_adj=500,
-            ulimits=[Ulimit(name="nofile", soft=4096, hard=4096), Ulimit(name="fsize", soft=file, hard=file), Ulimit(name="core", soft=0, hard=0)])
+            self._opening.image or self._own_image,
+            **self._hardened("rw,nocopy"),
+            user=OTHER_USER,
+            hostname=HOSTNAME,
+            network_mode="bridge" if self._opening.network else "none",
+            tmpfs={"/tmp": "rw,exec,nosuid,nodev,size=256m,mode=1777,nr_inodes=65536"},  # noqa: S108
+            mem_limit=memory,
+            memswap_limit=memory,
+            nano_cpus=int(limits.cpus * 10**9),
+            pids_limit=limits.processes,
+            oom_score_adj=500,
+            ulimits=[
+                Ulimit(name="nofile", soft=4096, hard=4096),
+                Ulimit(name="fsize", soft=file, hard=file),
+                Ulimit(name="core", soft=0, hard=0),
+            ],
+        )
 
     def _hardened(self, mode: str) -> dict[str, Any]:
         return {
-            "command": ["sleep", str(MAX_LIFE_SECONDS)], "entrypoint": [], "detach": True, "init": True, "read_only": True, "working_dir": WORK,
-            "cap_drop": ["ALL"], "security_opt": ["no-new-privileges:true", f"seccomp={PROFILE.read_text()}"], "ipc_mode": "private",
-            "shm_size": "64m", "log_config": LogConfig(type="none"), "auto_remove": True, "labels": self._labels,
+            "command": ["sleep", str(MAX_LIFE_SECONDS)],
+            "entrypoint": [],
+            "detach": True,
+            "init": True,
+            "read_only": True,
+            "working_dir": WORK,
+            "cap_drop": ["ALL"],
+            "security_opt": ["no-new-privileges:true", f"seccomp={PROFILE.read_text()}"],
+            "ipc_mode": "private",
+            "shm_size": "64m",
+            "log_config": LogConfig(type="none"),
+            "auto_remove": True,
+            "labels": self._labels,
             "volumes": {volume.name: {"bind": path, "mode": mode} for path, volume in self._volumes.items()},
         }
 
@@ -199,16 +257,19 @@ class ContainerSandbox:
 
     # -- commands --------------------------------------------------------------------------------------------
 
-    async def run(self, command: str, timeout: float, on_output: OutputSink) -> Ended:
+    async def run(self, command: str, time_limit: float, on_output: OutputSink) -> Ended:
         """Run ``sh -c command`` as an ordinary user; when this returns, nothing it started is alive. Raises ``SandboxLost``."""
         environment = {**ENVIRONMENT, **self._opening.environment}
-        exec_id = await self._engine(lambda: self._client.api.exec_create(
-            self._living(self._runner).id, ["/bin/sh", "-c", command], user=USER, workdir=WORK, environment=environment)["Id"])
+        exec_id = await self._engine(
+            lambda: self._client.api.exec_create(
+                self._living(self._runner).id, ["/bin/sh", "-c", command], user=USER, workdir=WORK, environment=environment
+            )["Id"]
+        )
         started = time.monotonic()
         stream = asyncio.create_task(self._pass_on(exec_id, on_output))
         ended = asyncio.create_task(self._ended(exec_id, stream))
         try:
-            done, _ = await asyncio.wait({ended}, timeout=timeout)
+            done, _ = await asyncio.wait({ended}, timeout=time_limit)
             if done:
                 ended.result()
         finally:
@@ -271,12 +332,18 @@ class ContainerSandbox:
     # -- the steward -----------------------------------------------------------------------------------------
 
     async def steward(
-        self, argv: Sequence[str], feed: AsyncIterable[bytes] | bytes = b"", writes: bool = False,
+        self,
+        argv: Sequence[str],
+        feed: AsyncIterable[bytes] | bytes = b"",
+        writes: bool = False,
     ) -> AsyncIterator[bytes]:
         """Run one of our own programs on the tree and yield what it prints. Raises ``SandboxLost``."""
         container, user = (self._runner, USER) if writes else (self._keeper, "0:0")
-        exec_id = await self._engine(lambda: self._client.api.exec_create(
-            self._living(container).id, list(argv), user=user, workdir=WORK, stdin=True, environment={"LC_ALL": "C"})["Id"])
+        exec_id = await self._engine(
+            lambda: self._client.api.exec_create(
+                self._living(container).id, list(argv), user=user, workdir=WORK, stdin=True, environment={"LC_ALL": "C"}
+            )["Id"]
+        )
         complaint = bytearray()
         async for stream, content in exec_frames(self._socket(), exec_id, feed):
             if stream == STDOUT:
@@ -284,7 +351,9 @@ class ContainerSandbox:
             elif len(complaint) < 4_096:
                 complaint += content
         if (code := await self._code(exec_id)) != 0:
-            raise SandboxLost(f"{argv[0]} failed on the sandbox's tree ({code}): {complaint.decode('utf-8', 'replace').strip()[:500]}")
+            raise SandboxLost(
+                f"{argv[0]} failed on the sandbox's tree ({code}): {complaint.decode('utf-8', 'replace').strip()[:500]}"
+            )
 
     async def _inside(self, container: Any, argv: list[str], user: str) -> tuple[int | None, str]:
         exec_id = await self._engine(lambda: self._client.api.exec_create(self._living(container).id, argv, user=user)["Id"])
@@ -314,9 +383,8 @@ class ContainerSandbox:
         return container
 
     def _socket(self) -> str:
-        adapter = self._client.api.get_adapter("http+docker://localhost")
-        path: str = adapter.socket_path
-        return path
+        adapter: Any = self._client.api.get_adapter("http+docker://localhost")
+        return str(adapter.socket_path)
 
 
 def _digest(image: Any) -> str:
@@ -330,7 +398,7 @@ def _owner() -> str:
 
 def _orphaned(owner: str) -> bool:
     """Whether the process that a label names is gone. Those of other hosts are theirs to take away."""
-    host, pid, started = (owner.rsplit(":", 2) + ["", "", ""])[:3]
+    host, pid, started = [*owner.rsplit(":", 2), "", ""][:3]
     return host == socket.gethostname() and pid.isdigit() and _started(int(pid)) != started
 
 

@@ -1,12 +1,10 @@
 """What ``setup`` left behind, kept as a tar per digest of what it rests on; the oldest go when the folder grows too large."""
 
-import contextlib
+import asyncio
 import os
 import tempfile
 from collections.abc import AsyncIterable, AsyncIterator
 from pathlib import Path
-
-import asyncio
 
 CHUNK = 1 << 20
 
@@ -28,20 +26,23 @@ class DepsCache:
 
     async def keep(self, key: str, content: AsyncIterable[bytes]) -> Path:
         """Store a stream under a digest."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=self._folder, suffix=".part")
+        handle, part = await asyncio.to_thread(self._begun)
+        target = self._folder / f"{key}.tar"
         try:
             with os.fdopen(handle, "wb") as file:
                 async for chunk in content:
                     await asyncio.to_thread(file.write, chunk)
-            target = self._folder / f"{key}.tar"
-            Path(name).replace(target)
+            await asyncio.to_thread(part.replace, target)
         except BaseException:
-            with contextlib.suppress(FileNotFoundError):
-                Path(name).unlink()
+            await asyncio.to_thread(part.unlink, missing_ok=True)
             raise
         await asyncio.to_thread(self._trim, target)
         return target
+
+    def _begun(self) -> tuple[int, Path]:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=self._folder, suffix=".part")
+        return handle, Path(name)
 
     def _trim(self, newest: Path) -> None:
         tars = sorted(((path.stat().st_mtime, path.stat().st_size, path) for path in self._folder.glob("*.tar")), reverse=True)

@@ -18,7 +18,9 @@ STDOUT, STDERR = 1, 2
 
 
 async def exec_frames(
-    socket: str, exec_id: str, feed: AsyncIterable[bytes] | bytes = b"",
+    socket: str,
+    exec_id: str,
+    feed: AsyncIterable[bytes] | bytes = b"",
 ) -> AsyncIterator[tuple[int, bytes]]:
     """Start an exec and yield its frames: stream number (1 stdout, 2 stderr) and bytes. Raises ``SandboxLost``."""
     try:
@@ -30,11 +32,15 @@ async def exec_frames(
         body = json.dumps({"Detach": False, "Tty": False}).encode()
         writer.write(
             f"POST /exec/{exec_id}/start HTTP/1.1\r\nHost: engine\r\nContent-Type: application/json\r\nConnection: Upgrade\r\n"
-            f"Upgrade: tcp\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+            f"Upgrade: tcp\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+            + body
+        )
         await writer.drain()
         head = await reader.readuntil(b"\r\n\r\n")
         if b" 101 " not in head.split(b"\r\n", 1)[0]:
-            raise SandboxLost(f"The container engine refused to start the command: {head.split(chr(13).encode(), 1)[0].decode()}.")
+            raise SandboxLost(
+                f"The container engine refused to start the command: {head.split(chr(13).encode(), 1)[0].decode()}."
+            )
         feeder = asyncio.create_task(_feed(writer, feed))
         while True:
             try:
@@ -58,7 +64,7 @@ async def _feed(writer: asyncio.StreamWriter, feed: AsyncIterable[bytes] | bytes
     with contextlib.suppress(OSError):
         if isinstance(feed, bytes):
             for start in range(0, len(feed), CHUNK):
-                writer.write(feed[start:start + CHUNK])
+                writer.write(feed[start : start + CHUNK])
                 await writer.drain()
         else:
             async for chunk in feed:

@@ -38,7 +38,7 @@ class Output:
 
     def text(self) -> str:
         """What was kept, cleaned; says in the middle how much is missing."""
-        tail = b"".join(self._tail)[-self._half:]
+        tail = b"".join(self._tail)[-self._half :]
         missing = self.total - len(self._head) - len(tail)
         if missing <= 0:
             return cleaned(bytes(self._head) + tail)
@@ -55,7 +55,7 @@ def cut(text: str, characters: int) -> str:
     """A text of at most about ``characters``, the middle left out."""
     if len(text) <= characters:
         return text
-    head, tail = text[: characters // 3], text[-(characters - characters // 3):]
+    head, tail = text[: characters // 3], text[-(characters - characters // 3) :]
     return f"{head}\n[… {len(text) - len(head) - len(tail)} characters left out …]\n{tail}"
 
 

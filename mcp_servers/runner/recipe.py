@@ -15,11 +15,13 @@ FILE = ".patchwright.yaml"
 KEYS = ("image", "setup", "setup_network", "checks", "paths", "lock_files")
 LARGEST = 256 << 10
 EXAMPLE = "checks:\n  - name: tests\n    command: python3 -m pytest -q"
+# fmt: off
 LOCK_FILES = (
     "requirements.txt", "requirements-dev.txt", "requirements.lock", "poetry.lock", "uv.lock", "pdm.lock", "Pipfile.lock", "pyproject.toml",
     "setup.py", "setup.cfg", "package.json", "package-lock.json", "npm-shrinkwrap.json", "yarn.lock", "pnpm-lock.yaml",
     "go.mod", "go.sum", "Cargo.toml", "Cargo.lock", "Gemfile.lock",
 )
+# fmt: on
 """What decides whether ``setup`` must run again, where the recipe does not say."""
 
 
@@ -37,7 +39,9 @@ def recipe_for(mirror: Mirror, base: str, commit: str, programs: frozenset[str])
     if recipe.checks:
         return recipe
     found = recognised(mirror, commit, programs)
-    return recipe.model_copy(update={"checks": found.checks, "note": found.note, "recognised": f"{FILE}, {found.recognised}".strip(", ")})
+    return recipe.model_copy(
+        update={"checks": found.checks, "note": found.note, "recognised": f"{FILE}, {found.recognised}".strip(", ")}
+    )
 
 
 def parsed(content: bytes) -> Recipe:
@@ -47,7 +51,9 @@ def parsed(content: bytes) -> Recipe:
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         where = getattr(error, "problem_mark", None)
         line = f", line {where.line + 1}" if where is not None else ""
-        raise InvalidInput(f"{FILE}{line} is not valid YAML: {getattr(error, 'problem', None) or error}. Mend it on the base branch.") from error
+        raise InvalidInput(
+            f"{FILE}{line} is not valid YAML: {getattr(error, 'problem', None) or error}. Mend it on the base branch."
+        ) from error
     if document is None:
         return Recipe(recognised=FILE)
     if not isinstance(document, dict):
@@ -71,7 +77,9 @@ def _list(fields: dict[str, Any], key: str) -> list[Any]:
     if isinstance(value, str) and key != "checks":
         return [value]
     if not isinstance(value, list):
-        raise InvalidInput(f"{FILE}: {key!r} must be a list, for example:\n{EXAMPLE if key == 'checks' else f'{key}:' + chr(10) + '  - …'}")
+        raise InvalidInput(
+            f"{FILE}: {key!r} must be a list, for example:\n{EXAMPLE if key == 'checks' else f'{key}:' + chr(10) + '  - …'}"
+        )
     return value
 
 

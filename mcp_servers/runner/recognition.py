@@ -12,7 +12,20 @@ from typing import Any
 from contracts.sandbox import CheckCommand, Recipe
 from mcp_servers.object_store import Entry, Mirror
 
-SKIPPED = {"node_modules", "vendor", "third_party", ".venv", "venv", "site-packages", "dist", "build", "target", "fixtures", "testdata", "examples"}
+SKIPPED = {
+    "node_modules",
+    "vendor",
+    "third_party",
+    ".venv",
+    "venv",
+    "site-packages",
+    "dist",
+    "build",
+    "target",
+    "fixtures",
+    "testdata",
+    "examples",
+}
 PYTHON_MARKERS = {"pyproject.toml", "setup.py", "setup.cfg", "tox.ini", "pytest.ini", "requirements.txt", "conftest.py"}
 TEST_FILE = re.compile(r"(test_.*|.*_test|tests?)\.py$")
 NODE_TEST_FILE = re.compile(r"(.*[._-]test|test[._-].*|test|.*\.spec)\.(js|mjs|cjs)$")
@@ -20,7 +33,9 @@ MOST_ROOTS = 8
 MOST_DEPTH = 3
 READ_AT_MOST = 40
 """Test files looked into to learn whether they use pytest."""
-NO_TESTS = "No tests were recognised. Add a .patchwright.yaml with 'checks:' to the base branch to say how this repository is tested."
+NO_TESTS = (
+    "No tests were recognised. Add a .patchwright.yaml with 'checks:' to the base branch to say how this repository is tested."
+)
 
 
 @dataclass
@@ -48,7 +63,9 @@ def recognised(mirror: Mirror, commit: str, programs: frozenset[str]) -> Recipe:
     if not found.checks:
         found.notes.insert(0, NO_TESTS)
         _syntax(tree, found, programs)
-    return Recipe(checks=tuple(found.checks), recognised=", ".join(dict.fromkeys(found.kinds)), note=" ".join(dict.fromkeys(found.notes)))
+    return Recipe(
+        checks=tuple(found.checks), recognised=", ".join(dict.fromkeys(found.kinds)), note=" ".join(dict.fromkeys(found.notes))
+    )
 
 
 class _Tree:
@@ -90,15 +107,19 @@ def _python(tree: _Tree, found: Found) -> None:
     markers = tree.roots(PYTHON_MARKERS - {"conftest.py"})
     roots = [""] if "" in markers or not markers else [r for r in markers if any(t.startswith(f"{r}/") for t in tests)] or [""]
     if len(roots) > MOST_ROOTS:
-        found.notes.append(f"Only the first {MOST_ROOTS} of {len(roots)} Python packages are tested; say in .patchwright.yaml which matter.")
+        found.notes.append(
+            f"Only the first {MOST_ROOTS} of {len(roots)} Python packages are tested; say in .patchwright.yaml which matter."
+        )
     for root in _outermost(roots)[:MOST_ROOTS]:
         own = [t for t in tests if not root or t.startswith(f"{root}/")]
         kind, command = _python_command(tree, root, own)
         found.add(kind, root, command)
         found.kinds.append(f"python ({kind})")
         if f"{root}/requirements.txt".lstrip("/") in tree.files or _declares_dependencies(tree, root):
-            found.notes.append("Third-party Python packages are not installed by themselves: name them in 'setup:' with "
-                               "'setup_network: true' in .patchwright.yaml when the tests need them.")
+            found.notes.append(
+                "Third-party Python packages are not installed by themselves: name them in 'setup:' with "
+                "'setup_network: true' in .patchwright.yaml when the tests need them."
+            )
 
 
 def _outermost(roots: list[str]) -> list[str]:
@@ -156,12 +177,16 @@ def _node(tree: _Tree, found: Found, programs: frozenset[str]) -> None:
     if not packages:
         return
     if "node" not in programs:
-        found.notes.append("This looks like a Node project, but the sandbox has no node: install nodejs, or name an image in .patchwright.yaml.")
+        found.notes.append(
+            "This looks like a Node project, but the sandbox has no node: install nodejs, or name an image in .patchwright.yaml."
+        )
         return
     tested = [(root, package) for root, package in packages if _test_script(package) or _node_tests(tree, root)]
     tested = [pair for pair in tested if pair[0] in set(_outermost([root for root, _ in tested]))]
     if len(tested) > MOST_ROOTS:
-        found.notes.append(f"Only the first {MOST_ROOTS} of {len(tested)} Node packages are tested; say in .patchwright.yaml which matter.")
+        found.notes.append(
+            f"Only the first {MOST_ROOTS} of {len(tested)} Node packages are tested; say in .patchwright.yaml which matter."
+        )
     for root, package in tested[:MOST_ROOTS]:
         _node_check(tree, found, root, package, programs)
 
@@ -170,8 +195,10 @@ def _node_check(tree: _Tree, found: Found, root: str, package: dict[str, Any], p
     script = _test_script(package)
     needs = package.get("devDependencies") or package.get("dependencies")
     if needs and not re.match(r"(node|npm run)\b", script or "node"):
-        found.notes.append(f"The tests of {root or 'this package'} ({script}) need packages that are not there: add 'setup: [npm ci]' and "
-                           "'setup_network: true' to .patchwright.yaml on the base branch.")
+        found.notes.append(
+            f"The tests of {root or 'this package'} ({script}) need packages that are not there: add 'setup: [npm ci]' and "
+            "'setup_network: true' to .patchwright.yaml on the base branch."
+        )
         return
     if script and "npm" in programs:
         found.add("npm test", root, "npm test --silent")
@@ -221,8 +248,10 @@ def _syntax(tree: _Tree, found: Found, programs: frozenset[str]) -> None:
     if any(path.endswith(".py") for path in tree.files):
         commands.append("python3 -m compileall -q -x '(^|/)(node_modules|vendor|third_party|testdata|fixtures)/' .")
     if "node" in programs and any(path.endswith((".js", ".mjs", ".cjs")) for path in tree.files):
-        commands.append(r"find . \( -name node_modules -o -name vendor -o -name third_party -o -name dist \) -prune -o -type f "
-                        r"\( -name '*.mjs' -o -name '*.cjs' -o -name '*.js' \) -print0 | xargs -0 -r -n 1 node --check")
+        commands.append(
+            r"find . \( -name node_modules -o -name vendor -o -name third_party -o -name dist \) -prune -o -type f "
+            r"\( -name '*.mjs' -o -name '*.cjs' -o -name '*.js' \) -print0 | xargs -0 -r -n 1 node --check"
+        )
     if commands:
         found.checks.append(CheckCommand(name="syntax", command=" && ".join(commands)))
         found.kinds.append("syntax only")

@@ -13,7 +13,9 @@ DEPS = "/deps"
 HOSTNAME = "sandbox"
 TIMED_OUT = 124
 KILLED = 137
-SEARCH_PATH = f"{DEPS}/venv/bin:{DEPS}/home/.local/bin:/opt/patchwright/bin:/usr/local/bin:/usr/local/sbin:/usr/bin:/bin:/usr/sbin:/sbin"
+SEARCH_PATH = (
+    f"{DEPS}/venv/bin:{DEPS}/home/.local/bin:/opt/patchwright/bin:/usr/local/bin:/usr/local/sbin:/usr/bin:/bin:/usr/sbin:/sbin"
+)
 ENVIRONMENT = {
     "PATH": SEARCH_PATH,
     "HOME": f"{DEPS}/home",
@@ -85,7 +87,7 @@ class Sandbox(Protocol):
     image: str
     """Image digest, or what stands for it."""
 
-    async def run(self, command: str, timeout: float, on_output: OutputSink) -> Ended:
+    async def run(self, command: str, time_limit: float, on_output: OutputSink) -> Ended:
         """Run ``sh -c command`` in ``/work`` without privileges; when this returns, nothing it started is alive.
 
         Cancelling kills the command. Raises ``SandboxLost`` when the sandbox itself died.
@@ -93,7 +95,10 @@ class Sandbox(Protocol):
         ...
 
     def steward(
-        self, argv: Sequence[str], feed: AsyncIterable[bytes] | bytes = b"", writes: bool = False,
+        self,
+        argv: Sequence[str],
+        feed: AsyncIterable[bytes] | bytes = b"",
+        writes: bool = False,
     ) -> AsyncIterator[bytes]:
         """Run one of our own programs in ``/work`` between commands, and yield what it prints.
 

@@ -58,8 +58,12 @@ class Sandboxes:
     """Chooses the tier once, opens sandboxes, and ends those that rest."""
 
     def __init__(
-        self, keepers: Sequence[SandboxKeeper], cache: DepsCache, limits: SandboxLimits | None = None,
-        setup_environment: Mapping[str, str] | None = None, idle_seconds: float = IDLE_SECONDS,
+        self,
+        keepers: Sequence[SandboxKeeper],
+        cache: DepsCache,
+        limits: SandboxLimits | None = None,
+        setup_environment: Mapping[str, str] | None = None,
+        idle_seconds: float = IDLE_SECONDS,
     ) -> None:
         """``keepers``: in the order they are tried; there is no way around them."""
         self.limits = limits or SandboxLimits()
@@ -74,8 +78,13 @@ class Sandboxes:
 
     @classmethod
     def of_this_machine(
-        cls, cache: Path, limits: SandboxLimits | None = None, setup_environment: Mapping[str, str] | None = None,
-        tier: SandboxTier | None = None, image: str = "", engine: str = "",
+        cls,
+        cache: Path,
+        limits: SandboxLimits | None = None,
+        setup_environment: Mapping[str, str] | None = None,
+        tier: SandboxTier | None = None,
+        image: str = "",
+        engine: str = "",
     ) -> "Sandboxes":
         """Containers where an engine answers, else bubblewrap; ``tier`` allows only that one.
 
@@ -110,7 +119,8 @@ class Sandboxes:
             "There is no sandbox on this machine, and no command ever runs without one. Install one of the two: a container engine "
             "(Debian/Ubuntu: apt-get install docker.io; Fedora: dnf install moby-engine; macOS: brew install --cask docker) or bubblewrap "
             "(Debian/Ubuntu: apt-get install bubblewrap; Fedora: dnf install bubblewrap; Alpine: apk add bubblewrap). "
-            + " ".join(reasons))
+            + " ".join(reasons)
+        )
 
     @asynccontextmanager
     async def live(self, workspace: Workspace) -> AsyncIterator[Live]:

@@ -16,17 +16,20 @@ NEW_NAMESPACES = 0x7E020000
 """CLONE_NEW{NS,CGROUP,UTS,IPC,USER,PID,NET}."""
 
 AUDIT = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
+# fmt: off
 DENIED = {
     "x86_64": (
-        101, 103, 134, 139, 153, 155, 156, 161, 163, 164, 165, 166, 167, 168, 169, 170, 171, 172, 173, 174, 175, 176, 178, 179, 180,
-        246, 248, 249, 250, 256, 272, 279, 298, 303, 304, 305, 308, 310, 311, 312, 313, 320, 321, 323, 425, 426, 427,
-        428, 429, 430, 431, 432, 433, 438, 442, 443,
+        101, 103, 134, 139, 153, 155, 156, 161, 163, 164, 165, 166, 167, 168, 169, 170, 171, 172, 173, 174, 175, 176, 178, 179,
+        180, 246, 248, 249, 250, 256, 272, 279, 298, 303, 304, 305, 308, 310, 311, 312, 313, 320, 321, 323, 425, 426, 427, 428,
+        429, 430, 431, 432, 433, 438, 442, 443,
     ),
     "aarch64": (
         39, 40, 41, 42, 51, 60, 89, 97, 104, 105, 106, 112, 116, 117, 142, 161, 162, 170, 171, 217, 218, 219, 224, 225, 238,
-        239, 241, 264, 265, 266, 268, 270, 271, 272, 273, 280, 282, 294, 425, 426, 427, 428, 429, 430, 431, 432, 433, 438, 442, 443,
+        239, 241, 264, 265, 266, 268, 270, 271, 272, 273, 280, 282, 294, 425, 426, 427, 428, 429, 430, 431, 432, 433, 438,
+        442, 443,
     ),
 }
+# fmt: on
 """ptrace, syslog, module, mount, swap, reboot, clock, quota, keyring, kexec, NUMA moves, perf, handles, setns, unshare, foreign
 memory, bpf, userfaultfd, io_uring, the new mount calls, pidfd_getfd."""
 CLONE = {"x86_64": 56, "aarch64": 220}
@@ -51,8 +54,13 @@ def program() -> bytes:
     code += [_if(JUMP_EQUAL, CLONE3, 0, 1), _do(RETURN, refuse)]
     for number in DENIED[machine]:
         code += [_if(JUMP_EQUAL, number, 0, 1), _do(RETURN, deny)]
-    code += [_if(JUMP_EQUAL, CLONE[machine], 0, 3), _do(LOAD, FIRST_ARGUMENT), _if(JUMP_SET, NEW_NAMESPACES, 0, 1),
-             _do(RETURN, deny), _do(LOAD, NUMBER)]
+    code += [
+        _if(JUMP_EQUAL, CLONE[machine], 0, 3),
+        _do(LOAD, FIRST_ARGUMENT),
+        _if(JUMP_SET, NEW_NAMESPACES, 0, 1),
+        _do(RETURN, deny),
+        _do(LOAD, NUMBER),
+    ]
     for call, values in ((IOCTL[machine], (TIOCSTI, TIOCLINUX)), (SOCKET[machine], SOCKET_FAMILIES_DENIED)):
         where = FIRST_ARGUMENT + 8 if call == IOCTL[machine] else FIRST_ARGUMENT
         code += [_if(JUMP_EQUAL, call, 0, 1 + 2 * len(values)), _do(LOAD, where)]

@@ -21,7 +21,8 @@ from mcp_servers.scope import Scope, scope_of
 
 INSTRUCTIONS = (
     "Runs commands and checks in a sandbox that holds the workspace's files at /work. There is no network and no git folder. "
-    "Changes to files are committed to the workspace.")
+    "Changes to files are committed to the workspace."
+)
 SHOWN_CHARACTERS = 16_000
 """Of a command's output in the text for a model; the structured result has it all."""
 SHOWN_OF_FAILED_CHECK = 6_000
@@ -38,7 +39,10 @@ def build_server(mirrors: Mirrors, sandboxes: Sandboxes, default: Scope | None =
     server = MCPServer("patchwright-runner", instructions=INSTRUCTIONS, log_level="WARNING")
     runner = _Runner(mirrors, sandboxes, default)
     tools: list[tuple[Callable[..., Any], ToolAnnotations]] = [
-        (runner.run_command, RUNS), (runner.run_checks, LOOKS), (runner.project_recipe, LOOKS), (runner.close_sandbox, RUNS),
+        (runner.run_command, RUNS),
+        (runner.run_checks, LOOKS),
+        (runner.project_recipe, LOOKS),
+        (runner.close_sandbox, RUNS),
         (runner.sandbox_report, LOOKS),
     ]
     for tool, annotations in tools:
@@ -56,8 +60,12 @@ class _Runner:
     async def run_command(
         self,
         ctx: Context[Any, Any],
-        command: Annotated[str, Field(description="Command line for 'sh -c', run in the repository's root.", min_length=1, max_length=100_000)],
-        timeout_seconds: Annotated[float, Field(description="Seconds until the command is killed (exit code 124).", gt=0, le=3_600)] = 120,
+        command: Annotated[
+            str, Field(description="Command line for 'sh -c', run in the repository's root.", min_length=1, max_length=100_000)
+        ],
+        timeout_seconds: Annotated[
+            float, Field(description="Seconds until the command is killed (exit code 124).", gt=0, le=3_600)
+        ] = 120,
     ) -> CallToolResult:
         """Run a shell command in a sandbox that holds the workspace's files, e.g. one test or a script.
 
@@ -75,7 +83,9 @@ class _Runner:
         self,
         ctx: Context[Any, Any],
         names: Annotated[list[str], Field(description="Names of the checks to run; empty for all of the project's checks.")] = [],  # noqa: B006
-        commit: Annotated[str, Field(description="Commit to check; empty for the workspace's newest, which is what you want.")] = "",
+        commit: Annotated[
+            str, Field(description="Commit to check; empty for the workspace's newest, which is what you want.")
+        ] = "",
     ) -> CallToolResult:
         """Run the project's checks (tests, linters) on the newest commit of the workspace, in a fresh sandbox.
 
@@ -95,7 +105,9 @@ class _Runner:
         """How this repository is set up and checked. For the service."""
         recipe = await self._checks.recipe(scope_of(ctx, self._default), commit)
         checks = "\n".join(f"- {check.name}: {check.command}" for check in recipe.checks) or "no checks"
-        return answer(f"{recipe.recognised or 'nothing recognised'}\n{checks}\n{recipe.note}".strip(), recipe.model_dump(mode="json"))
+        return answer(
+            f"{recipe.recognised or 'nothing recognised'}\n{checks}\n{recipe.note}".strip(), recipe.model_dump(mode="json")
+        )
 
     async def close_sandbox(self, ctx: Context[Any, Any]) -> CallToolResult:
         """End the workspace's live sandbox; the next command opens another one. For the service."""
@@ -103,14 +115,19 @@ class _Runner:
         return answer("The sandbox is closed." if closed else "There was no live sandbox.", {"closed": closed})
 
     async def sandbox_report(
-        self, prove: Annotated[bool, Field(description="Try every limit out in a sandbox of its own; takes some seconds.")] = False,
+        self,
+        prove: Annotated[bool, Field(description="Try every limit out in a sandbox of its own; takes some seconds.")] = False,
     ) -> CallToolResult:
         """Which sandbox this machine has, its limits and its gaps. For the service."""
         report = await self._sandboxes.report()
         findings = await selfcheck((await self._sandboxes.benches()).keeper) if prove else []
         structured = {
-            "tier": report.tier.value, "version": report.version, "image": report.image, "notes": list(report.notes),
-            "limits": self._sandboxes.limits.model_dump(), "findings": [finding.model_dump() for finding in findings],
+            "tier": report.tier.value,
+            "version": report.version,
+            "image": report.image,
+            "notes": list(report.notes),
+            "limits": self._sandboxes.limits.model_dump(),
+            "findings": [finding.model_dump() for finding in findings],
         }
         lines = [f"{report.tier.value}: {report.version}, {report.image}", *report.notes, *(finding.line for finding in findings)]
         return answer("\n".join(lines), structured)
@@ -138,10 +155,14 @@ def checks_text(run: ChecksRun) -> str:
     parts = [f"Commit {run.commit[:12]} in the {run.tier.value} sandbox:"]
     for check in run.runs:
         result = check.result
-        verdict = "passed" if result.exit_code == 0 else "TIMED OUT" if result.timed_out else f"FAILED (exit code {result.exit_code})"
+        verdict = (
+            "passed" if result.exit_code == 0 else "TIMED OUT" if result.timed_out else f"FAILED (exit code {result.exit_code})"
+        )
         parts.append(f"- {check.name}: {verdict}, {result.seconds:.1f} s")
         if result.exit_code:
-            parts.append(f"  $ {result.command}\n{result.output[-SHOWN_OF_FAILED_CHECK:].strip() or '(no output)'}\n{result.note}".rstrip())
+            parts.append(
+                f"  $ {result.command}\n{result.output[-SHOWN_OF_FAILED_CHECK:].strip() or '(no output)'}\n{result.note}".rstrip()
+            )
     if not run.runs:
         parts.append("No check ran.")
     if run.note:

@@ -6,7 +6,6 @@ configuration, home folders or environment is in it.
 
 import atexit
 import importlib.util
-import os
 import shutil
 import subprocess
 import sys
@@ -21,10 +20,12 @@ LENT = ("pytest", "_pytest", "py", "pluggy", "iniconfig", "packaging", "pygments
 """pytest and what it needs, all pure Python: lent to projects whose Python has none."""
 SYSTEM_FOLDERS = ("/usr", "/nix/store", "/gnu/store")
 MERGED_FOLDERS = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
+# fmt: off
 SHOWN_ETC = (
     "/etc/alternatives", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/ssl/certs", "/etc/ssl/openssl.cnf",
     "/etc/pki/tls/certs", "/etc/pki/ca-trust/extracted", "/etc/localtime", "/etc/mime.types", "/etc/python3", "/etc/crypto-policies",
 )
+# fmt: on
 NETWORK_ETC = ("/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf")
 LENDER = """import sys
 from importlib.machinery import PathFinder
@@ -39,7 +40,7 @@ class Lent:
 
 sys.meta_path.append(Lent)
 """
-PYTEST = "#!/bin/sh\nexec /opt/patchwright/bin/python3 -m pytest \"$@\"\n"
+PYTEST = '#!/bin/sh\nexec /opt/patchwright/bin/python3 -m pytest "$@"\n'
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def host_toolchain(traversable_as: int | None, binds_descriptors: bool) -> Toolc
     for name in MERGED_FOLDERS:
         path = Path(name)
         if path.is_symlink():
-            arguments += ["--symlink", os.readlink(path), name]
+            arguments += ["--symlink", str(path.readlink()), name]
         elif path.is_dir():
             arguments += ["--ro-bind", name, name]
     for shown in (*SHOWN_ETC, *(str(p) for p in Path("/etc").glob("python3.*"))):
@@ -73,8 +74,10 @@ def host_toolchain(traversable_as: int | None, binds_descriptors: bool) -> Toolc
         bound, python = _own_python(traversable_as, binds_descriptors)
         arguments += bound
         if not python:
-            notes.append("There is no Python of the system (3.11 or newer) and the service's own cannot be shown to an "
-                         "unprivileged user: install python3.")
+            notes.append(
+                "There is no Python of the system (3.11 or newer) and the service's own cannot be shown to an "
+                "unprivileged user: install python3."
+            )
     stage = _stage(python)
     arguments += ["--ro-bind", str(stage / "ours"), OURS]
     for name in ("passwd", "group", "hosts"):
@@ -86,8 +89,14 @@ def _system_python() -> str:
     """A Python the sandbox sees anyway and that is new enough for the pytest we lend."""
     for candidate in ("/usr/local/bin/python3", "/usr/bin/python3"):
         if Path(candidate).exists() and str(Path(candidate).resolve()).startswith("/usr/"):
-            asked = subprocess.run([candidate, "-I", "-c", "import sys; print(sys.version_info >= (3, 11))"],
-                                   capture_output=True, text=True, timeout=20, check=False, env={})
+            asked = subprocess.run(
+                [candidate, "-I", "-c", "import sys; print(sys.version_info >= (3, 11))"],
+                capture_output=True,
+                text=True,
+                timeout=20,
+                check=False,
+                env={},
+            )
             if asked.stdout.strip() == "True":
                 return candidate
     return ""
@@ -114,7 +123,8 @@ def _stage(python: str) -> Path:
     stage = Path(tempfile.mkdtemp(prefix="patchwright-toolchain-"))
     atexit.register(shutil.rmtree, stage, ignore_errors=True)
     (stage / "passwd").write_text(
-        f"root:x:0:0:root:/root:/bin/sh\nsandbox:x:1000:1000:sandbox:{DEPS}/home:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n")
+        f"root:x:0:0:root:/root:/bin/sh\nsandbox:x:1000:1000:sandbox:{DEPS}/home:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n"
+    )
     (stage / "group").write_text("root:x:0:\nsandbox:x:1000:\nnogroup:x:65534:\n")
     (stage / "hosts").write_text("127.0.0.1 localhost sandbox\n::1 localhost\n")
     ours = stage / "ours"
@@ -127,14 +137,21 @@ def _stage(python: str) -> Path:
 
 def _stage_python(ours: Path, python: str) -> None:
     """A virtual environment around an interpreter that finds our pytest after everything else."""
-    version = subprocess.run([python, "-I", "-c", "import sys; print('%d.%d' % sys.version_info[:2])"],
-                             capture_output=True, text=True, timeout=20, check=True, env={}).stdout.strip()
+    version = subprocess.run(
+        [python, "-I", "-c", "import sys; print('%d.%d' % sys.version_info[:2])"],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=True,
+        env={},
+    ).stdout.strip()
     site = ours / "lib" / f"python{version}" / "site-packages"
     site.mkdir(parents=True)
     (site / "patchwright_lender.py").write_text(LENDER)
     (site / "patchwright_lender.pth").write_text("import patchwright_lender\n")
     (ours / "pyvenv.cfg").write_text(
-        f"home = {Path(python).parent}\ninclude-system-site-packages = true\nversion = {version}\nexecutable = {python}\n")
+        f"home = {Path(python).parent}\ninclude-system-site-packages = true\nversion = {version}\nexecutable = {python}\n"
+    )
     for name in ("python", "python3", f"python{version}"):
         (ours / "bin" / name).symlink_to(python)
     for name in ("pytest", "py.test"):

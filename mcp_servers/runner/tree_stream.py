@@ -25,11 +25,13 @@ MOST_FILES = 20_000
 MOST_BYTES = 64 << 20
 MOST_FILE_BYTES = 32 << 20
 MOST_DEPTH = 64
+# fmt: off
 DROPPINGS = GitIgnoreSpec.from_lines([
     "__pycache__/", "*.py[cod]", "*.egg-info/", ".eggs/", ".pytest_cache/", ".mypy_cache/", ".ruff_cache/", ".hypothesis/", ".tox/", ".nox/",
     ".coverage", ".coverage.*", "htmlcov/", ".venv/", "venv/", "node_modules/", ".npm/", ".yarn/cache/", ".nyc_output/", ".parcel-cache/", ".turbo/",
     ".next/cache/", ".gradle/", ".cache/", "/target/", ".DS_Store", "*.swp", "*~", "core.[0-9]*", "nohup.out", ".nfs*",
 ])
+# fmt: on
 """What tools leave behind in every project: never a part of a change unless the file is already in the repository."""
 
 
@@ -83,7 +85,7 @@ class IgnoreRules:
         verdict: bool | None = None
         for folder in _folders_above(path):
             if (spec := self._specs.get(folder)) is not None:
-                result = spec.check_file(path[len(folder) + 1:] if folder else path)
+                result = spec.check_file(path[len(folder) + 1 :] if folder else path)
                 verdict = verdict if result.include is None else result.include
         return bool(verdict)
 

@@ -5,6 +5,7 @@ import io
 import subprocess
 import tarfile
 from collections.abc import AsyncIterator, Iterable
+from typing import Any
 
 import pygit2
 from pygit2.enums import FileMode
@@ -55,7 +56,9 @@ class SyncedTree:
                 await self._bring_difference(tree)
         except SandboxLost as lost:
             if "No space left" in lost.message:
-                raise InvalidInput("The repository does not fit into the sandbox's disk; raise disk_mib of the sandbox limits.") from lost
+                raise InvalidInput(
+                    "The repository does not fit into the sandbox's disk; raise disk_mib of the sandbox limits."
+                ) from lost
             raise
         self.tree = tree
         self._strays.clear()
@@ -82,17 +85,22 @@ class SyncedTree:
 
     def _difference(self, tree: str) -> tuple[list[str], list[Entry]]:
         """Paths to take away, and entries to put there."""
-        objects = pygit2.Repository(str(self._mirror.path))
+        objects: Any = pygit2.Repository(str(self._mirror.path))
         paths = set(self._strays)
         for delta in objects.diff(objects[self.tree], objects[tree]).deltas:
-            paths |= {delta.old_file.raw_path.decode("utf-8", "surrogateescape"), delta.new_file.raw_path.decode("utf-8", "surrogateescape")}
+            paths |= {
+                delta.old_file.raw_path.decode("utf-8", "surrogateescape"),
+                delta.new_file.raw_path.decode("utf-8", "surrogateescape"),
+            }
         entries = [entry for path in sorted(paths) if (entry := self._mirror.entry(tree, path)) is not None]
         return sorted(paths), entries
 
     def _packed(self, entries: Iterable[Entry]) -> bytes:
         """A tar of some entries of the store."""
         buffer = io.BytesIO()
-        with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT, encoding="utf-8", errors="surrogateescape") as archive:
+        with tarfile.open(
+            fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT, encoding="utf-8", errors="surrogateescape"
+        ) as archive:
             for entry in entries:
                 member = tarfile.TarInfo(entry.path)
                 member.mode = 0o775 if entry.mode == FileMode.BLOB_EXECUTABLE else 0o664
@@ -115,7 +123,9 @@ class SyncedTree:
         async for chunk in self._sandbox.steward(LISTING):
             raw += chunk
             if len(raw) > MOST_LISTED_BYTES:
-                raise SandboxLost("The command left more files than can be listed; the sandbox is opened again from the workspace's commit.")
+                raise SandboxLost(
+                    "The command left more files than can be listed; the sandbox is opened again from the workspace's commit."
+                )
         return await asyncio.to_thread(parsed_listing, bytes(raw))
 
     def see(self, stamps: dict[str, Stamp]) -> None:
@@ -141,8 +151,10 @@ class SyncedTree:
         if deleted and not any_left:
             taken.problem = "the command left an empty folder; every file is back."
         elif len(wanted) + len(deleted) > MOST_FILES or size > MOST_BYTES:
-            taken.problem = (f"the command changed {len(wanted) + len(deleted)} files with {size >> 20} MiB; at most {MOST_FILES} files "
-                             f"and {MOST_BYTES >> 20} MiB are taken. Write build output to an ignored folder or to /tmp.")
+            taken.problem = (
+                f"the command changed {len(wanted) + len(deleted)} files with {size >> 20} MiB; at most {MOST_FILES} files "
+                f"and {MOST_BYTES >> 20} MiB are taken. Write build output to an ignored folder or to /tmp."
+            )
         if taken.problem:
             self._strays |= {*written, *deleted}
             return taken
@@ -171,8 +183,10 @@ class SyncedTree:
         files = set(taken.edits)
         folders = {path[:i] for path in files for i, c in enumerate(path) if c == "/"}
         return {
-            path: None for path in deleted
-            if path not in taken.refused and path not in folders
+            path: None
+            for path in deleted
+            if path not in taken.refused
+            and path not in folders
             and not any(path[:i] in files for i, c in enumerate(path) if c == "/")
         }
 

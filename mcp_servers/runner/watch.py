@@ -53,7 +53,7 @@ class Watch:
 def listed(folder: Path) -> list[str]:
     """The names in a folder; none when it is gone."""
     try:
-        return os.listdir(folder)
+        return [path.name for path in folder.iterdir()]
     except OSError:
         return []
 

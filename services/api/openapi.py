@@ -8,15 +8,14 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from contracts.plan import PlanApproval
 from contracts.policy import BudgetRaise
 from contracts.review import ReviewRequest
 from contracts.task import TaskRequest
 from services.api.declared import problems
 from services.api.problems import Problem
-from services.api.signals import Close, Steer
+from services.api.signals import Close, PlanAnswer, Steer
 
-BODIES: Sequence[type[BaseModel]] = (TaskRequest, ReviewRequest, PlanApproval, BudgetRaise, Steer, Close)
+BODIES: Sequence[type[BaseModel]] = (TaskRequest, ReviewRequest, PlanAnswer, BudgetRaise, Steer, Close)
 PLAIN = r"^[^\u0000]*$"
 """Texts have no NUL."""
 NO_CONTROLS = r"[^\u0000-\u0008\u000b\u000c\u000e-\u001f]*"

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from contracts.plan import PlanApproval
 from contracts.policy import BudgetRaise
@@ -15,6 +15,13 @@ from services.api.views import TaskView, task_view
 from services.tasks import TaskService
 
 TaskId = Annotated[str, Path(pattern=r"^[A-Za-z0-9._-]{1,100}$", examples=["pw-mfzwizltoq2g"])]
+
+
+class PlanAnswer(PlanApproval):
+    """A person's yes or no to one plan, bound to its digest."""
+
+    # A misspelt `reason` must not get lost; the word itself lets newer writers say more.
+    model_config = ConfigDict(extra="forbid")
 
 
 class Steer(StrictWord):
@@ -43,8 +50,8 @@ def signal_routes(tasks: TaskService) -> APIRouter:
         """Approve, ask for changes or comment. The same review `id` (or the same words about the same commit) counts once."""
         return await tasks.review(task_id, review)
 
-    @router.post("/plan", status_code=202, responses=refusals, openapi_extra=takes(PlanApproval))
-    async def answer_plan(task_id: TaskId, approval: Annotated[PlanApproval, Depends(body_of(PlanApproval))]) -> TaskView:
+    @router.post("/plan", status_code=202, responses=refusals, openapi_extra=takes(PlanAnswer))
+    async def answer_plan(task_id: TaskId, approval: Annotated[PlanAnswer, Depends(body_of(PlanAnswer))]) -> TaskView:
         """Approve or reject the plan that waits; `plan_sha256` says which plan was read."""
         await tasks.approve_plan(task_id, approval)
         return await standing(task_id)

@@ -43,15 +43,15 @@ class Service:
         """The task as the API shows it."""
         return (await self.http.get(f"/tasks/{task}")).json()
 
-    async def until(self, task: str, *states: str, seconds: float = 90) -> dict[str, Any]:
-        """Follow the task's events until it stands in one of the states; any other resting state is a failure."""
+    async def until(self, task: str, *states: str, seconds: float = 90, past: str = "") -> dict[str, Any]:
+        """Follow the task's events until it stands in one of the states; any other resting state but ``past`` is a failure."""
         after = 0
         async with asyncio.timeout(seconds):
             while True:
                 shown = await self.show(task)
                 if shown["state"] in states:
                     return shown
-                if shown["state"] in RESTING and shown["state"] not in ("awaiting_review", "awaiting_plan_approval", "paused"):
+                if shown["state"] in RESTING and shown["state"] not in ("awaiting_review", "awaiting_plan_approval", "paused", past):
                     raise AssertionError(f"{shown['state']}: {shown['reason']}\n{await self.story(task)}")
                 async with self.http.stream("GET", f"/tasks/{task}/events", headers={"accept": "text/event-stream", "last-event-id": str(after)}) as events:
                     async for line in events.aiter_lines():

@@ -138,8 +138,9 @@ async def test_an_endpoint_that_fails_for_a_while_costs_time_and_nothing_else(tm
     class Stormy(WritesFiles):
         def answer(self, request: ModelRequest) -> Turn:
             turn = super().answer(request)
-            return Turn(text=turn.text, calls=turn.calls, faults=(Fault(FaultKind.RATE_LIMIT, 0.05), Fault(FaultKind.SERVER_ERROR), Fault(FaultKind.CUT),
-                                                                Fault(FaultKind.NONSENSE)))
+            faults = {"planner": (Fault(FaultKind.RATE_LIMIT, 0.05), Fault(FaultKind.SERVER_ERROR)),
+                      "coder": (Fault(FaultKind.CUT), Fault(FaultKind.NONSENSE), Fault(FaultKind.SERVER_ERROR))}
+            return Turn(text=turn.text, calls=turn.calls, faults=faults[request.agent])
 
     async with running(tmp_path / "data", Stormy()) as service:
         task = await service.submit(remote(tmp_path, CALC), description="write notes.md: hi")
@@ -176,6 +177,7 @@ async def test_a_budget_halts_and_resume_with_more_goes_on_without_paying_again(
         shown = await service.until(task, "halted")
         assert shown["spending"]["model_calls"] == 4
         await service.http.post(f"/tasks/{task}/signals/resume", json={"max_model_calls": 50})
+        await service.until(task, "editing", "checking", "publishing", "awaiting_review", past="halted")
         shown = await service.until(task, "awaiting_review")
         assert shown["spending"]["model_calls"] == service.model.stats.answered == 8
         assert service.model.stats.repeated == 0
