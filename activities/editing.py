@@ -2,6 +2,7 @@
 
 from activities.agent_run.guardrails import RunFacts
 from activities.agent_run.invocation import AgentAnswer
+from activities.agent_run.outputs import Unusable
 from activities.agent_run.run import AgentRuns
 from activities.capabilities import CallScope, Capabilities
 from activities.edge import deed
@@ -74,9 +75,9 @@ class EditingDeeds:
         facts = RunFacts(request.preparation.policy, tuple(thread.id for thread in threads))
         answer = await self._runs.run(await invocation(request, self._shelf, "AddressFeedback", ("fixer", "critic"), prompt, facts))
         parent = request.published or request.preparation.opened.base_commit
-        said: FeedbackAnswers | None = answer.final if isinstance(answer.final, FeedbackAnswers) else None
+        said = FeedbackAnswers(summary=answer.final.text) if isinstance(answer.final, Unusable) else answer.final
         result = await self._result(request, "AddressFeedback", answer, said.summary if said else "", parent)
-        if said is None or not answer.finished:
+        if not answer.finished:
             return result
         return result.model_copy(update={
             "answers": await self._shelf.keep_words(request.task.id, "AddressFeedback", f"answers-{request.run}.json", said)})

@@ -99,7 +99,7 @@ def _agents(cards: Sequence[AgentCard]) -> str:
 
 def _outputs() -> str:
     parts = ["## Output types\n\nThe schema goes to the model in strict mode. JSON in a code fence or with words around it is read, too; "
-             "fields that are missing take their empty value."]
+             "fields that are missing take their empty value. A fixer that was given no threads may answer in plain words."]
     for name, wanted in OUTPUTS.items():
         schema = json.dumps(WantedOutput(wanted).json_schema(), indent=2)
         example = EXAMPLES[name].model_dump_json(indent=2)

@@ -45,6 +45,8 @@ def _sound_plan(context: Facts, _: Agent[Any], answer: Any) -> GuardrailFunction
 
 
 def _useful_answers(context: Facts, _: Agent[Any], answer: Any) -> GuardrailFunctionOutput:
+    if isinstance(answer, Unusable) and answer.text.strip() and not context.context.thread_ids:
+        return GuardrailFunctionOutput("", False)  # nobody waits for an answer: plain words are a summary
     if isinstance(answer, Unusable) or not isinstance(answer, FeedbackAnswers):
         problem = answer.problem if isinstance(answer, Unusable) else "it is not of the wanted form"
         return GuardrailFunctionOutput(f"Your answer cannot be used: {problem}. Answer with JSON only: "
