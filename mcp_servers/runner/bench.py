@@ -50,7 +50,7 @@ class Benches:
         self._preparing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def open(self, mirror: Mirror, base: str, commit: str, on_output: OutputSink) -> Bench:
-        """A bench at ``commit`` whose recipe is that of ``base``. Raises ``SandboxUnavailable``, ``SandboxLost``, ``InvalidInput``."""
+        """A bench at ``commit`` with the recipe of ``base``. Raises ``SandboxUnavailable``, ``SandboxLost``, ``InvalidInput``."""
         recipe = await asyncio.to_thread(recipe_for, mirror, base, commit, self.keeper.programs(""))
         sandbox = await self.keeper.open(Opening(limits=self._limits, image=recipe.image))
         try:

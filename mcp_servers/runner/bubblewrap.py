@@ -20,34 +20,25 @@ from pathlib import Path
 
 from contracts.errors import SandboxLost, SandboxUnavailable
 from contracts.sandbox import SandboxTier
+from mcp_servers.runner import seccomp, walls
 from mcp_servers.runner.cgroup import Cgroup, make_cgroup
-from mcp_servers.runner.sandbox import (
-    DEPS,
-    ENVIRONMENT,
-    HOSTNAME,
-    KILLED,
-    PROGRAMS,
-    TIMED_OUT,
-    WORK,
-    Ended,
-    Opening,
-    OutputSink,
-    TierReport,
-)
-from mcp_servers.runner.seccomp import program
-from mcp_servers.runner.toolchain import NETWORK_ETC, Toolchain, host_toolchain
+from mcp_servers.runner.sandbox import KILLED, PROGRAMS, TIMED_OUT, Ended, Opening, OutputSink, TierReport
+from mcp_servers.runner.toolchain import Toolchain, host_toolchain
 from mcp_servers.runner.watch import Watch, listed
 
 INSTALL = (
     "install bubblewrap (Debian/Ubuntu: apt-get install bubblewrap; Fedora: dnf install bubblewrap; "
     "Alpine: apk add bubblewrap findutils tar util-linux setpriv)"
 )
+ALLOW = (
+    "Allow unprivileged user namespaces (sysctl kernel.unprivileged_userns_clone=1, "
+    "kernel.apparmor_restrict_unprivileged_userns=0, user.max_user_namespaces>0), "
+    "or install a container engine (apt-get install docker.io)."
+)
 NEEDED = ("bwrap", "nsenter", "setpriv", "prlimit", "tar", "find")
 SANDBOX_UIDS = range(1_879_048_192, 1_879_113_728)
 """Where a root service takes the uid of a sandbox from: far from people's and subordinate ids."""
 OPEN_TIMEOUT = 20.0
-SMALL_TMPFS = 256 << 20
-ALL_CAPABILITIES_GONE = ("--no-new-privs", "--inh-caps=-all", "--bounding-set=-all")
 CHUNK = 1 << 16
 EMPTY = 2
 """Processes of a sandbox without a command: bwrap's reaper and the sleeping keeper."""
@@ -69,12 +60,12 @@ class BubblewrapKeeper:
 
     async def open(self, opening: Opening) -> "BubblewrapSandbox":
         """A new, empty sandbox. Raises ``SandboxUnavailable``."""
-        toolchain = await asyncio.to_thread(self._prepare)
+        toolchain = await asyncio.to_thread(self._prepared)
         sandbox = BubblewrapSandbox(opening, toolchain, f"host ({self._version})")
         try:
             await sandbox.start()
         except BaseException:
-            await sandbox.close()
+            await asyncio.shield(sandbox.close())
             raise
         return sandbox
 
@@ -87,24 +78,18 @@ class BubblewrapKeeper:
         finally:
             await sandbox.close()
 
-    def _prepare(self) -> Toolchain:
-        missing = [name for name in NEEDED if shutil.which(name) is None]
+    def _prepared(self) -> Toolchain:
+        missing = walls.lacking(NEEDED)
         if "bwrap" in missing:
             raise SandboxUnavailable(f"bubblewrap is not installed: {INSTALL}.")
         if missing:
-            raise SandboxUnavailable(
-                f"The bubblewrap tier needs {', '.join(missing)} (util-linux, GNU tar and findutils): {INSTALL}."
-            )
+            raise SandboxUnavailable(f"The bubblewrap tier lacks {', '.join(missing)} (GNU versions): {INSTALL}.")
         if self._toolchain is None:
-            asked = {
-                option: subprocess.run(["bwrap", option], capture_output=True, text=True, timeout=20, check=False).stdout
-                for option in ("--version", "--help")
-            }
-            self._version = asked["--version"].strip()
-            if "--disable-userns" not in asked["--help"] or "--size" not in asked["--help"]:
+            self._version = walls.asked("--version")
+            options = walls.asked("--help")
+            if "--disable-userns" not in options or "--size" not in options:
                 raise SandboxUnavailable(f"{self._version or 'This bubblewrap'} is too old; version 0.8 or newer is needed.")
-            as_root = os.geteuid() == 0
-            self._toolchain = host_toolchain(SANDBOX_UIDS.start if as_root else None, "--ro-bind-fd" in asked["--help"])
+            self._toolchain = host_toolchain(os.geteuid() == 0, "--ro-bind-fd" in options)
         return self._toolchain
 
 
@@ -131,116 +116,32 @@ class BubblewrapSandbox:
         """Start the keeper. Raises ``SandboxUnavailable`` when the kernel does not let us."""
         self._cgroup = make_cgroup(f"{os.getpid()}-{random.getrandbits(48):012x}", self._limits)
         self.gaps = _gaps(self._cgroup, self._opening.network)
-        descriptors: list[int] = []
-        arguments = [_with_descriptor(a, descriptors) for a in self._toolchain.arguments]
         said, says = os.pipe()
-        try:
-            self._keeper = await asyncio.create_subprocess_exec(
-                *self._unprivileged(),
-                "bwrap",
-                *self._walls(arguments),
-                "--info-fd",
-                str(says),
-                "--",
-                "/bin/sh",
-                "-c",
-                "echo ready; exec sleep infinity",
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                pass_fds=(says, *descriptors),
-                env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/bin"},
-            )
-        finally:
-            for descriptor in (says, *descriptors):
-                os.close(descriptor)
-        self._inside = await self._first_process(said)
+        with os.fdopen(said, "rb") as report:
+            descriptors = [says]
+            try:
+                toolchain = walls.with_descriptors(self._toolchain.arguments, descriptors)
+                self._keeper = await asyncio.create_subprocess_exec(
+                    *self._unprivileged(), "bwrap", *walls.outer_walls(self._opening, toolchain), "--info-fd", str(says), "--",
+                    *walls.KEEPER, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                    pass_fds=tuple(descriptors), env={"PATH": walls.TRUSTED_PATH},
+                )  # fmt: skip
+            finally:
+                for descriptor in descriptors:
+                    os.close(descriptor)
+            await self._ready(self._keeper)
+            self._inside = int(json.loads(report.read(CHUNK))["child-pid"])
 
-    def _walls(self, toolchain: list[str]) -> list[str]:
-        disk = str(self._limits.disk_mib << 20)
-        small = str(min(SMALL_TMPFS, self._limits.disk_mib << 20))
-        network = ["--unshare-net"]
-        if self._opening.network:
-            network = [word for path in NETWORK_ETC for word in ("--ro-bind-try", str(Path(path).resolve()), path)]
-        return [
-            # uid 0 of the inner namespace only: with another one bwrap nests a second one that nsenter cannot enter.
-            "--unshare-user",
-            "--uid",
-            "0",
-            "--gid",
-            "0",
-            "--unshare-pid",
-            "--unshare-ipc",
-            "--unshare-uts",
-            "--unshare-cgroup-try",
-            "--hostname",
-            HOSTNAME,
-            "--new-session",
-            "--die-with-parent",
-            "--clearenv",
-            "--setenv",
-            "PATH",
-            "/usr/bin:/bin",
-            *toolchain,
-            *network,
-            "--proc",
-            "/proc",
-            "--dev",
-            "/dev",
-            "--size",
-            small,
-            "--perms",
-            "1777",
-            "--tmpfs",
-            "/dev/shm",
-            "--size",
-            small,
-            "--perms",
-            "1777",
-            "--tmpfs",
-            "/tmp",  # noqa: S108
-            "--size",
-            disk,
-            "--perms",
-            "0755",
-            "--tmpfs",
-            WORK,
-            "--size",
-            disk,
-            "--perms",
-            "0755",
-            "--tmpfs",
-            DEPS,
-            "--dir",
-            f"{DEPS}/home",
-            "--remount-ro",
-            "/dev",
-            "--remount-ro",
-            "/",
-            "--chdir",
-            WORK,
-        ]
-
-    async def _first_process(self, said: int) -> int:
-        keeper = self._keeper
-        assert keeper is not None and keeper.stdout is not None and keeper.stderr is not None
-        try:
-            # bwrap tells the process id before it has set the walls up; only the program inside may say "ready".
-            ready = await asyncio.wait_for(keeper.stdout.readline(), OPEN_TIMEOUT)
-            with os.fdopen(said, "rb") as report:
-                told = report.read(65_536)
-            if ready == b"ready\n":
-                return int(json.loads(told)["child-pid"])
-        except (TimeoutError, ValueError, KeyError):
-            pass
+    async def _ready(self, keeper: asyncio.subprocess.Process) -> None:
+        """Wait for the program inside to speak: bwrap tells the process id before it has set the walls up."""
+        assert keeper.stdout is not None and keeper.stderr is not None
+        with contextlib.suppress(TimeoutError):
+            if await asyncio.wait_for(keeper.stdout.readline(), OPEN_TIMEOUT) == walls.READY:
+                return
         with contextlib.suppress(ProcessLookupError):
             keeper.kill()
         reason = (await keeper.stderr.read()).decode("utf-8", "replace").strip() or "bwrap said nothing"
-        raise SandboxUnavailable(
-            f"bubblewrap cannot make a sandbox here: {reason}. Allow unprivileged user namespaces "
-            "(sysctl kernel.unprivileged_userns_clone=1, kernel.apparmor_restrict_unprivileged_userns=0, user.max_user_namespaces>0), "
-            "or install a container engine (apt-get install docker.io)."
-        )
+        raise SandboxUnavailable(f"bubblewrap cannot make a sandbox here: {reason}. {ALLOW}")
 
     async def close(self) -> None:
         """End everything in the sandbox; its tmpfs goes with it."""
@@ -248,8 +149,7 @@ class BubblewrapSandbox:
         if keeper is not None and keeper.returncode is None:
             if self._inside:
                 # The first process inside takes every other one with it.
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.kill(self._inside, signal.SIGKILL)
+                _kill(self._inside)
             with contextlib.suppress(ProcessLookupError):
                 keeper.kill()
             await keeper.wait()
@@ -260,26 +160,24 @@ class BubblewrapSandbox:
     def _alive(self) -> bool:
         return self._keeper is not None and self._keeper.returncode is None
 
+    def _must_live(self) -> None:
+        if not self._alive():
+            raise SandboxLost("The sandbox is gone; it is opened again from the workspace's commit.")
+
     # -- commands --------------------------------------------------------------------------------------------
 
     async def run(self, command: str, time_limit: float, on_output: OutputSink) -> Ended:
         """Run ``sh -c command``; when this returns, nothing it started is alive. Raises ``SandboxLost``."""
         self._must_live()
-        told, tells = os.pipe()
-        filters = _memory_file(program())
-        argv = [*self._enter("-p"), "bwrap", *self._cell(tells, filters), "--", *self._limited(), "/bin/sh", "-c", command]
-        started = time.monotonic()
         kills = self._cgroup.kills() if self._cgroup else 0
-        try:
-            process = await self._spawn(argv, (tells, *filters))
-        finally:
-            for descriptor in (tells, *filters):
-                os.close(descriptor)
         watch = Watch(self._inside, self._limits, self._cgroup is None)
+        told, tells = os.pipe()
         with os.fdopen(told, "rb") as report:
+            started = time.monotonic()
+            process = await self._started(command, tells)
             timed_out = await self._follow(process, time_limit, on_output, watch)
             seconds = time.monotonic() - started
-            code = _exit_code(report.read(65_536))
+            code = _exit_code(report.read(CHUNK))
         self._must_live()
         killed = self._cgroup is not None and self._cgroup.kills() > kills
         if code is None and not timed_out and not watch.reason and not killed:
@@ -287,6 +185,18 @@ class BubblewrapSandbox:
         note = watch.reason or ("The sandbox's memory ran out." if killed else "")
         exit_code = TIMED_OUT if timed_out else KILLED if watch.reason or code is None else code
         return Ended(exit_code, seconds, timed_out, killed or watch.out_of_memory, note)
+
+    async def _started(self, command: str, tells: int) -> asyncio.subprocess.Process:
+        descriptors = [tells, *_memory_file(seccomp.program())]
+        argv = [
+            *self._enter(processes=True), "bwrap", *walls.cell(self._opening.environment, tells, descriptors[1:]), "--",
+            *walls.resource_limits(self._limits), "/bin/sh", "-c", command,
+        ]  # fmt: skip
+        try:
+            return await self._spawn(argv, descriptors, subprocess.DEVNULL, subprocess.STDOUT)
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
 
     async def _follow(self, process: asyncio.subprocess.Process, time_limit: float, on_output: OutputSink, watch: Watch) -> bool:
         """Pass the output on until the command ends or must end; True when the time was up."""
@@ -307,9 +217,8 @@ class BubblewrapSandbox:
         """Kill the command and wait until every process of it is gone; end the sandbox when one will not go."""
         if process.returncode is None:
             # The innermost one first: it takes its namespace along, and each parent reaps its child.
-            for pid in reversed(_descent(process.pid)):
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.kill(pid, signal.SIGKILL)
+            for pid in _descent(process.pid):
+                _kill(pid)
             await asyncio.wait({ended}, timeout=1)
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
@@ -325,61 +234,14 @@ class BubblewrapSandbox:
         proc = Path(f"/proc/{self._inside}/root/proc")
         return sum(name.isdigit() and _lives(proc / name / "stat") for name in listed(proc))
 
-    def _cell(self, tells: int, filters: Sequence[int]) -> list[str]:
-        """The command's own namespaces inside the sandbox."""
-        environment = {**ENVIRONMENT, **self._opening.environment}
-        return [
-            "--unshare-user",
-            "--uid",
-            "1000",
-            "--gid",
-            "1000",
-            "--unshare-pid",
-            "--dev-bind",
-            "/",
-            "/",
-            "--proc",
-            "/proc",
-            "--disable-userns",
-            "--cap-drop",
-            "ALL",
-            "--new-session",
-            "--die-with-parent",
-            "--json-status-fd",
-            str(tells),
-            *(word for descriptor in filters for word in ("--seccomp", str(descriptor))),
-            "--clearenv",
-            *(word for name, value in environment.items() for word in ("--setenv", name, value)),
-            "--chdir",
-            WORK,
-        ]
-
-    def _limited(self) -> list[str]:
-        memory, file = self._limits.memory_mib << 20, self._limits.file_mib << 20
-        # RLIMIT_DATA, not AS: engines such as V8 reserve far more addresses than they ever use.
-        return [
-            "prlimit",
-            f"--data={memory}",
-            f"--nproc={self._limits.processes}",
-            f"--fsize={file}",
-            "--nofile=4096",
-            "--core=0",
-            "--memlock=65536",
-            "--msgqueue=0",
-            "--",
-        ]
+    # -- the steward -----------------------------------------------------------------------------------------
 
     async def steward(
-        self,
-        argv: Sequence[str],
-        feed: AsyncIterable[bytes] | bytes = b"",
-        writes: bool = False,
+        self, argv: Sequence[str], feed: AsyncIterable[bytes] | bytes = b"", writes: bool = False
     ) -> AsyncIterator[bytes]:
         """Run one of our own programs on the tree and yield what it prints. Raises ``SandboxLost``."""
         self._must_live()
-        process = await self._spawn(
-            [*self._enter(), "env", "-i", "-C", WORK, "PATH=/usr/bin:/bin", "LC_ALL=C", *argv], (), subprocess.PIPE
-        )
+        process = await self._spawn([*self._enter(), *walls.stewards(argv)], (), subprocess.PIPE, subprocess.PIPE)
         assert process.stdin is not None and process.stdout is not None and process.stderr is not None
         complaint = bytearray()
         feeder = asyncio.create_task(_feed(process.stdin, feed))
@@ -402,44 +264,16 @@ class BubblewrapSandbox:
     # -- entering --------------------------------------------------------------------------------------------
 
     def _unprivileged(self) -> list[str]:
-        join = self._cgroup.join() if self._cgroup else []
-        if self._uid is None:
-            return [*join, "setpriv", "--no-new-privs"]
-        return [*join, "setpriv", "--reuid", str(self._uid), "--regid", str(self._uid), "--clear-groups", *ALL_CAPABILITIES_GONE]
+        return [*(self._cgroup.join() if self._cgroup else []), *walls.unprivileged(self._uid)]
 
-    def _enter(self, *more: str) -> list[str]:
-        network = [] if self._opening.network else ["-n"]
-        return [
-            *self._unprivileged(),
-            "nsenter",
-            "-t",
-            str(self._inside),
-            "-U",
-            "-m",
-            "-i",
-            "-u",
-            *network,
-            *more,
-            "--preserve-credentials",
-        ]
+    def _enter(self, processes: bool = False) -> list[str]:
+        return [*self._unprivileged(), *walls.entering(self._inside, self._opening.network, processes)]
 
-    async def _spawn(
-        self, argv: list[str], descriptors: Sequence[int], stdin: int = subprocess.DEVNULL
-    ) -> asyncio.subprocess.Process:
-        merged = subprocess.STDOUT if stdin == subprocess.DEVNULL else subprocess.PIPE
+    async def _spawn(self, argv: list[str], descriptors: Sequence[int], stdin: int, stderr: int) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
-            *argv,
-            stdin=stdin,
-            stdout=subprocess.PIPE,
-            stderr=merged,
-            pass_fds=tuple(descriptors),
-            start_new_session=True,
-            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/bin"},
-        )
-
-    def _must_live(self) -> None:
-        if not self._alive():
-            raise SandboxLost("The sandbox is gone; it is opened again from the workspace's commit.")
+            *argv, stdin=stdin, stdout=subprocess.PIPE, stderr=stderr, pass_fds=tuple(descriptors), start_new_session=True,
+            env={"PATH": walls.TRUSTED_PATH},
+        )  # fmt: skip
 
 
 def _gaps(cgroup: Cgroup | None, network: bool) -> tuple[str, ...]:
@@ -454,19 +288,11 @@ def _gaps(cgroup: Cgroup | None, network: bool) -> tuple[str, ...]:
         )
     elif missing := {"memory", "pids", "cpu"} - set(cgroup.controls):
         gaps.append(f"The cgroup has no control of {', '.join(sorted(missing))}.")
-    if not program():
+    if not seccomp.program():
         gaps.append("There is no system call filter for this processor architecture.")
     if network:
         gaps.append("Setup has the host's network, loopback included.")
     return tuple(gaps)
-
-
-def _with_descriptor(argument: str, opened: list[int]) -> str:
-    found = re.fullmatch(r"\{fd:(.*)\}", argument)
-    if found is None:
-        return argument
-    opened.append(os.open(found[1], os.O_PATH | os.O_DIRECTORY))
-    return str(opened[-1])
 
 
 def _memory_file(content: bytes) -> list[int]:
@@ -480,18 +306,21 @@ def _memory_file(content: bytes) -> list[int]:
 
 
 def _descent(pid: int) -> list[int]:
-    """The first child of a process, its first child, …: from ``nsenter`` to the first process of the command's namespace."""
-    found: list[int] = []
-    while len(found) < 2:
+    """From ``nsenter`` two children down: the first process of the command's own namespace. Empty when it is not there yet."""
+    for _ in range(2):
         try:
             children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         except OSError:
-            break
+            return []
         if not children:
-            break
+            return []
         pid = int(children[0])
-        found.append(pid)
-    return found[1:]
+    return [pid]
+
+
+def _kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, signal.SIGKILL)
 
 
 def _lives(stat: Path) -> bool:

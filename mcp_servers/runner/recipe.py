@@ -17,7 +17,8 @@ LARGEST = 256 << 10
 EXAMPLE = "checks:\n  - name: tests\n    command: python3 -m pytest -q"
 # fmt: off
 LOCK_FILES = (
-    "requirements.txt", "requirements-dev.txt", "requirements.lock", "poetry.lock", "uv.lock", "pdm.lock", "Pipfile.lock", "pyproject.toml",
+    "requirements.txt", "requirements-dev.txt", "requirements.lock",
+    "poetry.lock", "uv.lock", "pdm.lock", "Pipfile.lock", "pyproject.toml",
     "setup.py", "setup.cfg", "package.json", "package-lock.json", "npm-shrinkwrap.json", "yarn.lock", "pnpm-lock.yaml",
     "go.mod", "go.sum", "Cargo.toml", "Cargo.lock", "Gemfile.lock",
 )

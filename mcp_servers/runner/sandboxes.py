@@ -116,10 +116,10 @@ class Sandboxes:
                 continue
             return Benches(keeper, self._cache, self.limits, self._setup_environment), report
         raise SandboxUnavailable(
-            "There is no sandbox on this machine, and no command ever runs without one. Install one of the two: a container engine "
-            "(Debian/Ubuntu: apt-get install docker.io; Fedora: dnf install moby-engine; macOS: brew install --cask docker) or bubblewrap "
-            "(Debian/Ubuntu: apt-get install bubblewrap; Fedora: dnf install bubblewrap; Alpine: apk add bubblewrap). "
-            + " ".join(reasons)
+            "There is no sandbox on this machine, and no command ever runs without one. Install one of the two: "
+            "a container engine (Debian/Ubuntu: apt-get install docker.io; Fedora: dnf install moby-engine; "
+            "macOS: brew install --cask docker), or bubblewrap (Debian/Ubuntu: apt-get install bubblewrap; "
+            "Fedora: dnf install bubblewrap; Alpine: apk add bubblewrap). " + " ".join(reasons)
         )
 
     @asynccontextmanager

@@ -17,7 +17,8 @@ from mcp_servers.runner.sandbox import TIMED_OUT, Ended, Opening, Sandbox, Sandb
 LIMITS = SandboxLimits(memory_mib=256, processes=64, disk_mib=64, file_mib=16, output_kib=64)
 """Small, so that running into them is quick."""
 # fmt: off
-ALLOWED_NAMES = {"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TERM", "TMPDIR", "CI", "NO_COLOR", "PWD", "OLDPWD", "_", "SHLVL", "HOSTNAME",
+ALLOWED_NAMES = {"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "TERM", "TMPDIR", "CI",
+                 "NO_COLOR", "PWD", "OLDPWD", "_", "SHLVL", "HOSTNAME",
                  "PYTHONUNBUFFERED", "PIP_BREAK_SYSTEM_PACKAGES", "PIP_DISABLE_PIP_VERSION_CHECK",
                  "NPM_CONFIG_UPDATE_NOTIFIER", "NPM_CONFIG_FUND", "NPM_CONFIG_AUDIT"}
 # fmt: on

@@ -23,7 +23,8 @@ MERGED_FOLDERS = ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 # fmt: off
 SHOWN_ETC = (
     "/etc/alternatives", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/ssl/certs", "/etc/ssl/openssl.cnf",
-    "/etc/pki/tls/certs", "/etc/pki/ca-trust/extracted", "/etc/localtime", "/etc/mime.types", "/etc/python3", "/etc/crypto-policies",
+    "/etc/pki/tls/certs", "/etc/pki/ca-trust/extracted", "/etc/localtime", "/etc/mime.types", "/etc/python3",
+    "/etc/crypto-policies",
 )
 # fmt: on
 NETWORK_ETC = ("/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf")
@@ -54,8 +55,8 @@ class Toolchain:
     notes: tuple[str, ...] = ()
 
 
-def host_toolchain(traversable_as: int | None, binds_descriptors: bool) -> Toolchain:
-    """The host's toolchain. ``traversable_as``: uid that must reach the paths; None when it is our own."""
+def host_toolchain(by_others: bool, binds_descriptors: bool) -> Toolchain:
+    """The host's toolchain. ``by_others``: another user than ours must reach the paths."""
     arguments: list[str] = []
     notes: list[str] = []
     for folder in SYSTEM_FOLDERS:
@@ -71,7 +72,7 @@ def host_toolchain(traversable_as: int | None, binds_descriptors: bool) -> Toolc
         arguments += ["--ro-bind-try", shown, shown]
     python = _system_python()
     if not python:
-        bound, python = _own_python(traversable_as, binds_descriptors)
+        bound, python = _own_python(by_others, binds_descriptors)
         arguments += bound
         if not python:
             notes.append(
@@ -102,11 +103,11 @@ def _system_python() -> str:
     return ""
 
 
-def _own_python(traversable_as: int | None, binds_descriptors: bool) -> tuple[list[str], str]:
+def _own_python(by_others: bool, binds_descriptors: bool) -> tuple[list[str], str]:
     """The interpreter this service runs on, where the sandbox can be shown it."""
     base = Path(sys.base_prefix).resolve()
     python = str(base / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}")
-    if traversable_as is None or _reachable(base):
+    if not by_others or _reachable(base):
         return ["--ro-bind", str(base), str(base)], python
     if binds_descriptors:
         return ["--ro-bind-fd", f"{{fd:{base}}}", str(base)], python

@@ -27,8 +27,10 @@ MOST_FILE_BYTES = 32 << 20
 MOST_DEPTH = 64
 # fmt: off
 DROPPINGS = GitIgnoreSpec.from_lines([
-    "__pycache__/", "*.py[cod]", "*.egg-info/", ".eggs/", ".pytest_cache/", ".mypy_cache/", ".ruff_cache/", ".hypothesis/", ".tox/", ".nox/",
-    ".coverage", ".coverage.*", "htmlcov/", ".venv/", "venv/", "node_modules/", ".npm/", ".yarn/cache/", ".nyc_output/", ".parcel-cache/", ".turbo/",
+    "__pycache__/", "*.py[cod]", "*.egg-info/", ".eggs/",
+    ".pytest_cache/", ".mypy_cache/", ".ruff_cache/", ".hypothesis/", ".tox/", ".nox/",
+    ".coverage", ".coverage.*", "htmlcov/", ".venv/", "venv/", "node_modules/", ".npm/",
+    ".yarn/cache/", ".nyc_output/", ".parcel-cache/", ".turbo/",
     ".next/cache/", ".gradle/", ".cache/", "/target/", ".DS_Store", "*.swp", "*~", "core.[0-9]*", "nohup.out", ".nfs*",
 ])
 # fmt: on

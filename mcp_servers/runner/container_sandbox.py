@@ -1,0 +1,279 @@
+"""One hardened container sandbox.
+
+Two containers on the same tmpfs volumes: the runner, where commands run as an ordinary user, and the keeper, which runs
+our own programs of our own image, reads the tree out, and has no way to write it.
+"""
+
+import asyncio
+import contextlib
+import os
+import random
+import time
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import docker
+import requests
+from docker.errors import DockerException, NotFound
+from docker.types import LogConfig, Ulimit
+
+from contracts.errors import SandboxLost
+from contracts.sandbox import SandboxTier
+from mcp_servers.runner.docker_exec import STDOUT, exec_frames
+from mcp_servers.runner.orphans import LABEL, owner
+from mcp_servers.runner.sandbox import DEPS, ENVIRONMENT, HOSTNAME, KILLED, TIMED_OUT, WORK, Ended, Opening, OutputSink
+
+PROFILE = Path(__file__).with_name("seccomp.json")
+MAX_LIFE_SECONDS = 6 * 3_600
+USER = "1000:1000"
+OTHER_USER = "65534:65534"
+"""Of the runner's first process: the command's user must not be able to kill it."""
+INODES = 1_000_000
+LEFTOVERS = "kill -9 -1"
+COUNTERS = "cat /sys/fs/cgroup/memory.events /sys/fs/cgroup/memory/memory.oom_control 2>/dev/null | grep '^oom_kill '"
+T = TypeVar("T")
+
+
+class ContainerSandbox:
+    """One sandbox: two tmpfs volumes, a runner and a keeper on them."""
+
+    tier = SandboxTier.CONTAINER
+
+    def __init__(self, client: docker.DockerClient, opening: Opening, image: str, own_image: str) -> None:
+        self.image = image
+        self._client = client
+        self._opening = opening
+        self._own_image = own_image
+        self._name = f"patchwright-{os.getpid()}-{random.getrandbits(48):012x}"
+        self._labels = {LABEL: owner()}
+        self._volumes: dict[str, Any] = {}
+        self._runner: Any = None
+        self._keeper: Any = None
+        self._kills = 0
+
+    # -- life ------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Make the volumes and start both containers."""
+        limits = self._opening.limits
+        for path in (WORK, DEPS):
+            self._volumes[path] = self._client.volumes.create(
+                f"{self._name}{path.replace('/', '-')}",
+                driver="local",
+                labels=self._labels,
+                driver_opts={
+                    "type": "tmpfs",
+                    "device": "tmpfs",
+                    "o": f"size={limits.disk_mib}m,nr_inodes={INODES},uid=1000,gid=1000,mode=0755,nosuid,nodev",
+                },
+            )
+        self._runner = self._start_runner()
+        self._keeper = self._client.containers.run(
+            self._own_image,
+            **self._hardened("ro,nocopy"),
+            user="0:0",
+            cap_add=["DAC_READ_SEARCH"],
+            network_mode="none",
+            mem_limit="512m",
+            memswap_limit="512m",
+            pids_limit=64,
+        )
+
+    def _start_runner(self) -> Any:
+        limits = self._opening.limits
+        memory = f"{limits.memory_mib}m"
+        file = limits.file_mib << 20
+        return self._client.containers.run(
+            self._opening.image or self._own_image,
+            **self._hardened("rw,nocopy"),
+            user=OTHER_USER,
+            hostname=HOSTNAME,
+            network_mode="bridge" if self._opening.network else "none",
+            tmpfs={"/tmp": "rw,exec,nosuid,nodev,size=256m,mode=1777,nr_inodes=65536"},  # noqa: S108
+            mem_limit=memory,
+            memswap_limit=memory,
+            nano_cpus=int(limits.cpus * 10**9),
+            pids_limit=limits.processes,
+            oom_score_adj=500,
+            ulimits=[
+                Ulimit(name="nofile", soft=4096, hard=4096),
+                Ulimit(name="fsize", soft=file, hard=file),
+                Ulimit(name="core", soft=0, hard=0),
+            ],
+        )
+
+    def _hardened(self, mode: str) -> dict[str, Any]:
+        return {
+            "command": ["sleep", str(MAX_LIFE_SECONDS)],
+            "entrypoint": [],
+            "detach": True,
+            "init": True,
+            "read_only": True,
+            "working_dir": WORK,
+            "cap_drop": ["ALL"],
+            "security_opt": ["no-new-privileges:true", f"seccomp={PROFILE.read_text()}"],
+            "ipc_mode": "private",
+            "shm_size": "64m",
+            "log_config": LogConfig(type="none"),
+            "auto_remove": True,
+            "labels": self._labels,
+            "volumes": {volume.name: {"bind": path, "mode": mode} for path, volume in self._volumes.items()},
+        }
+
+    async def close(self) -> None:
+        """Remove both containers and the volumes."""
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        containers, self._runner, self._keeper = (self._runner, self._keeper), None, None
+        for container in containers:
+            if container is not None:
+                self._removed(container)
+        volumes, self._volumes = list(self._volumes.values()), {}
+        for volume in volumes:
+            for _ in range(20):
+                try:
+                    volume.remove(force=True)
+                    break
+                except NotFound:
+                    break
+                except (DockerException, requests.RequestException):
+                    time.sleep(0.05)
+
+    def _removed(self, container: Any) -> None:
+        with contextlib.suppress(DockerException, requests.RequestException):
+            container.remove(force=True)
+        with contextlib.suppress(DockerException, requests.RequestException):
+            container.wait(condition="removed", timeout=10)
+
+    # -- commands --------------------------------------------------------------------------------------------
+
+    async def run(self, command: str, time_limit: float, on_output: OutputSink) -> Ended:
+        """Run ``sh -c command`` as an ordinary user; when this returns, nothing it started is alive. Raises ``SandboxLost``."""
+        environment = {**ENVIRONMENT, **self._opening.environment}
+        exec_id = await self._engine(
+            lambda: self._client.api.exec_create(
+                self._living(self._runner).id, ["/bin/sh", "-c", command], user=USER, workdir=WORK, environment=environment
+            )["Id"]
+        )
+        started = time.monotonic()
+        stream = asyncio.create_task(self._pass_on(exec_id, on_output))
+        ended = asyncio.create_task(self._ended(exec_id, stream))
+        try:
+            done, _ = await asyncio.wait({ended}, timeout=time_limit)
+            if done:
+                ended.result()
+        finally:
+            ended.cancel()
+            await asyncio.shield(self._swept(stream))
+        seconds = time.monotonic() - started
+        if not done:
+            return Ended(TIMED_OUT, seconds, timed_out=True)
+        if stream.done() and not stream.cancelled() and (broken := stream.exception()) is not None:
+            raise broken
+        state = await self._engine(lambda: self._client.api.exec_inspect(exec_id))
+        code = KILLED if state.get("ExitCode") is None else int(state["ExitCode"])
+        killed = code != 0 and await self._memory_ran_out()
+        return Ended(code, seconds, out_of_memory=killed, note="The sandbox's memory ran out." if killed else "")
+
+    async def _pass_on(self, exec_id: str, on_output: OutputSink) -> None:
+        async for _, content in exec_frames(self._socket(), exec_id):
+            on_output(content)
+
+    async def _ended(self, exec_id: str, stream: "asyncio.Task[None]") -> None:
+        """Wait for the command itself: something it left behind may hold its output open."""
+        pause = 0.02
+        while True:
+            await asyncio.wait({stream}, timeout=pause)
+            state = await self._engine(lambda: self._client.api.exec_inspect(exec_id))
+            if not state["Running"] and (state["ExitCode"] is not None or stream.done()):
+                return
+            if stream.done() and not stream.cancelled() and stream.exception() is not None:
+                return
+            pause = min(pause * 1.5, 0.5)
+
+    async def _swept(self, stream: "asyncio.Task[None]") -> None:
+        """Kill whatever runs as the command's user; when that cannot be done, start the runner anew on the same volumes."""
+        try:
+            code, _ = await asyncio.wait_for(self._inside(self._runner, ["/bin/sh", "-c", LEFTOVERS], USER), 10)
+            clean = code is not None
+        except (TimeoutError, SandboxLost):
+            clean = False
+        if not clean:
+            await self._engine(self._respawn)
+        done, _ = await asyncio.wait({stream}, timeout=5)
+        if not done:
+            stream.cancel()
+
+    def _respawn(self) -> None:
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            self._removed(runner)
+        if self._volumes:
+            self._runner = self._start_runner()
+            self._kills = 0
+
+    async def _memory_ran_out(self) -> bool:
+        code, printed = await self._inside(self._runner, ["/bin/sh", "-c", COUNTERS], OTHER_USER)
+        words = printed.split()
+        kills = int(words[1]) if code == 0 and len(words) >= 2 and words[1].isdigit() else self._kills
+        more, self._kills = kills > self._kills, kills
+        return more
+
+    # -- the steward -----------------------------------------------------------------------------------------
+
+    async def steward(
+        self,
+        argv: Sequence[str],
+        feed: AsyncIterable[bytes] | bytes = b"",
+        writes: bool = False,
+    ) -> AsyncIterator[bytes]:
+        """Run one of our own programs on the tree and yield what it prints. Raises ``SandboxLost``."""
+        container, user = (self._runner, USER) if writes else (self._keeper, "0:0")
+        exec_id = await self._engine(
+            lambda: self._client.api.exec_create(
+                self._living(container).id, list(argv), user=user, workdir=WORK, stdin=True, environment={"LC_ALL": "C"}
+            )["Id"]
+        )
+        complaint = bytearray()
+        async for stream, content in exec_frames(self._socket(), exec_id, feed):
+            if stream == STDOUT:
+                yield content
+            elif len(complaint) < 4_096:
+                complaint += content
+        if (code := await self._code(exec_id)) != 0:
+            raise SandboxLost(
+                f"{argv[0]} failed on the sandbox's tree ({code}): {complaint.decode('utf-8', 'replace').strip()[:500]}"
+            )
+
+    async def _inside(self, container: Any, argv: list[str], user: str) -> tuple[int | None, str]:
+        exec_id = await self._engine(lambda: self._client.api.exec_create(self._living(container).id, argv, user=user)["Id"])
+        printed = bytearray()
+        async for _, content in exec_frames(self._socket(), exec_id):
+            printed += content[:4_096]
+        return await self._code(exec_id), printed.decode("utf-8", "replace")
+
+    async def _code(self, exec_id: str) -> int | None:
+        """The exit code, for which the engine needs a moment after the stream has ended."""
+        for _ in range(100):
+            state = await self._engine(lambda: self._client.api.exec_inspect(exec_id))
+            if not state["Running"]:
+                return state["ExitCode"]
+            await asyncio.sleep(0.01)
+        return None
+
+    async def _engine(self, ask: Callable[[], T]) -> T:
+        try:
+            return await asyncio.to_thread(ask)
+        except (DockerException, requests.RequestException) as error:
+            raise SandboxLost(f"The container engine lost the sandbox: {error}.") from error
+
+    def _living(self, container: Any) -> Any:
+        if container is None:
+            raise SandboxLost("The sandbox is gone; it is opened again from the workspace's commit.")
+        return container
+
+    def _socket(self) -> str:
+        adapter: Any = self._client.api.get_adapter("http+docker://localhost")
+        return str(adapter.socket_path)
