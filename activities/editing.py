@@ -59,7 +59,8 @@ class EditingDeeds:
         """Let the coder carry out the plan, with the critic looking over its shoulder."""
         plan = await self._shelf.read(ChangePlan, request.plan)
         context = (await self._shelf.bytes_of(request.context)).decode("utf-8", "replace")
-        prompt = edit_prompt(request.task, plan, context, request.steering)
+        ticket = (await self.run_store.get(request.task.id)).task
+        prompt = edit_prompt(ticket, plan, context, request.steering)
         facts = RunFacts(request.preparation.policy)
         answer = await self._runs.run(await invocation(request, self._shelf, "ApplyDiffs", ("coder", "critic"), prompt, facts))
         return await self._result(request, "ApplyDiffs", answer, str(answer.final or ""), request.preparation.opened.base_commit)
@@ -70,7 +71,8 @@ class EditingDeeds:
         plan = await self._shelf.read(ChangePlan, request.plan)
         checks = await self._shelf.read(ChecksReport, request.checks) if request.checks else None
         review, threads = await self._said(request)
-        prompt = feedback_prompt(request.task, plan, checks=checks, gate_problems=request.gate_problems, review=review,
+        ticket = (await self.run_store.get(request.task.id)).task
+        prompt = feedback_prompt(ticket, plan, checks=checks, gate_problems=request.gate_problems, review=review,
                                  threads=threads, steering=request.steering)
         facts = RunFacts(request.preparation.policy, tuple(thread.id for thread in threads))
         answer = await self._runs.run(await invocation(request, self._shelf, "AddressFeedback", ("fixer", "critic"), prompt, facts))

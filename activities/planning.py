@@ -36,7 +36,8 @@ class PlanningDeeds:
     async def plan(self, request: PlanRequest) -> PlanResult:
         """Let the planner turn the ticket into a plan."""
         opened = request.preparation.opened
-        prompt = plan_prompt(request.task, opened.notes, request.steering, request.rejection)
+        ticket = (await self.run_store.get(request.task.id)).task
+        prompt = plan_prompt(ticket, opened.notes, request.steering, request.rejection)
         facts = RunFacts(request.preparation.policy)
         answer = await self._runs.run(await invocation(request, self._shelf, "PlanChanges", ("planner", "retriever"), prompt, facts))
         transcript = await self._shelf.keep(request.task.id, "PlanChanges", f"transcript-{request.run}.{request.slice}.json", answer.transcript)

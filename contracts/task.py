@@ -126,6 +126,12 @@ class Task(Word):
     created_at: datetime
 
     @property
+    def slim(self) -> "Task":
+        """The task as it travels through Temporal: without the ticket's long texts, which the run store keeps."""
+        return self.model_copy(update={"request": self.request.model_copy(update={
+            "description": "", "constraints": (), "acceptance_criteria": ()})})
+
+    @property
     def branch(self) -> str:
         """The head branch of the task's pull request."""
         return f"patchwright/{self.id}"

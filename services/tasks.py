@@ -107,7 +107,7 @@ class TaskService:
             return record
         task = record.task
         start = self._client().start_workflow(
-            WORKFLOW, TaskRun(task=task), id=task.id, task_queue=self._task_queue, rpc_timeout=PATIENCE,
+            WORKFLOW, TaskRun(task=task.slim), id=task.id, task_queue=self._task_queue, rpc_timeout=PATIENCE,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING, id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
             static_summary=_clipped(task.request.title, SUMMARY_BYTES), search_attributes=_search_attributes(task))
         try:

@@ -315,7 +315,7 @@ class CodingTaskWorkflow(TaskDoors):
         await calls.record_progress(ProgressRequest(
             task_id=self.task.id, state=state, step=step, reason=reason, key=f"{self.standing.records}", plan_sha256=now.plan_sha256,
             pull_request_id=now.pull_request_id, head_commit=now.commit, notify=notify, spent=now.spent + (unbooked or Spending()),
-            workspace=now.preparation.opened.workspace if now.preparation else None), f"{state.value} {step}")
+            workspace=now.preparation.opened.workspace if now.preparation else None))
 
     def _details(self, step: str) -> str:
         now = self.standing

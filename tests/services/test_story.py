@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from services.scripted_model.script import Fault, FaultKind, ModelRequest, Turn
+from services.worker import connect
 from tests.fakes.stack import WritesFiles, git, remote, running
 
 CALC = {
@@ -181,3 +182,15 @@ async def test_a_budget_halts_and_resume_with_more_goes_on_without_paying_again(
         shown = await service.until(task, "awaiting_review")
         assert shown["spending"]["model_calls"] == service.model.stats.answered == 8
         assert service.model.stats.repeated == 0
+
+
+async def test_a_long_ticket_reaches_the_model_and_not_the_workflows_history(tmp_path: Path) -> None:
+    async with running(tmp_path / "data", WritesFiles()) as service:
+        task = await service.submit(remote(tmp_path, CALC), description="background " * 9_000 + "\nwrite notes.md: hi")
+        await service.until(task, "awaiting_review")
+        await service.review(task, "approve")
+        await service.until(task, "ready_to_merge", past="awaiting_review")
+        client = await connect(service.stack.temporal_address, "default")
+        described = await client.get_workflow_handle(task).describe()
+        assert described.raw_description.workflow_execution_info.history_size_bytes < 60_000
+        assert service.model.stats.answered == 4
