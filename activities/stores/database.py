@@ -1,6 +1,7 @@
 """The database of the stores: SQLite on one machine, Postgres on many; the URL decides."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,15 +11,17 @@ from sqlalchemy import event, make_url, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.util import await_only
 
 from activities.stores.migrations import upgrade_connection
 from activities.stores.tables import metadata
-from contracts.errors import InvalidInput
+from contracts.errors import Conflict, InvalidInput
 
 __all__ = ["Database", "metadata", "open_database", "upgrade"]
 
 BUSY_TIMEOUT_MS = 30_000
 """How long SQLite waits for another process that writes, in milliseconds."""
+WAL_PAUSE_MS = 20
 LOG_LOCK = 0x70617463
 """Postgres advisory lock that makes appends to the event log visible in the order of their numbers."""
 
@@ -109,6 +112,19 @@ def _with_driver(url: str) -> URL:
     return parsed.set(drivername=driver[backend])
 
 
+def _use_wal(cursor: Any) -> None:
+    """Switch to write-ahead logging. SQLite does not wait for others here, whatever its busy timeout, so we do."""
+    for _ in range(BUSY_TIMEOUT_MS // WAL_PAUSE_MS):
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as busy:
+            if "locked" not in str(busy):
+                raise
+            await_only(asyncio.sleep(WAL_PAUSE_MS / 1_000))
+    raise Conflict("Another process holds the database; end it, or give this one another data folder.")
+
+
 def _sqlite_engine(url: URL, begin: str, pool_size: int) -> AsyncEngine:
     Path(url.database or "").absolute().parent.mkdir(parents=True, exist_ok=True)
     engine = create_async_engine(url, pool_size=pool_size, max_overflow=0, pool_timeout=60,
@@ -119,8 +135,9 @@ def _sqlite_engine(url: URL, begin: str, pool_size: int) -> AsyncEngine:
         # The driver's own transactions begin late and upgrade from reading to writing; ours begin as we say.
         connection.isolation_level = None
         cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", f"busy_timeout={BUSY_TIMEOUT_MS}", "foreign_keys=ON"):
+        for pragma in (f"busy_timeout={BUSY_TIMEOUT_MS}", "synchronous=NORMAL", "foreign_keys=ON"):
             cursor.execute(f"PRAGMA {pragma}")
+        _use_wal(cursor)
         cursor.close()
 
     @event.listens_for(engine.sync_engine, "begin")

@@ -7,7 +7,6 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
-from contracts.errors import NotFound
 from contracts.event import TaskEvent
 from contracts.plan import ChangePlan
 from contracts.task import TaskKind, TaskRequest, TaskState
@@ -40,8 +39,8 @@ class Artifacts(BaseModel):
 
 
 class PlanView(BaseModel):
-    sha256: str = Field(description="What an approval names.")
-    plan: ChangePlan
+    sha256: str = Field(description="What an approval names; empty while there is no plan.")
+    plan: ChangePlan | None
 
 
 class TaskFilter(BaseModel):
@@ -108,12 +107,9 @@ def task_routes(tasks: TaskService, closing: asyncio.Event) -> APIRouter:
 
     @router.get("/tasks/{task_id}/plan", responses=problems(404))
     async def task_plan(task_id: TaskId) -> PlanView:
-        """The newest plan."""
+        """The newest plan; null while there is none."""
         record = await tasks.runs.get(task_id)
-        plan = await plan_of(tasks, record)
-        if plan is None:
-            raise NotFound(f"The task {task_id} has no plan yet.")
-        return PlanView(sha256=record.plan_sha256, plan=plan)
+        return PlanView(sha256=record.plan_sha256, plan=await plan_of(tasks, record))
 
     @router.get("/artifacts/{sha256}", responses={200: BYTES, **problems(404)}, response_class=Response)
     async def get_artifact(sha256: Annotated[str, Path(pattern="^[0-9a-f]{64}$")]) -> Response:

@@ -61,7 +61,7 @@ async def test_the_migrations_make_exactly_the_tables_the_code_uses(database: Da
 
 
 async def test_two_starts_at_once_both_find_the_schema(tmp_path: Path) -> None:
-    await asyncio.gather(*(upgrade(f"sqlite:///{tmp_path}/new.db") for _ in range(4)))
+    await asyncio.gather(*(upgrade(f"sqlite:///{tmp_path}/new.db") for _ in range(8)))
 
 
 @pytest.mark.parametrize("url", ["sqlite://", "mysql://host/name"])
