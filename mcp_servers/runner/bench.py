@@ -13,6 +13,7 @@ from mcp_servers.runner.deps_cache import DepsCache, streamed
 from mcp_servers.runner.output import Output
 from mcp_servers.runner.recipe import lock_files, recipe_for
 from mcp_servers.runner.sandbox import Opening, OutputSink, Sandbox, SandboxKeeper, said
+from mcp_servers.runner.tree_stream import parsed_listing
 from mcp_servers.runner.tree_sync import SyncedTree
 
 SETUP_TIMEOUT = 1_800.0
@@ -98,7 +99,8 @@ class Benches:
                 result = await run_in(sandbox, command, left, self._limits, on_output)
                 if result.exit_code:
                     return result
-            added = [path for path in await tree.listing() if path not in before]
+            known = parsed_listing(before)
+            added = [path for path in parsed_listing(await tree.listing()) if path not in known]
             names = b"deps\0" + b"".join(f"work/{path}".encode("utf-8", "surrogateescape") + b"\0" for path in added)
             await self._cache.keep(key, sandbox.steward(PACK_DEPS, names))
             return None

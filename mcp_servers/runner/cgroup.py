@@ -50,6 +50,7 @@ class Cgroup:
 def make_cgroup(name: str, limits: SandboxLimits) -> Cgroup | None:
     """A cgroup with the memory, process and CPU limits, or None where none can be had."""
     made: list[Path] = []
+    _reap()
     try:
         if (ROOT / "cgroup.controllers").is_file():
             return _version_two(name, limits, made)
@@ -59,6 +60,15 @@ def make_cgroup(name: str, limits: SandboxLimits) -> Cgroup | None:
             with contextlib.suppress(OSError):
                 folder.rmdir()
         return None
+
+
+def _reap() -> None:
+    """Remove what services that died left behind; names begin with the service's process id."""
+    for folder in (*ROOT.glob("patchwright/*-*"), *ROOT.glob("*/patchwright/*-*")):
+        pid = folder.name.partition("-")[0]
+        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
+            with contextlib.suppress(OSError):
+                folder.rmdir()
 
 
 def _version_two(name: str, limits: SandboxLimits, made: list[Path]) -> Cgroup | None:

@@ -13,6 +13,7 @@ from mcp_servers.runner.tree_stream import Taken
 from mcp_servers.scope import Scope
 
 NAMED_REFUSALS = 10
+OPENED_ANEW = "The sandbox had been lost and was opened again from the workspace's commit: files that are no part of the workspace are gone."
 AGAIN = "This call had run before; its recorded result is repeated."
 
 
@@ -33,14 +34,15 @@ class Commands:
         async with self._sandboxes.live(scope.workspace) as live:
             if (earlier := await asyncio.to_thread(_earlier, mirror, records, scope, command)) is not None:
                 return earlier
-            for attempt in (1, 2):
-                try:
-                    return await self._once(live, mirror, records, scope, command, time_limit, on_output)
-                except SandboxLost as lost:
-                    await live.drop()
-                    if attempt == 2:
-                        return _given_up(mirror, scope, command, lost)
-        raise AssertionError("unreachable")
+            try:
+                return await self._once(live, mirror, records, scope, command, time_limit, on_output)
+            except SandboxLost:
+                await live.drop()
+            try:
+                return await self._once(live, mirror, records, scope, command, time_limit, on_output, OPENED_ANEW)
+            except SandboxLost as lost:
+                await live.drop()
+                return _given_up(mirror, scope, command, lost)
 
     async def _once(
         self,
@@ -51,6 +53,7 @@ class Commands:
         command: str,
         time_limit: float,
         on_output: OutputSink,
+        note: str = "",
     ) -> CommandResult:
         parent = mirror.head(scope.workspace)
         bench = live.bench
@@ -60,7 +63,9 @@ class Commands:
         await bench.tree.bring_in(mirror.tree_of(parent))
         result = await run_in(bench.sandbox, command, time_limit, self._sandboxes.limits, on_output)
         taken = await bench.tree.take_out(scope.policy)
-        result = result.model_copy(update={"changed": tuple(sorted(taken.edits)), "note": _note(result, taken, bench)})
+        result = result.model_copy(
+            update={"changed": tuple(sorted(taken.edits)), "note": f"{note} {_note(result, taken, bench)}".strip()}
+        )
         return await asyncio.to_thread(
             _commit, mirror, records, scope, CallRecord(result=result, parent=parent, tree=bench.tree.tree), taken
         )

@@ -59,13 +59,12 @@ class Taken:
     """Why nothing at all is taken."""
 
 
-def parsed_listing(raw: bytes) -> dict[str, Stamp]:
-    """Path → stamp of everything ``LISTING`` printed."""
+def parsed_listing(records: Iterable[bytes]) -> dict[str, Stamp]:
+    """Path → stamp of records that ``LISTING`` printed."""
     found: dict[str, Stamp] = {}
-    for record in raw.split(b"\0"):
-        if record:
-            kind, mode, changed_at, size, inode, path = record.decode("utf-8", "surrogateescape").split(" ", 5)
-            found[path.removeprefix("./")] = Stamp(kind, mode, changed_at, int(size), inode)
+    for record in records:
+        kind, mode, changed_at, size, inode, path = record.decode("utf-8", "surrogateescape").split(" ", 5)
+        found[path.removeprefix("./")] = Stamp(kind, mode, changed_at, int(size), inode)
     return found
 
 
@@ -73,12 +72,9 @@ class IgnoreRules:
     """Which new files are no part of a change: by the tree's own ``.gitignore`` files and the built-in list."""
 
     def __init__(self, mirror: Mirror, tree: str) -> None:
-        self._specs: dict[str, GitIgnoreSpec] = {}
-        for entry in mirror.entries(tree):
-            folder, _, name = entry.path.rpartition("/")
-            if name == ".gitignore" and entry.is_file and mirror.size(entry.oid) < 1 << 20:
-                lines = mirror.read(entry.oid).decode("utf-8", "replace").splitlines()
-                self._specs[folder] = GitIgnoreSpec.from_lines(lines)
+        self._mirror = mirror
+        self._tree = tree
+        self._specs: dict[str, GitIgnoreSpec | None] = {}
 
     def ignores(self, path: str) -> bool:
         """Whether a file that is not in the tree stays out of it."""
@@ -86,10 +82,18 @@ class IgnoreRules:
             return True
         verdict: bool | None = None
         for folder in _folders_above(path):
-            if (spec := self._specs.get(folder)) is not None:
+            if (spec := self._spec(folder)) is not None:
                 result = spec.check_file(path[len(folder) + 1 :] if folder else path)
                 verdict = verdict if result.include is None else result.include
         return bool(verdict)
+
+    def _spec(self, folder: str) -> GitIgnoreSpec | None:
+        if folder not in self._specs:
+            entry = self._mirror.entry(self._tree, f"{folder}/.gitignore".lstrip("/"))
+            readable = entry is not None and entry.is_file and self._mirror.size(entry.oid) < 1 << 20
+            lines = self._mirror.read(entry.oid).decode("utf-8", "replace").splitlines() if entry and readable else []
+            self._specs[folder] = GitIgnoreSpec.from_lines(lines) if lines else None
+        return self._specs[folder]
 
 
 def _folders_above(path: str) -> Iterator[str]:

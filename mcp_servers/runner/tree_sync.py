@@ -41,7 +41,7 @@ class SyncedTree:
         """Id of the tree the sandbox holds, files that are no part of a change left out; empty at first."""
         self._sandbox = sandbox
         self._mirror = mirror
-        self._stamps: dict[str, Stamp] = {}
+        self._records: frozenset[bytes] = frozenset()
         self._strays: set[str] = set()
         """Paths whose change was refused: put back before the next command."""
 
@@ -117,30 +117,28 @@ class SyncedTree:
                     archive.addfile(member, io.BytesIO(content))
         return buffer.getvalue()
 
-    async def listing(self) -> dict[str, Stamp]:
-        """Everything in the sandbox's tree. Raises ``SandboxLost`` when it is too much to look at."""
+    async def listing(self) -> frozenset[bytes]:
+        """A record of everything in the sandbox's tree. Raises ``SandboxLost`` when it is too much to look at."""
         raw = bytearray()
         async for chunk in self._sandbox.steward(LISTING):
             raw += chunk
             if len(raw) > MOST_LISTED_BYTES:
-                raise SandboxLost(
-                    "The command left more files than can be listed; the sandbox is opened again from the workspace's commit."
-                )
-        return await asyncio.to_thread(parsed_listing, bytes(raw))
+                raise SandboxLost("The command left more files than can be listed.")
+        return await asyncio.to_thread(lambda: frozenset(bytes(raw).split(b"\0")) - {b""})
 
-    def see(self, stamps: dict[str, Stamp]) -> None:
+    def see(self, records: frozenset[bytes]) -> None:
         """Take what is there now as known, so that only later changes count."""
-        self._stamps = stamps
+        self._records = records
 
     async def take_out(self, policy: Policy) -> Taken:
         """What the last command changed, judged; the sandbox's tree id moves along with what is taken."""
-        stamps = await self.listing()
-        written = {path: stamp for path, stamp in stamps.items() if self._stamps.get(path) != stamp}
-        deleted = [path for path in self._stamps if path not in stamps]
-        self.see(stamps)
-        if not written and not deleted:
+        records, before = await self.listing(), self._records
+        self.see(records)
+        if records == before:
             return Taken()
-        return await self._taken(written, deleted, bool(stamps), policy)
+        written = parsed_listing(records - before)
+        deleted = [path for path in parsed_listing(before - records) if path not in written]
+        return await self._taken(written, deleted, bool(records), policy)
 
     async def _taken(self, written: dict[str, Stamp], deleted: list[str], any_left: bool, policy: Policy) -> Taken:
         written, deleted = await asyncio.to_thread(self._of_interest, written, deleted)
@@ -172,11 +170,17 @@ class SyncedTree:
 
     def _of_interest(self, written: dict[str, Stamp], deleted: list[str]) -> tuple[dict[str, Stamp], list[str]]:
         """Without files that are ignored and not in the tree."""
-        tracked = {entry.path for entry in self._mirror.entries(self.tree)}
-        new = [path for path in written if path not in tracked]
-        rules = IgnoreRules(self._mirror, self.tree) if new else None
-        ignored = {path for path in new if rules is not None and rules.ignores(path)}
-        return {p: s for p, s in written.items() if p not in ignored}, [p for p in deleted if p in tracked]
+        rules = IgnoreRules(self._mirror, self.tree)
+        return (
+            {path: stamp for path, stamp in written.items() if self._tracked(path) or not rules.ignores(path)},
+            [path for path in deleted if self._tracked(path)],
+        )
+
+    def _tracked(self, path: str) -> bool:
+        try:
+            return self._mirror.entry(self.tree, path) is not None
+        except ValueError:  # a name that no tree can hold
+            return False
 
     def _deletions(self, deleted: list[str], taken: Taken) -> dict[str, NewBlob | None]:
         """Deletions that say something: what lies below a new file, or became a folder, is gone by that alone."""

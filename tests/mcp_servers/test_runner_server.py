@@ -84,7 +84,8 @@ async def test_checks_say_which_failed_and_leave_the_workspace_alone(shop: Place
 
 async def test_what_an_agent_left_in_its_sandbox_cannot_turn_checks_green(shop: Place) -> None:
     shop.commit({"shop/cart.py": "def total(items):\n    return 0\n"})
-    await shop.run("mkdir -p /deps/venv/bin; printf '#!/bin/sh\\nexit 0\\n' > /deps/venv/bin/python3; chmod +x /deps/venv/bin/python3")
+    fake = "/deps/venv/bin/python3"
+    await shop.run(f"mkdir -p /deps/venv/bin; printf '#!/bin/sh\\nexit 0\\n' > {fake}; chmod +x {fake}")
     assert (await shop.run("python3 -m pytest"))["exit_code"] == 0
     assert (await shop.data("run_checks"))["runs"][0]["result"]["exit_code"] == 1
 

@@ -163,6 +163,21 @@ async def test_cancelling_the_call_kills_the_command(shop: Place) -> None:
     assert result["output"] == "a.txt\nb\n", "what a cancelled command wrote is forgotten"
 
 
+async def test_a_lost_sandbox_is_opened_again_from_the_commit_and_that_is_said(shop: Place) -> None:
+    await shop.run("echo kept > kept.txt; touch scratch.log")
+    await lose(shop)
+    result = await shop.run("cat kept.txt; ls scratch.log")
+    assert result["output"].startswith("kept\n") and result["exit_code"] != 0
+    assert "opened again from the workspace's commit" in result["note"]
+
+
+async def lose(shop: Place) -> None:
+    """The sandbox dies behind the server's back, as when its engine is restarted."""
+    bench = shop.sandboxes._live[shop.workspace].bench
+    assert bench is not None
+    await bench.sandbox.close()
+
+
 async def test_two_workspaces_do_not_see_each_other(shop: Place, tmp_path: Path, keeper: SandboxKeeper) -> None:
     async with place(tmp_path / "other", keeper, {"z.txt": "z\n"}) as other:
         first, second = await asyncio.gather(
