@@ -1,5 +1,6 @@
 """``python -m mcp_servers.runner``"""
 
+import asyncio
 import os
 from pathlib import Path
 
@@ -25,13 +26,18 @@ def main() -> None:
     options = parser.parse_args()
     tier = SandboxTier(options.tier) if options.tier else None
 
+    sandboxes = Sandboxes.of_this_machine(
+        options.cache, setup_environment=setup_environment(os.environ), tier=tier, image=options.image
+    )
+
     def build(mirrors: Mirrors, scope: Scope | None) -> MCPServer:
-        sandboxes = Sandboxes.of_this_machine(
-            options.cache, setup_environment=setup_environment(os.environ), tier=tier, image=options.image
-        )
         return build_server(mirrors, sandboxes, scope)
 
-    serving.serve(build, options)
+    try:
+        serving.serve(build, options)
+    finally:
+        # The server's event loop is gone. Containers would live on; bubblewrap's processes die with this one.
+        asyncio.run(sandboxes.close())
 
 
 if __name__ == "__main__":

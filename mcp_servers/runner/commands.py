@@ -13,7 +13,10 @@ from mcp_servers.runner.tree_stream import Taken
 from mcp_servers.scope import Scope
 
 NAMED_REFUSALS = 10
-OPENED_ANEW = "The sandbox had been lost and was opened again from the workspace's commit: files that are no part of the workspace are gone."
+OPENED_ANEW = (
+    "The sandbox had been lost and was opened again from the workspace's commit: "
+    "files that are no part of the workspace are gone."
+)
 AGAIN = "This call had run before; its recorded result is repeated."
 
 
