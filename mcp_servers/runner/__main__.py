@@ -31,12 +31,12 @@ def main() -> None:
     )
 
     def build(mirrors: Mirrors, scope: Scope | None) -> MCPServer:
-        return build_server(mirrors, sandboxes, scope)
+        return build_server(mirrors, sandboxes, scope, closes=not options.http)
 
     try:
         serving.serve(build, options)
     finally:
-        # The server's event loop is gone. Containers would live on; bubblewrap's processes die with this one.
+        # Containers of an HTTP server would live on; its event loop is gone. Bubblewrap's processes die with this one.
         asyncio.run(sandboxes.close())
 
 

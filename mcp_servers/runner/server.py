@@ -1,6 +1,7 @@
 """The tools of the ``runner`` server."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
 from mcp.server.mcpserver import Context, MCPServer
@@ -31,12 +32,21 @@ RUNS = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_h
 LOOKS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 
 
-def build_server(mirrors: Mirrors, sandboxes: Sandboxes, default: Scope | None = None) -> MCPServer:
+def build_server(mirrors: Mirrors, sandboxes: Sandboxes, default: Scope | None = None, closes: bool = False) -> MCPServer:
     """The server over mirrors and sandboxes; ``default`` is the workspace of clients that name none.
 
-    Whoever made ``sandboxes`` closes them.
+    ``closes``: the sandboxes end with the first session; otherwise whoever made them closes them.
     """
-    server = MCPServer("patchwright-runner", instructions=INSTRUCTIONS, log_level="WARNING")
+
+    @asynccontextmanager
+    async def session(_: MCPServer[None]) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            if closes:
+                await sandboxes.close()
+
+    server: MCPServer[None] = MCPServer("patchwright-runner", instructions=INSTRUCTIONS, log_level="WARNING", lifespan=session)
     runner = _Runner(mirrors, sandboxes, default)
     tools: list[tuple[Callable[..., Any], ToolAnnotations]] = [
         (runner.run_command, RUNS),
