@@ -4,7 +4,6 @@ The typed client spends about a millisecond per pair of input items on transform
 Here the plain body is posted, and each item of a conversation is encoded once.
 """
 
-import time
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any, Literal, TypeVar
@@ -23,6 +22,7 @@ from openai.types.responses import Response
 from pydantic import ValidationError
 
 from activities.agent_run.encoding import Conversation, canonical
+from activities.agent_run.wire_answers import completion_as_promised, response_as_promised
 
 Answer = TypeVar("Answer", Response, ChatCompletion)
 WireApi = Literal["auto", "responses", "chat"]
@@ -58,8 +58,14 @@ class ResponsesModel(Model):
         response = await post(self._client, "/responses", body, Response, model_settings.extra_headers)
         return _model_response(response)
 
-    def _frame(self, instructions: str | None, settings: ModelSettings, tools: list[Tool],
-               schema: AgentOutputSchemaBase | None, handoffs: list[Handoff]) -> bytes:
+    def _frame(
+        self,
+        instructions: str | None,
+        settings: ModelSettings,
+        tools: list[Tool],
+        schema: AgentOutputSchemaBase | None,
+        handoffs: list[Handoff],
+    ) -> bytes:
         """Everything of the request but its input; the same for each turn of one agent."""
         parts = (instructions, settings, schema, *tools, *handoffs)
         key = hash(tuple(id(part) for part in parts))
@@ -68,8 +74,14 @@ class ResponsesModel(Model):
             known = self._frames[key] = (parts, self._encode_frame(instructions, settings, tools, schema, handoffs))
         return known[1]
 
-    def _encode_frame(self, instructions: str | None, settings: ModelSettings, tools: list[Tool],
-                      schema: AgentOutputSchemaBase | None, handoffs: list[Handoff]) -> bytes:
+    def _encode_frame(
+        self,
+        instructions: str | None,
+        settings: ModelSettings,
+        tools: list[Tool],
+        schema: AgentOutputSchemaBase | None,
+        handoffs: list[Handoff],
+    ) -> bytes:
         converted = Converter.convert_tools(tools, handoffs, model=self.name, tool_choice=settings.tool_choice)
         body = {
             "model": self.name,
@@ -98,13 +110,17 @@ class ChatModel(OpenAIChatCompletionsModel):
     def __init__(self, name: str, client: AsyncOpenAI) -> None:
         super().__init__(model=name, openai_client=client)
         self._plain = SimpleNamespace(
-            base_url=client.base_url, api_key=client.api_key,
-            chat=SimpleNamespace(completions=SimpleNamespace(create=self._create)))
+            base_url=client.base_url,
+            api_key=client.api_key,
+            chat=SimpleNamespace(completions=SimpleNamespace(create=self._create)),
+        )
 
     def _get_client(self) -> Any:
         return self._plain
 
-    async def _create(self, *, extra_headers: Any = None, extra_query: Any = None, extra_body: Any = None, **body: Any) -> ChatCompletion:
+    async def _create(
+        self, *, extra_headers: Any = None, extra_query: Any = None, extra_body: Any = None, **body: Any
+    ) -> ChatCompletion:
         given = {k: v for k, v in body.items() if v is not None and not isinstance(v, Omit)}
         given.pop("timeout", None)
         if given.get("stream") is False:
@@ -152,30 +168,23 @@ class WireModel(Model):
 async def post(client: AsyncOpenAI, path: str, body: bytes, answer: type[Answer], headers: Any) -> Answer:
     """Post a plain body and validate the answer. Raises ``ModelBehaviorError`` when it is not of the promised form."""
     try:
-        raw = await client.post(path, cast_to=object, content=body,
-                                options={"headers": {"Content-Type": "application/json", **(headers or {})}})
+        raw = await client.post(
+            path, cast_to=object, content=body, options={"headers": {"Content-Type": "application/json", **(headers or {})}}
+        )
     except ValueError as error:
         # 200 with a body that is no JSON: a proxy's error page most likely, so it is retried like a lost connection.
         request = httpx2.Request("POST", f"{client.base_url}{path.lstrip('/')}")
-        raise APIConnectionError(message=f"The model endpoint answered {path} with something that is not JSON.", request=request) from error
+        raise APIConnectionError(
+            message=f"The model endpoint answered {path} with something that is not JSON.", request=request
+        ) from error
     if not isinstance(raw, dict):
         raise ModelBehaviorError(f"The model endpoint answered {path} with something that is not a JSON object.")
     try:
-        return answer.model_validate(_completed(raw, answer))
+        return answer.model_validate(response_as_promised(raw) if answer is Response else completion_as_promised(raw))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         raise ModelBehaviorError(f"The model endpoint's answer to {path} is malformed at {place!r}: {first['msg']}.") from error
-
-
-def _completed(raw: dict[str, Any], answer: type) -> dict[str, Any]:
-    """The answer with what smaller servers leave out."""
-    if answer is Response:
-        defaults = {"parallel_tool_calls": True, "tool_choice": "auto", "tools": [], "object": "response", "created_at": time.time()}
-        kept = {k: v for k, v in raw.items() if k not in ("tools", "tool_choice", "text", "reasoning")}
-        return {**defaults, **kept}
-    defaults = {"object": "chat.completion", "created": int(time.time()), "id": "chatcmpl"}
-    return {**defaults, **{k: v for k, v in raw.items() if v is not None}}
 
 
 def _sendable(item: Any) -> Any:
@@ -190,6 +199,9 @@ def _model_response(response: Response) -> ModelResponse:
         why = response.error.message if response.error else getattr(response.incomplete_details, "reason", None)
         raise ModelBehaviorError(f"The model's answer ended as {response.status!r}: {why or 'no reason given'}.")
     usage = response.usage
-    counted = Usage(requests=1, input_tokens=usage.input_tokens, output_tokens=usage.output_tokens,
-                    total_tokens=usage.total_tokens) if usage else Usage(requests=1)
+    counted = (
+        Usage(requests=1, input_tokens=usage.input_tokens, output_tokens=usage.output_tokens, total_tokens=usage.total_tokens)
+        if usage
+        else Usage(requests=1)
+    )
     return ModelResponse(output=response.output, usage=counted, response_id=response.id)
