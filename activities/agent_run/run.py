@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 import openai
-from agents import Agent, RunConfig, RunHooks, Runner
+from agents import Agent, RunConfig, RunHooks, Runner, ToolExecutionConfig
 from agents.exceptions import (
     AgentsException,
     InputGuardrailTripwireTriggered,
@@ -79,13 +79,22 @@ class AgentRuns:
                 told = str(tripped.guardrail_result.output.output_info)
                 story.guardrail(tripped.guardrail_result.guardrail.get_name(), told, asked)
                 agent, items = starter, [*_items_of(tripped), _told(told)]
-        raise ModelMisbehaved(f"The {starter} was asked {ASKED_AGAIN + 1} times and gave no answer that can be used. {_last_told(items)}")
+        raise ModelMisbehaved(
+            f"The {starter} was asked {ASKED_AGAIN + 1} times and gave no answer that can be used. {_last_told(items)}"
+        )
 
     async def _until_answer(self, agent: Agent[Any], items: list[TResponseInputItem], task: AgentTask, story: RunStory) -> Any:
         turns = max(1, task.cards[0].limits.max_turns - task.slice * SLICE_TURNS)
         hooks = _Slices(story, SLICE_TURNS)
-        config = RunConfig(tracing_disabled=False, trace_include_sensitive_data=False, workflow_name=task.step, group_id=task.task_id,
-                           tool_not_found_behavior="return_error_to_model")
+        # Calls of one answer come one after another, as they were written: checks run on what was edited before them.
+        config = RunConfig(
+            tracing_disabled=False,
+            trace_include_sensitive_data=False,
+            workflow_name=task.step,
+            group_id=task.task_id,
+            tool_not_found_behavior="return_error_to_model",
+            tool_execution=ToolExecutionConfig(max_function_tool_concurrency=1),
+        )
         try:
             return await Runner.run(agent, items, context=task.facts, max_turns=turns, hooks=hooks, run_config=config)
         except (SliceFull, OutputGuardrailTripwireTriggered, PatchwrightError):
@@ -100,9 +109,13 @@ class AgentRuns:
             return await self._call(name, arguments, key, task)
 
         return make_cohort(
-            task.cards, self._capabilities,
+            task.cards,
+            self._capabilities,
             lambda card: JournaledModel(card.name, self._models.model_for(card), journal, conversation),
-            lambda tool: journaled_tool(tool, journal, call), self._models.retries, task.task_id)
+            lambda tool: journaled_tool(tool, journal, call),
+            self._models.retries,
+            task.task_id,
+        )
 
     async def _call(self, name: str, arguments: dict[str, Any], key: str, task: AgentTask) -> ToolOutcome:
         for attempt in range(1, TOOL_ATTEMPTS + 1):
@@ -113,13 +126,19 @@ class AgentRuns:
             failure = failure_of(result, name)
             if not failure.retryable or attempt == TOOL_ATTEMPTS:
                 return ToolOutcome(text_of(result), False)
-            await asyncio.sleep(0.2 * attempt)  # a passing failure of the server: give it a moment before the same key is asked again
+            # A passing failure of the server: give it a moment before the same key is asked again.
+            await asyncio.sleep(0.2 * attempt)
         raise AssertionError("unreachable")
 
     async def _put_back(self, task: AgentTask, commit: str) -> None:
         """Put the workspace where the run, or what is left of it, stands."""
-        await self._capabilities.ask(Word, "reset_workspace", {"commit": commit or task.start_commit}, task.scope,
-                                     f"{task.task_id}/{task.run}.{task.slice}/reset-{commit[:12]}")
+        await self._capabilities.ask(
+            Word,
+            "reset_workspace",
+            {"commit": commit or task.start_commit},
+            task.scope,
+            f"{task.task_id}/{task.run}.{task.slice}/reset-{commit[:12]}",
+        )
 
 
 class SliceFull(Exception):
@@ -138,8 +157,9 @@ class _Slices(RunHooks[Any]):
         self._story = story
         self._left = turns
 
-    async def on_llm_start(self, context: Any, agent: Agent[Any], system_prompt: str | None,
-                           input_items: list[TResponseInputItem]) -> None:
+    async def on_llm_start(
+        self, context: Any, agent: Agent[Any], system_prompt: str | None, input_items: list[TResponseInputItem]
+    ) -> None:
         if self._left == 0:
             raise SliceFull(agent.name, list(input_items))
         self._left -= 1
@@ -152,8 +172,10 @@ def expected(error: Exception, task: AgentTask) -> Exception:
     """The failure as one of ours where it is one that happens, else as it is."""
     starter = task.cards[0].name
     if isinstance(error, MaxTurnsExceeded):
-        return GuardrailTripped(f"The {starter} used all its {task.cards[0].limits.max_turns} turns without an answer. "
-                                "Steer it, or raise `max_turns` on its card.")
+        return GuardrailTripped(
+            f"The {starter} used all its {task.cards[0].limits.max_turns} turns without an answer. "
+            "Steer it, or raise `max_turns` on its card."
+        )
     if isinstance(error, InputGuardrailTripwireTriggered):
         return GuardrailTripped(str(error.guardrail_result.output.output_info))
     if isinstance(error, ModelRefusalError):
@@ -172,8 +194,11 @@ def expected(error: Exception, task: AgentTask) -> Exception:
 def _reason(error: openai.APIStatusError) -> str:
     body = error.body if isinstance(error.body, dict) else {}
     message = str(body.get("message") or error.message)
-    hint = {401: " Check OPENAI_API_KEY.", 403: " Check what OPENAI_API_KEY may use.",
-            404: " Check OPENAI_BASE_URL and the model's name."}.get(error.status_code, "")
+    hint = {
+        401: " Check OPENAI_API_KEY.",
+        403: " Check what OPENAI_API_KEY may use.",
+        404: " Check OPENAI_BASE_URL and the model's name.",
+    }.get(error.status_code, "")
     return f"{message[:500]}{hint}"
 
 
