@@ -19,9 +19,20 @@ ANSWERED_TIMEOUT = 7_500.0
 Progress = Callable[[float, float | None, str | None], Awaitable[None]]
 Words = TypeVar("Words", bound=BaseModel)
 
-_CLASSES = {cls.code: cls for cls in (
-    errors.NotFound, errors.Conflict, errors.InvalidInput, errors.RepositoryUnusable, errors.RemoteUnavailable,
-    errors.SandboxUnavailable, errors.SandboxLost, errors.GuardrailTripped, errors.BudgetExceeded)}
+_CLASSES = {
+    cls.code: cls
+    for cls in (
+        errors.NotFound,
+        errors.Conflict,
+        errors.InvalidInput,
+        errors.RepositoryUnusable,
+        errors.RemoteUnavailable,
+        errors.SandboxUnavailable,
+        errors.SandboxLost,
+        errors.GuardrailTripped,
+        errors.BudgetExceeded,
+    )
+}
 
 
 @dataclass(frozen=True)
@@ -79,18 +90,27 @@ class Capabilities:
             raise errors.NotFound(f"No MCP server offers a tool named {name!r}. There are: {', '.join(self.names)}.")
         return self._tools[name]
 
-    async def call(self, name: str, arguments: dict[str, Any], scope: CallScope, key: str,
-                   progress: Progress | None = None) -> CallToolResult:
+    async def call(
+        self, name: str, arguments: dict[str, Any], scope: CallScope, key: str, progress: Progress | None = None
+    ) -> CallToolResult:
         """One call, its failures left in the result. Raises ``SandboxLost`` when the server itself is gone."""
         client, server, _ = self._known(name)
         try:
-            return await client.call_tool(name, arguments, read_timeout_seconds=ANSWERED_TIMEOUT,
-                                          progress_callback=progress, meta=scope.meta(key))  # type: ignore[arg-type]
+            return await client.call_tool(
+                name, arguments, read_timeout_seconds=ANSWERED_TIMEOUT, progress_callback=progress, meta=scope.meta(key)
+            )  # type: ignore[arg-type]
         except MCPError as error:
             raise errors.SandboxLost(f"The MCP server {server!r} did not answer {name}: {error}.") from error
 
-    async def ask(self, answer: type[Words], name: str, arguments: dict[str, Any], scope: CallScope, key: str,
-                  progress: Progress | None = None) -> Words:
+    async def ask(
+        self,
+        answer: type[Words],
+        name: str,
+        arguments: dict[str, Any],
+        scope: CallScope,
+        key: str,
+        progress: Progress | None = None,
+    ) -> Words:
         """One call of the service's own, its answer as words. Raises the failure that the server named."""
         result = await self.call(name, arguments, scope, key, progress)
         if result.is_error:

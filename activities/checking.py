@@ -44,13 +44,27 @@ class CheckingDeeds:
         scope = CallScope(opened.workspace, opened.base_commit, request.preparation.policy)
         counted = await self._capabilities.ask(ChangedFiles, "changed_files", span, scope, key)
         whole = await self._capabilities.ask(WholeDiff, "whole_diff", span, scope, key)
-        await self._shelf.keep(request.task.id, "JudgeChange", "change.diff", whole.diff.encode("utf-8", "replace"), "text/x-diff")
-        problems = change_problems(counted.files, request.preparation.policy, request.task.request.kind) + _credentials_in(whole.diff)
+        await self._shelf.keep(
+            request.task.id, "JudgeChange", "change.diff", whole.diff.encode("utf-8", "replace"), "text/x-diff"
+        )
+        problems = change_problems(counted.files, request.preparation.policy, request.task.request.kind) + _credentials_in(
+            whole.diff
+        )
         if whole.cut:
             problems.append("The change is too large to be looked through for credentials. Make it smaller.")
-        await self.run_store.append(request.task.id, [
-            NewEvent(kind=EventKind.GUARDRAIL, text=problem, step="JudgeChange", key=f"gate/{request.commit}/{number}", data={"rule": "change"})
-            for number, problem in enumerate(problems)])
+        await self.run_store.append(
+            request.task.id,
+            [
+                NewEvent(
+                    kind=EventKind.GUARDRAIL,
+                    text=problem,
+                    step="JudgeChange",
+                    key=f"gate/{request.commit}/{number}",
+                    data={"rule": "change"},
+                )
+                for number, problem in enumerate(problems)
+            ],
+        )
         return GateResult(change=counted.change, problems=tuple(problems[:50]))
 
     @deed("RunCI")
@@ -59,28 +73,64 @@ class CheckingDeeds:
         opened = request.preparation.opened
         scope = CallScope(opened.workspace, opened.base_commit, request.preparation.policy)
         run = await self._capabilities.ask(
-            ChecksRun, "run_checks", {"commit": request.commit}, scope, f"{request.task.id}/checks/{request.commit}/{activity.info().attempt}",
-            _Live(self.run_store, request.task.id, request.commit).progress)
+            ChecksRun,
+            "run_checks",
+            {"commit": request.commit},
+            scope,
+            f"{request.task.id}/checks/{request.commit}/{activity.info().attempt}",
+            _Live(self.run_store, request.task.id, request.commit).progress,
+        )
         results = tuple([await self._result(request.task.id, check) for check in run.runs])
         report = ChecksReport(commit=run.commit, tree=run.tree, tier=run.tier, image=run.image, results=results, note=run.note)
         await self._tell(request.task.id, report)
         ref = await self._shelf.keep_words(request.task.id, "RunCI", f"checks-{request.commit[:12]}.json", report)
-        return ChecksOutcome(report=ref, passed=report.passed, summary=report.summary, unproven=not results,
-                             failed=tuple(r.name for r in results if not r.passed))
+        return ChecksOutcome(
+            report=ref,
+            passed=report.passed,
+            summary=report.summary,
+            unproven=not results,
+            failed=tuple(r.name for r in results if not r.passed),
+        )
 
     async def _result(self, task_id: str, check: CheckRun) -> CheckResult:
         result = check.result
-        log = await self._shelf.keep(task_id, "RunCI", f"{check.name.replace('/', '-')}.log", result.output.encode("utf-8", "replace"),
-                                     "text/plain; charset=utf-8")
-        return CheckResult(name=check.name, command=result.command, exit_code=result.exit_code, passed=result.exit_code == 0,
-                           seconds=result.seconds, timed_out=result.timed_out, log=log, log_tail=result.output[-TAIL_CHARACTERS:])
+        log = await self._shelf.keep(
+            task_id,
+            "RunCI",
+            f"{check.name.replace('/', '-')}.log",
+            result.output.encode("utf-8", "replace"),
+            "text/plain; charset=utf-8",
+        )
+        return CheckResult(
+            name=check.name,
+            command=result.command,
+            exit_code=result.exit_code,
+            passed=result.exit_code == 0,
+            seconds=result.seconds,
+            timed_out=result.timed_out,
+            log=log,
+            log_tail=result.output[-TAIL_CHARACTERS:],
+        )
 
     async def _tell(self, task_id: str, report: ChecksReport) -> None:
-        events = [NewEvent(
-            kind=EventKind.CHECK, text=f"{r.name} {'passed' if r.passed else f'failed with {r.exit_code}'} in {r.seconds:.1f} s", step="RunCI",
-            key=f"check/{report.commit}/{activity.info().activity_id}/{number}",
-            data={"name": r.name, "command": r.command, "exit_code": r.exit_code, "passed": r.passed, "seconds": r.seconds,
-                  "commit": report.commit, "log": r.log.sha256 if r.log else ""}) for number, r in enumerate(report.results)]
+        events = [
+            NewEvent(
+                kind=EventKind.CHECK,
+                text=f"{r.name} {'passed' if r.passed else f'failed with {r.exit_code}'} in {r.seconds:.1f} s",
+                step="RunCI",
+                key=f"check/{report.commit}/{activity.info().activity_id}/{number}",
+                data={
+                    "name": r.name,
+                    "command": r.command,
+                    "exit_code": r.exit_code,
+                    "passed": r.passed,
+                    "seconds": r.seconds,
+                    "commit": report.commit,
+                    "log": r.log.sha256 if r.log else "",
+                },
+            )
+            for number, r in enumerate(report.results)
+        ]
         if report.note:
             events.append(NewEvent(kind=EventKind.NOTE, text=report.note, step="RunCI", key=f"checks-note/{report.commit}"))
         await self.run_store.append(task_id, events)
@@ -103,8 +153,9 @@ class _Live:
         self._last, self._number = now, self._number + 1
         line = message.strip().splitlines()[-1][:500] if message.strip() else ""
         if line:
-            await self._store.append(self._task_id, [
-                NewEvent(kind=EventKind.NOTE, text=line, step="RunCI", key=f"{self._key}/{self._number}")])
+            await self._store.append(
+                self._task_id, [NewEvent(kind=EventKind.NOTE, text=line, step="RunCI", key=f"{self._key}/{self._number}")]
+            )
 
 
 def _credentials_in(diff: str) -> list[str]:

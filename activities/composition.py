@@ -15,16 +15,27 @@ CLOSING = re.compile(r"\b(close[sd]?|fix(?:e[sd])?|resolve[sd]?)(\s+)(?=#|\w+/\w
 TEXT_LIMIT = 4_000
 
 
-def compose(task: Task, preparation: Preparation, plan: ChangePlan, summary: str, files: Sequence[ChangedFile],
-            checks: ChecksReport | None, spent: Spending) -> str:
+def compose(
+    task: Task,
+    preparation: Preparation,
+    plan: ChangePlan,
+    summary: str,
+    files: Sequence[ChangedFile],
+    checks: ChecksReport | None,
+    spent: Spending,
+) -> str:
     """The description of a pull request, as Markdown."""
     sections = [
         ("What changed", _quoted(summary or plan.goal) + "\n\n" + _files(files, plan)),
         ("Why", _why(task, plan)),
         ("How to test", _how_to_test(checks, plan)),
         ("Risks", _risks(plan, files)),
-        ("Rollback", "Revert the merge commit; the change has no other effect." if not _migrates(files) else
-         "Revert the merge commit. Files of migrations changed: undo them by hand where they already ran."),
+        (
+            "Rollback",
+            "Revert the merge commit; the change has no other effect."
+            if not _migrates(files)
+            else "Revert the merge commit. Files of migrations changed: undo them by hand where they already ran.",
+        ),
         ("Evidence", _evidence(checks)),
         ("Made by", _made_by(task, preparation, spent)),
     ]
@@ -61,8 +72,11 @@ def _cell(text: str) -> str:
 
 def _files(files: Sequence[ChangedFile], plan: ChangePlan) -> str:
     intents = {edit.path: edit.intent for edit in plan.edits}
-    rows = [f"| {_cell(_code(f.path))} | {f.status.replace('_', ' ')} | +{f.added} −{f.removed} | {_line(intents.get(f.path, '')) or 'not in the plan'} |"
-            for f in files[:100]]
+    rows = [
+        f"| {_cell(_code(f.path))} | {f.status.replace('_', ' ')} | +{f.added} −{f.removed} "
+        f"| {_line(intents.get(f.path, '')) or 'not in the plan'} |"
+        for f in files[:100]
+    ]
     more = f"\n\n… and {len(files) - 100} more files." if len(files) > 100 else ""
     return "\n".join(["| file | status | lines | intent of the plan |", "|---|---|---|---|", *rows]) + more
 
@@ -74,7 +88,10 @@ def _why(task: Task, plan: ChangePlan) -> str:
         lines.append(f"Ticket: <{request.ticket_url}>")
     if plan.rationale:
         lines.append(_quoted(plan.rationale))
-    for title, entries in (("Constraints", plan.constraints or request.constraints), ("Acceptance criteria", request.acceptance_criteria)):
+    for title, entries in (
+        ("Constraints", plan.constraints or request.constraints),
+        ("Acceptance criteria", request.acceptance_criteria),
+    ):
         if entries:
             lines.append(f"{title}:\n\n" + "\n".join(f"- {_line(entry)}" for entry in entries))
     return "\n\n".join(lines)
@@ -102,14 +119,20 @@ def _migrates(files: Sequence[ChangedFile]) -> bool:
 def _evidence(checks: ChecksReport | None) -> str:
     if checks is None or not checks.results:
         return f"**No check ran.** {_line(checks.note) if checks else ''} A person has to judge this change without one."
-    rows = [f"| {_cell(_code(r.name))} | {'passed' if r.passed else '**failed**'} | {r.exit_code} | {r.seconds:.1f} s "
-            f"| {_cell(_code(r.command))} | {r.log.sha256[:12] if r.log else ''} |" for r in checks.results]
+    rows = [
+        f"| {_cell(_code(r.name))} | {'passed' if r.passed else '**failed**'} | {r.exit_code} | {r.seconds:.1f} s "
+        f"| {_cell(_code(r.command))} | {r.log.sha256[:12] if r.log else ''} |"
+        for r in checks.results
+    ]
     head = ["| check | verdict | exit code | time | command | log sha256 |", "|---|---|---|---|---|---|"]
-    where = f"Ran on tree `{checks.tree}` (the tree of commit `{checks.commit}`), in the {checks.tier} sandbox, image `{checks.image}`."
+    what = f"tree `{checks.tree}` (the tree of commit `{checks.commit}`)"
+    where = f"Ran on {what}, in the {checks.tier} sandbox, image `{checks.image}`."
     return "\n".join([*head, *rows]) + f"\n\n{where}" + (f" {_line(checks.note)}" if checks.note else "")
 
 
 def _made_by(task: Task, preparation: Preparation, spent: Spending) -> str:
-    return (f"Patchwright task `{task.id}`, from {_code(preparation.opened.base_branch)} at `{preparation.opened.base_commit}`. "
-            f"Agent cards `{preparation.cards.sha256[:16]}`. {spent.model_calls} model calls, {spent.input_tokens} tokens in, "
-            f"{spent.output_tokens} out, {spent.cost_usd:.4f} US dollars by the price table. A person merges; Patchwright never does.")
+    return (
+        f"Patchwright task `{task.id}`, from {_code(preparation.opened.base_branch)} at `{preparation.opened.base_commit}`. "
+        f"Agent cards `{preparation.cards.sha256[:16]}`. {spent.model_calls} model calls, {spent.input_tokens} tokens in, "
+        f"{spent.output_tokens} out, {spent.cost_usd:.4f} US dollars by the price table. A person merges; Patchwright never does."
+    )

@@ -70,7 +70,9 @@ class _Told:
     def check(self, result: Word | None) -> None:
         """Refuse a result that a workflow's history should not carry."""
         if result is not None and len(result.model_dump_json()) > RESULT_LIMIT:
-            raise ApplicationError(f"The result of {self._name} is too large for a history.", type="result-too-large", non_retryable=True)
+            raise ApplicationError(
+                f"The result of {self._name} is too large for a history.", type="result-too-large", non_retryable=True
+            )
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
         if self._heart is not None:
@@ -83,12 +85,16 @@ class _Told:
             return
         else:
             reason = error.message if isinstance(error, PatchwrightError) else f"{type(error).__name__}: {error}"
-            await self._tell(EventKind.STEP_FAILED, f"{self._name}: {reason}", f"failed-{attempt}", {"seconds": seconds, "reason": reason})
+            await self._tell(
+                EventKind.STEP_FAILED, f"{self._name}: {reason}", f"failed-{attempt}", {"seconds": seconds, "reason": reason}
+            )
         if isinstance(error, PatchwrightError):
             raise _temporal(error) from error
 
     async def _tell(self, kind: EventKind, text: str, key: str, data: dict[str, Any]) -> None:
-        await self._store.append(self._task_id, [NewEvent(kind=kind, text=text[:2_000], step=self._name, key=f"{self._key}/{key}", data=data)])
+        await self._store.append(
+            self._task_id, [NewEvent(kind=kind, text=text[:2_000], step=self._name, key=f"{self._key}/{key}", data=data)]
+        )
 
 
 @contextmanager

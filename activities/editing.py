@@ -72,17 +72,29 @@ class EditingDeeds:
         checks = await self._shelf.read(ChecksReport, request.checks) if request.checks else None
         review, threads = await self._said(request)
         ticket = (await self.run_store.get(request.task.id)).task
-        prompt = feedback_prompt(ticket, plan, checks=checks, gate_problems=request.gate_problems, review=review,
-                                 threads=threads, steering=request.steering)
+        prompt = feedback_prompt(
+            ticket,
+            plan,
+            checks=checks,
+            gate_problems=request.gate_problems,
+            review=review,
+            threads=threads,
+            steering=request.steering,
+        )
         facts = RunFacts(request.preparation.policy, tuple(thread.id for thread in threads))
-        answer = await self._runs.run(await invocation(request, self._shelf, "AddressFeedback", ("fixer", "critic"), prompt, facts))
+        answer = await self._runs.run(
+            await invocation(request, self._shelf, "AddressFeedback", ("fixer", "critic"), prompt, facts)
+        )
         parent = request.published or request.preparation.opened.base_commit
         said = FeedbackAnswers(summary=answer.final.text) if isinstance(answer.final, Unusable) else answer.final
         result = await self._result(request, "AddressFeedback", answer, said.summary if said else "", parent)
         if not answer.finished:
             return result
-        return result.model_copy(update={
-            "answers": await self._shelf.keep_words(request.task.id, "AddressFeedback", f"answers-{request.run}.json", said)})
+        return result.model_copy(
+            update={
+                "answers": await self._shelf.keep_words(request.task.id, "AddressFeedback", f"answers-{request.run}.json", said)
+            }
+        )
 
     async def _said(self, request: FeedbackRequest) -> tuple[Review | None, list[Thread]]:
         """The review that is addressed, and every thread that is still open."""
@@ -97,16 +109,31 @@ class EditingDeeds:
 
     async def _result(self, request: AgentStep, step: str, answer: AgentAnswer, summary: str, parent: str) -> EditResult:
         """Seal what the run left in the workspace into one tidy commit, and count it."""
-        transcript = await self._shelf.keep(request.task.id, step, f"transcript-{request.run}.{request.slice}.json", answer.transcript)
+        transcript = await self._shelf.keep(
+            request.task.id, step, f"transcript-{request.run}.{request.slice}.json", answer.transcript
+        )
         opened, scope, key = request.preparation.opened, self._scope(request), f"{request.task.id}/{request.run}"
         commit = opened.workspace.ref
         if answer.finished:
             sealed = await self._capabilities.ask(
-                Sealed, "seal_change", {"revision": commit, "parent": parent, "message": await self._message(request, summary)}, scope, f"{key}/seal")
+                Sealed,
+                "seal_change",
+                {"revision": commit, "parent": parent, "message": await self._message(request, summary)},
+                scope,
+                f"{key}/seal",
+            )
             commit = sealed.commit
-        counted = await self._capabilities.ask(ChangedFiles, "changed_files", {"old": opened.base_commit, "new": commit}, scope, f"{key}/count")
-        return EditResult(change=counted.change, commit=counted.change.head_commit, summary=summary[:SUMMARY_CHARACTERS], spent=answer.spent,
-                          finished=answer.finished, transcript=transcript)
+        counted = await self._capabilities.ask(
+            ChangedFiles, "changed_files", {"old": opened.base_commit, "new": commit}, scope, f"{key}/count"
+        )
+        return EditResult(
+            change=counted.change,
+            commit=counted.change.head_commit,
+            summary=summary[:SUMMARY_CHARACTERS],
+            spent=answer.spent,
+            finished=answer.finished,
+            transcript=transcript,
+        )
 
     async def _message(self, request: AgentStep, summary: str) -> str:
         """The message of the sealed commit: what a person would write, and where it comes from."""

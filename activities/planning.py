@@ -39,19 +39,37 @@ class PlanningDeeds:
         ticket = (await self.run_store.get(request.task.id)).task
         prompt = plan_prompt(ticket, opened.notes, request.steering, request.rejection)
         facts = RunFacts(request.preparation.policy)
-        answer = await self._runs.run(await invocation(request, self._shelf, "PlanChanges", ("planner", "retriever"), prompt, facts))
-        transcript = await self._shelf.keep(request.task.id, "PlanChanges", f"transcript-{request.run}.{request.slice}.json", answer.transcript)
+        answer = await self._runs.run(
+            await invocation(request, self._shelf, "PlanChanges", ("planner", "retriever"), prompt, facts)
+        )
+        transcript = await self._shelf.keep(
+            request.task.id, "PlanChanges", f"transcript-{request.run}.{request.slice}.json", answer.transcript
+        )
         if not answer.finished:
             return PlanResult(spent=answer.spent, finished=False, transcript=transcript)
         plan: ChangePlan = answer.final
         ref = await self._shelf.keep_words(request.task.id, "PlanChanges", f"{request.run}.json", plan)
         digest = plan_sha256(plan)
         scope = CallScope(opened.workspace, opened.base_commit, request.preparation.policy)
-        await self._capabilities.ask(Word, "set_plan", {"plan_json": plan.model_dump_json()}, scope, f"{request.task.id}/{request.run}/plan")
-        await self.run_store.append(request.task.id, [NewEvent(
-            kind=EventKind.PLAN, text=f"Plan: {plan.goal}", step="PlanChanges", agent="planner", key=f"plan/{digest}",
-            data={"sha256": digest, "edits": [edit.path for edit in plan.edits], "artifact": ref.sha256})])
-        return PlanResult(plan=ref, plan_sha256=digest, goal=plan.goal[:500], edits=len(plan.edits), spent=answer.spent, transcript=transcript)
+        await self._capabilities.ask(
+            Word, "set_plan", {"plan_json": plan.model_dump_json()}, scope, f"{request.task.id}/{request.run}/plan"
+        )
+        await self.run_store.append(
+            request.task.id,
+            [
+                NewEvent(
+                    kind=EventKind.PLAN,
+                    text=f"Plan: {plan.goal}",
+                    step="PlanChanges",
+                    agent="planner",
+                    key=f"plan/{digest}",
+                    data={"sha256": digest, "edits": [edit.path for edit in plan.edits], "artifact": ref.sha256},
+                )
+            ],
+        )
+        return PlanResult(
+            plan=ref, plan_sha256=digest, goal=plan.goal[:500], edits=len(plan.edits), spent=answer.spent, transcript=transcript
+        )
 
     @deed("FetchContext")
     async def fetch_context(self, request: ContextRequest) -> ContextResult:
@@ -60,8 +78,13 @@ class PlanningDeeds:
         opened = request.preparation.opened
         query = " ".join([request.task.request.title, plan.goal, *(edit.intent for edit in plan.edits)])[:2_000]
         gathered = await self._capabilities.ask(
-            GatheredContext, "gather_context",
+            GatheredContext,
+            "gather_context",
             {"query": query, "paths": [edit.path for edit in plan.edits], "token_budget": CONTEXT_TOKENS},
-            CallScope(opened.workspace, opened.base_commit, request.preparation.policy), f"{request.task.id}/context/{request.plan.sha256}")
-        ref = await self._shelf.keep(request.task.id, "FetchContext", "context.md", gathered.text.encode("utf-8", "replace"), "text/markdown")
+            CallScope(opened.workspace, opened.base_commit, request.preparation.policy),
+            f"{request.task.id}/context/{request.plan.sha256}",
+        )
+        ref = await self._shelf.keep(
+            request.task.id, "FetchContext", "context.md", gathered.text.encode("utf-8", "replace"), "text/markdown"
+        )
         return ContextResult(context=ref, files=len(gathered.files))

@@ -15,7 +15,9 @@ from contracts.workspace import OpenedWorkspace
 class PreparationDeeds:
     """``PrepareTask``."""
 
-    def __init__(self, run_store: RunStore, artifacts: ArtifactStore, capabilities: Capabilities, cards: tuple[AgentCard, ...]) -> None:
+    def __init__(
+        self, run_store: RunStore, artifacts: ArtifactStore, capabilities: Capabilities, cards: tuple[AgentCard, ...]
+    ) -> None:
         self.run_store = run_store
         self._artifacts = artifacts
         self._capabilities = capabilities
@@ -26,21 +28,37 @@ class PreparationDeeds:
         """Fetch the repository, fix the base commit, read the recipe from it and pin the cards."""
         task = request.task
         opened = await self._capabilities.ask(
-            OpenedWorkspace, "open_workspace",
-            {"remote": task.request.repo, "base_branch": task.request.base_branch, "name": task.id}, CallScope(), f"{task.id}/open")
+            OpenedWorkspace,
+            "open_workspace",
+            {"remote": task.request.repo, "base_branch": task.request.base_branch, "name": task.id},
+            CallScope(),
+            f"{task.id}/open",
+        )
         scope = CallScope(opened.workspace, opened.base_commit, task.request.policy)
-        recipe = await self._capabilities.ask(Recipe, "project_recipe", {"commit": opened.base_commit}, scope, f"{task.id}/recipe")
+        recipe = await self._capabilities.ask(
+            Recipe, "project_recipe", {"commit": opened.base_commit}, scope, f"{task.id}/recipe"
+        )
         pinned = PinnedCards(cards=self._cards)
-        cards = await self._artifacts.put(task.id, "PrepareTask", pinned.model_dump_json().encode(), "application/json", "cards.json")
+        cards = await self._artifacts.put(
+            task.id, "PrepareTask", pinned.model_dump_json().encode(), "application/json", "cards.json"
+        )
         await self._tell(task.id, opened, recipe)
         return Preparation(opened=opened, recipe=recipe, policy=_policy(task.request.policy, recipe), cards=cards)
 
     async def _tell(self, task_id: str, opened: OpenedWorkspace, recipe: Recipe) -> None:
         checks = ", ".join(check.name for check in recipe.checks) or "none"
-        told = [f"{opened.remote} at {opened.base_branch} {opened.base_commit[:12]}, {opened.files} files",
-                f"Checks: {checks} ({recipe.recognised or 'nothing recognised'})", *opened.notes]
-        await self.run_store.append(task_id, [
-            NewEvent(kind=EventKind.NOTE, text=text, step="PrepareTask", key=f"prepare/{number}") for number, text in enumerate(told)])
+        told = [
+            f"{opened.remote} at {opened.base_branch} {opened.base_commit[:12]}, {opened.files} files",
+            f"Checks: {checks} ({recipe.recognised or 'nothing recognised'})",
+            *opened.notes,
+        ]
+        await self.run_store.append(
+            task_id,
+            [
+                NewEvent(kind=EventKind.NOTE, text=text, step="PrepareTask", key=f"prepare/{number}")
+                for number, text in enumerate(told)
+            ],
+        )
 
 
 def _policy(policy: Policy, recipe: Recipe) -> Policy:

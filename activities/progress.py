@@ -30,11 +30,15 @@ class ProgressDeeds:
 
     async def _notify(self, request: ProgressRequest) -> None:
         told = f"The requester is told: {request.state.replace('_', ' ')}. {request.reason}".strip()
-        await self.run_store.append(request.task_id, [
-            NewEvent(kind=EventKind.NOTE, text=told, key=f"notify/{request.key}", data={"state": request.state})])
+        await self.run_store.append(
+            request.task_id,
+            [NewEvent(kind=EventKind.NOTE, text=told, key=f"notify/{request.key}", data={"state": request.state})],
+        )
 
     async def _release(self, request: ProgressRequest) -> None:
         try:
-            await self._capabilities.ask(Word, "close_sandbox", {}, CallScope(request.workspace), f"{request.task_id}/release/{request.key}")
+            await self._capabilities.ask(
+                Word, "close_sandbox", {}, CallScope(request.workspace), f"{request.task_id}/release/{request.key}"
+            )
         except PatchwrightError as error:
             activity.logger.warning("The sandbox of %s was not given back: %s", request.task_id, error)

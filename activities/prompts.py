@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from contracts.checks import ChecksReport
+from contracts.checks import CheckResult, ChecksReport
 from contracts.plan import ChangePlan
 from contracts.review import Review, Thread
 from contracts.task import Task
@@ -23,18 +23,29 @@ def edit_prompt(task: Task, plan: ChangePlan, context: str, steering: Sequence[s
     return _joined([_ticket(task), _plan(plan), "# Context from the repository\n\n" + _fenced(context), *_steering(steering)])
 
 
-def feedback_prompt(task: Task, plan: ChangePlan, *, checks: ChecksReport | None, gate_problems: Sequence[str],
-                    review: Review | None, threads: Sequence[Thread], steering: Sequence[str]) -> str:
+def feedback_prompt(
+    task: Task,
+    plan: ChangePlan,
+    *,
+    checks: ChecksReport | None,
+    gate_problems: Sequence[str],
+    review: Review | None,
+    threads: Sequence[Thread],
+    steering: Sequence[str],
+) -> str:
     """For the fixer: what must be mended."""
     parts = [_ticket(task), _plan(plan)]
     if gate_problems:
         parts.append("# Gates that said no\n\n" + _bullets(gate_problems))
     if checks is not None and not checks.passed:
-        parts.append("# Checks that failed\n\n" + "\n\n".join(
-            f"## {r.name}: `{r.command}` ended with {r.exit_code}{' after its time-out' if r.timed_out else ''}\n\n{_fenced(r.log_tail)}"
-            for r in checks.results if not r.passed))
+        parts.append(
+            "# Checks that failed\n\n"
+            + "\n\n".join(_failed(result) for result in checks.results if not result.passed)
+        )
     if review is not None:
-        parts.append(f"# Review by {review.reviewer or 'a reviewer'}: {review.verdict.replace('_', ' ')}\n\n" + _fenced(review.body))
+        parts.append(
+            f"# Review by {review.reviewer or 'a reviewer'}: {review.verdict.replace('_', ' ')}\n\n" + _fenced(review.body)
+        )
     if threads:
         parts.append("# Open threads: answer each by its id\n\n" + "\n\n".join(_thread(thread) for thread in threads))
     return _joined([*parts, *_steering(steering)])
@@ -60,6 +71,11 @@ def _plan(plan: ChangePlan) -> str:
         if lines:
             parts.append(f"{title}:\n\n{_bullets(lines)}")
     return "\n\n".join(parts)
+
+
+def _failed(result: CheckResult) -> str:
+    late = " after its time-out" if result.timed_out else ""
+    return f"## {result.name}: `{result.command}` ended with {result.exit_code}{late}\n\n{_fenced(result.log_tail)}"
 
 
 def _thread(thread: Thread) -> str:

@@ -27,12 +27,24 @@ class PublishingDeeds:
     async def publish(self, request: PublishRequest) -> PublishResult:
         """Push the branch, open the pull request or bring it up to date, show the checks, answer the threads."""
         opened, policy = request.preparation.opened, request.preparation.policy
-        scope, key = CallScope(opened.workspace, opened.base_commit, policy), f"{request.task.id}/publish/{request.commit}/{request.draft}"
+        scope, key = (
+            CallScope(opened.workspace, opened.base_commit, policy),
+            f"{request.task.id}/publish/{request.commit}/{request.draft}",
+        )
         checks = await self._shelf.read(ChecksReport, request.checks) if request.checks else None
         draft = PullRequestDraft(
-            repo=opened.remote, head_branch=request.task.branch, base_branch=opened.base_branch, head_commit=request.commit,
-            title=request.task.request.title, body=await self._body(request, checks, scope, key), draft=request.draft, task_id=request.task.id)
-        published = await self._capabilities.ask(PullRequest, "publish_pull_request", {"draft": draft.model_dump(mode="json")}, scope, key)
+            repo=opened.remote,
+            head_branch=request.task.branch,
+            base_branch=opened.base_branch,
+            head_commit=request.commit,
+            title=request.task.request.title,
+            body=await self._body(request, checks, scope, key),
+            draft=request.draft,
+            task_id=request.task.id,
+        )
+        published = await self._capabilities.ask(
+            PullRequest, "publish_pull_request", {"draft": draft.model_dump(mode="json")}, scope, key
+        )
         if checks is not None:
             report = {"pull_request_id": published.id, "report": checks.model_dump(mode="json")}
             await self._capabilities.ask(Word, "report_checks", report, scope, f"{key}/checks")
@@ -53,18 +65,44 @@ class PublishingDeeds:
         if request.answers is None:
             return
         said = await self._shelf.read(FeedbackAnswers, request.answers)
-        answers = [ThreadAnswer(thread_id=a.thread_id, body=a.body, commit=request.commit if a.addressed else "", addressed=a.addressed)
-                   for a in said.answers if a.body.strip()]
+        answers = [
+            ThreadAnswer(thread_id=a.thread_id, body=a.body, commit=request.commit if a.addressed else "", addressed=a.addressed)
+            for a in said.answers
+            if a.body.strip()
+        ]
         asked = {"pull_request_id": published.id, "answers": [answer.model_dump(mode="json") for answer in answers]}
         await self._capabilities.ask(Word, "answer_threads", asked, scope, f"{key}/answers")
-        await self.run_store.append(request.task.id, [NewEvent(
-            kind=EventKind.THREAD_ANSWER, text=f"Answered thread {a.thread_id}: {a.body[:200]}", step="OpenPR", agent="fixer",
-            key=f"answer/{a.thread_id}/{request.commit}", data={"thread_id": a.thread_id, "commit": a.commit, "addressed": a.addressed})
-            for a in answers])
+        await self.run_store.append(
+            request.task.id,
+            [
+                NewEvent(
+                    kind=EventKind.THREAD_ANSWER,
+                    text=f"Answered thread {a.thread_id}: {a.body[:200]}",
+                    step="OpenPR",
+                    agent="fixer",
+                    key=f"answer/{a.thread_id}/{request.commit}",
+                    data={"thread_id": a.thread_id, "commit": a.commit, "addressed": a.addressed},
+                )
+                for a in answers
+            ],
+        )
 
     async def _tell(self, request: PublishRequest, published: PullRequest) -> None:
         standing = "draft" if published.draft else "ready for review"
-        await self.run_store.append(request.task.id, [NewEvent(
-            kind=EventKind.PULL_REQUEST, text=f"Pull request {published.id} ({standing}) at {published.head_commit[:12]}", step="OpenPR",
-            key=f"pr/{published.head_commit}/{published.draft}",
-            data={"id": published.id, "url": published.url, "head_commit": published.head_commit, "draft": published.draft})])
+        await self.run_store.append(
+            request.task.id,
+            [
+                NewEvent(
+                    kind=EventKind.PULL_REQUEST,
+                    text=f"Pull request {published.id} ({standing}) at {published.head_commit[:12]}",
+                    step="OpenPR",
+                    key=f"pr/{published.head_commit}/{published.draft}",
+                    data={
+                        "id": published.id,
+                        "url": published.url,
+                        "head_commit": published.head_commit,
+                        "draft": published.draft,
+                    },
+                )
+            ],
+        )

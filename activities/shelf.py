@@ -42,6 +42,15 @@ async def invocation(step: AgentStep, shelf: Shelf, name: str, cast: tuple[str, 
     pinned = {card.name: card for card in (await shelf.read(PinnedCards, step.preparation.cards)).cards}
     opened = step.preparation.opened
     return AgentTask(
-        task_id=step.task.id, run=step.run, step=name, cards=tuple(pinned[agent] for agent in cast), prompt=prompt,
+        task_id=step.task.id,
+        run=step.run,
+        step=name,
+        cards=tuple(pinned[agent] for agent in cast),
+        prompt=prompt,
         scope=CallScope(opened.workspace, opened.base_commit, step.preparation.policy),
-        start_commit=step.commit, facts=facts, spent=step.spent, slice=step.slice, transcript=await shelf.bytes_of(step.transcript))
+        start_commit=step.commit,
+        facts=facts,
+        spent=step.spent,
+        slice=step.slice,
+        transcript=await shelf.bytes_of(step.transcript),
+    )

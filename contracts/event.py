@@ -4,6 +4,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from pydantic import Field
+
 from contracts.word import Word
 
 
@@ -50,7 +52,7 @@ class NewEvent(Word):
     """The activity it belongs to, as the Temporal Web UI names it."""
     agent: str = ""
     key: str
-    data: dict[str, Any] = {}
+    data: dict[str, Any] = Field(default_factory=dict)
 
 
 class TaskEvent(NewEvent):

@@ -8,10 +8,35 @@ from contracts.paths import path_problem
 from contracts.policy import Policy
 from contracts.task import TaskKind
 
-CODE_ENDINGS = (".py", ".js", ".mjs", ".cjs", ".jsx", ".ts", ".tsx", ".go", ".rs", ".java", ".kt", ".c", ".h", ".cc", ".cpp", ".hpp",
-                ".cs", ".rb", ".php", ".swift", ".scala", ".sh", ".sql")
-TEST_PATH = re.compile(r"(^|/)(tests?|__tests__|spec|specs)/|(^|/)(test_[^/]*|[^/]*_test|[^/]*\.test|[^/]*\.spec|conftest)\.[a-z]+$",
-                       re.IGNORECASE)
+CODE_ENDINGS = (
+    ".py",
+    ".js",
+    ".mjs",
+    ".cjs",
+    ".jsx",
+    ".ts",
+    ".tsx",
+    ".go",
+    ".rs",
+    ".java",
+    ".kt",
+    ".c",
+    ".h",
+    ".cc",
+    ".cpp",
+    ".hpp",
+    ".cs",
+    ".rb",
+    ".php",
+    ".swift",
+    ".scala",
+    ".sh",
+    ".sql",
+)
+TEST_PATH = re.compile(
+    r"(^|/)(tests?|__tests__|spec|specs)/|(^|/)(test_[^/]*|[^/]*_test|[^/]*\.test|[^/]*\.spec|conftest)\.[a-z]+$", re.IGNORECASE
+)
+UNDO = "Undo what the ticket does not need."
 SPECIAL_MODES = {"120000": "a symbolic link", "160000": "a submodule"}
 
 
@@ -35,10 +60,14 @@ def change_problems(files: Sequence[ChangedFile], policy: Policy, kind: TaskKind
         return ["The change is empty: nothing differs from the base. Make the edits the plan names."]
     problems = [problem for file in files for problem in _file_problems(file, policy)]
     if len(files) > policy.max_changed_files:
-        problems.append(f"The change touches {len(files)} files; the policy allows {policy.max_changed_files}. Undo what the ticket does not need.")
+        problems.append(
+            f"The change touches {len(files)} files; the policy allows {policy.max_changed_files}. {UNDO}"
+        )
     lines = sum(file.added + file.removed for file in files)
     if lines > policy.max_changed_lines:
-        problems.append(f"The change has {lines} changed lines; the policy allows {policy.max_changed_lines}. Undo what the ticket does not need.")
+        problems.append(
+            f"The change has {lines} changed lines; the policy allows {policy.max_changed_lines}. {UNDO}"
+        )
     if policy.require_tests and kind in NEEDS_TESTS and _lacks_tests(files):
         problems.append("Code changed but no test did. Add or change a test that shows the new behaviour.")
     return problems

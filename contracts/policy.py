@@ -29,7 +29,9 @@ class Policy(StrictWord):
     max_cost_usd: float | None = Field(default=None, ge=0)
     """US dollars of the whole task, by the service's price table; None means no limit."""
     max_changed_files: int = Field(default=200, ge=1)
+    """Files a change may touch."""
     max_changed_lines: int = Field(default=20_000, ge=1)
+    """Lines a change may add and remove, together."""
     review_reminder_hours: float = Field(default=72, gt=0)
     """Hours of silence after which the requester is reminded of a waiting review."""
     review_expiry_days: float = Field(default=30, gt=0)
@@ -42,16 +44,26 @@ def narrowed(policy: Policy, by: Policy) -> Policy:
     if by.allowed_paths not in (policy.allowed_paths, ("**",)):
         lists = (*lists, by.allowed_paths)
     costs = [cost for cost in (policy.max_cost_usd, by.max_cost_usd) if cost is not None]
-    least = ("plan_expiry_hours", "max_fix_rounds", "max_review_rounds", "max_model_calls", "max_changed_files",
-             "max_changed_lines", "review_reminder_hours", "review_expiry_days")
-    return policy.model_copy(update={
-        "plan_approval": policy.plan_approval or by.plan_approval,
-        "require_tests": policy.require_tests or by.require_tests,
-        "denied_paths": tuple(dict.fromkeys(policy.denied_paths + by.denied_paths)),
-        "also_within": tuple(dict.fromkeys(lists)),
-        "max_cost_usd": min(costs) if costs else None,
-        **{name: min(getattr(policy, name), getattr(by, name)) for name in least},
-    })
+    least = (
+        "plan_expiry_hours",
+        "max_fix_rounds",
+        "max_review_rounds",
+        "max_model_calls",
+        "max_changed_files",
+        "max_changed_lines",
+        "review_reminder_hours",
+        "review_expiry_days",
+    )
+    return policy.model_copy(
+        update={
+            "plan_approval": policy.plan_approval or by.plan_approval,
+            "require_tests": policy.require_tests or by.require_tests,
+            "denied_paths": tuple(dict.fromkeys(policy.denied_paths + by.denied_paths)),
+            "also_within": tuple(dict.fromkeys(lists)),
+            "max_cost_usd": min(costs) if costs else None,
+            **{name: min(getattr(policy, name), getattr(by, name)) for name in least},
+        }
+    )
 
 
 class BudgetRaise(StrictWord):

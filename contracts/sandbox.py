@@ -20,8 +20,11 @@ class SandboxLimits(StrictWord):
     """Limits of one sandbox."""
 
     memory_mib: int = Field(default=2_048, ge=64)
+    """MiB of memory for everything that runs in it."""
     cpus: float = Field(default=2.0, gt=0)
+    """Processors; 0.5 is half of one."""
     processes: int = Field(default=256, ge=8)
+    """Processes and threads at once."""
     disk_mib: int = Field(default=2_048, ge=16)
     """Size of the tmpfs that holds the tree."""
     file_mib: int = Field(default=1_024, ge=1)
@@ -34,8 +37,11 @@ class CheckCommand(StrictWord):
     """One check of a project: a command line for ``sh -c`` in the repository's root."""
 
     name: str = Field(min_length=1, max_length=100)
+    """How people and models see it; each check has its own."""
     command: str = Field(min_length=1, max_length=10_000)
+    """A command line for ``sh -c`` in the root of the repository; exit code 0 means passed."""
     timeout_seconds: float = Field(default=600, gt=0, le=7_200)
+    """Seconds until the command is ended; it has then failed."""
 
 
 class Recipe(StrictWord):
@@ -48,12 +54,13 @@ class Recipe(StrictWord):
     setup_network: bool = False
     """Whether ``setup`` may reach the network. Checks and agents' commands never can."""
     checks: tuple[CheckCommand, ...] = ()
+    """What must pass before a pull request goes out, in this order."""
     paths: tuple[str, ...] = ()
     """Patterns a change may touch; empty leaves the policy as it is."""
     lock_files: tuple[str, ...] = ()
     """Files whose content decides whether ``setup`` must run again."""
     recognised: str = ""
-    """What the recipe rests on: ``.patchwright.yaml``, ``python (pytest)``, ``node (npm test)``, or empty when nothing was recognised."""
+    """What the recipe rests on: ``.patchwright.yaml``, ``python (pytest)``, ``node (npm test)``; empty: nothing recognised."""
     note: str = ""
     """What a person should know about it, e.g. why there is no check; set by the service only."""
 
@@ -76,4 +83,4 @@ class CommandResult(Word):
     commit: str = ""
     """The workspace's commit after the command."""
     note: str = ""
-    """What the caller should know: changes that were not taken over, a limit that ended the command, a sandbox that was opened anew."""
+    """What the caller should know: changes not taken over, a limit that ended the command, a sandbox opened anew."""

@@ -54,12 +54,24 @@ class TaskState(StrEnum):
         return self.final or self in WAITING_STATES
 
 
-FINAL_STATES = frozenset({
-    TaskState.READY_TO_MERGE, TaskState.MERGED, TaskState.CLOSED, TaskState.FAILED, TaskState.CANCELLED, TaskState.EXPIRED,
-})
-WAITING_STATES = frozenset({
-    TaskState.AWAITING_PLAN_APPROVAL, TaskState.AWAITING_REVIEW, TaskState.PAUSED, TaskState.HALTED,
-})
+FINAL_STATES = frozenset(
+    {
+        TaskState.READY_TO_MERGE,
+        TaskState.MERGED,
+        TaskState.CLOSED,
+        TaskState.FAILED,
+        TaskState.CANCELLED,
+        TaskState.EXPIRED,
+    }
+)
+WAITING_STATES = frozenset(
+    {
+        TaskState.AWAITING_PLAN_APPROVAL,
+        TaskState.AWAITING_REVIEW,
+        TaskState.PAUSED,
+        TaskState.HALTED,
+    }
+)
 
 
 class TicketSource(StrictWord):
@@ -77,15 +89,23 @@ class TaskRequest(StrictWord):
     base_branch: str = Field(default="", max_length=255, examples=["main"])
     """The branch to start from and to propose the change to; empty means the repository's default branch."""
     title: str = Field(min_length=1, max_length=300, examples=["Add retries to the payment client"])
+    """What to do, in one line; becomes the title of the pull request."""
     description: str = Field(default="", max_length=100_000)
     """The ticket's text, as Markdown."""
     ticket_url: str = Field(default="", max_length=2_000, examples=["https://tickets.example.com/ENG-1423"])
+    """Where people read the ticket; linked from the pull request."""
     source: TicketSource | None = None
+    """The ticket in its own system; the same ticket is always the same task."""
     constraints: tuple[str, ...] = Field(default=(), max_length=50, examples=[["no API change"]])
+    """What must hold, one sentence each."""
     acceptance_criteria: tuple[str, ...] = Field(default=(), max_length=50, examples=[["a failed charge is tried three times"]])
+    """How a person will see that it is done, one sentence each."""
     kind: TaskKind = TaskKind.FEATURE
+    """Feature and bugfix must come with tests, where the policy asks for them."""
     requester: str = Field(default="", max_length=200)
+    """Who is told when the task rests."""
     policy: Policy = Policy()
+    """What this task may do; it can only narrow what the service allows."""
 
     @field_validator("title", "description", "repo", "base_branch", "ticket_url", "requester")
     @classmethod
@@ -128,8 +148,9 @@ class Task(Word):
     @property
     def slim(self) -> "Task":
         """The task as it travels through Temporal: without the ticket's long texts, which the run store keeps."""
-        return self.model_copy(update={"request": self.request.model_copy(update={
-            "description": "", "constraints": (), "acceptance_criteria": ()})})
+        return self.model_copy(
+            update={"request": self.request.model_copy(update={"description": "", "constraints": (), "acceptance_criteria": ()})}
+        )
 
     @property
     def branch(self) -> str:

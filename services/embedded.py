@@ -68,8 +68,16 @@ async def stack(settings: Settings, scripted: bool = False) -> AsyncIterator[Sta
         connected = await opened.enter_async_context(wiring.capabilities(settings, forge, boxes))
         models = ConfiguredModels(settings)
         opened.push_async_callback(models.close)
-        tasks = TaskService(kept.runs, kept.artifacts, forge, temporal=client, task_queue=settings.task_queue,
-                            namespace=settings.temporal_namespace, ui_url=temporal.ui_url, policy=settings.default_policy)
+        tasks = TaskService(
+            kept.runs,
+            kept.artifacts,
+            forge,
+            temporal=client,
+            task_queue=settings.task_queue,
+            namespace=settings.temporal_namespace,
+            ui_url=temporal.ui_url,
+            policy=settings.default_policy,
+        )
         token = settings.access_token()
         app = create_app(tasks, token, MirrorDiffs(wiring.mirrors(settings)), allowed_hosts=[settings.host])
         worker = make_worker(client, settings.task_queue, wiring.deeds(kept, connected, models), settings.concurrency)
@@ -93,7 +101,9 @@ def _only_one(data_dir: Path) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Conflict(f"A service already runs on {data_dir}. Use it, stop it, or set PATCHWRIGHT_DATA_DIR for another one.") from None
+            raise Conflict(
+                f"A service already runs on {data_dir}. Use it, stop it, or set PATCHWRIGHT_DATA_DIR for another one."
+            ) from None
         yield
 
 
@@ -105,8 +115,10 @@ def _listening(settings: Settings) -> Iterator[socket.socket]:
         try:
             listening.bind((settings.host, settings.port))
         except OSError as error:
-            raise Conflict(f"Port {settings.port} on {settings.host} cannot be used: {error.strerror}. "
-                           "Set PATCHWRIGHT_PORT to another one (0 takes a free one).") from error
+            raise Conflict(
+                f"Port {settings.port} on {settings.host} cannot be used: {error.strerror}. "
+                "Set PATCHWRIGHT_PORT to another one (0 takes a free one)."
+            ) from error
         listening.listen(512)
         yield listening
 
@@ -121,8 +133,9 @@ async def _temporal(settings: Settings) -> AsyncIterator[TemporalServer]:
     if settings.temporal_address:
         yield TemporalServer(settings.temporal_address, "")
         return
-    async with temporal_server(settings.data_dir / "temporal.db", settings.temporal_namespace,
-                               settings.temporal_port, settings.temporal_ui_port) as server:
+    async with temporal_server(
+        settings.data_dir / "temporal.db", settings.temporal_namespace, settings.temporal_port, settings.temporal_ui_port
+    ) as server:
         yield server
 
 
@@ -143,7 +156,9 @@ class _Embedded(uvicorn.Server):
 
 @asynccontextmanager
 async def _serving(app: FastAPI, listening: socket.socket) -> AsyncIterator[None]:
-    config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=STREAMS_END_SECONDS, lifespan="on")
+    config = uvicorn.Config(
+        app, log_level="warning", access_log=False, timeout_graceful_shutdown=STREAMS_END_SECONDS, lifespan="on"
+    )
     server = _Embedded(config)
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     try:
@@ -157,7 +172,13 @@ async def _serving(app: FastAPI, listening: socket.socket) -> AsyncIterator[None
 @contextlib.contextmanager
 def _announced(settings: Settings, running: Stack, scripted: bool) -> Iterator[None]:
     """Tell the command line where the service answers, for as long as it does."""
-    said = {"url": running.url, "token": running.token, "temporal_ui_url": running.temporal_ui_url, "pid": os.getpid(), "scripted": scripted}
+    said = {
+        "url": running.url,
+        "token": running.token,
+        "temporal_ui_url": running.temporal_ui_url,
+        "pid": os.getpid(),
+        "scripted": scripted,
+    }
     draft = settings.service_file.with_suffix(".new")
     draft.touch(mode=0o600)
     draft.write_text(json.dumps(said))

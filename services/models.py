@@ -18,8 +18,11 @@ class ConfiguredModels:
         self.retries = settings.model_retries
         self._settings = settings
         self._client = AsyncOpenAI(
-            base_url=settings.openai_base_url or None, api_key=settings.openai_api_key.get_secret_value() or NO_KEY,
-            max_retries=0, timeout=settings.model_timeout_seconds)
+            base_url=settings.openai_base_url or None,
+            api_key=settings.openai_api_key.get_secret_value() or NO_KEY,
+            max_retries=0,
+            timeout=settings.model_timeout_seconds,
+        )
 
     def name_for(self, card: AgentCard) -> str:
         """The model name that goes on the wire."""

@@ -18,7 +18,19 @@ from temporalio.contrib.opentelemetry import TracingInterceptor
 
 from services.settings import Settings
 
-QUIET = ("httpx2", "httpcore2", "mcp", "openai", "openai.agents", "docker", "urllib3", "git", "alembic", "temporalio.activity", "temporalio.workflow")
+QUIET = (
+    "httpx2",
+    "httpcore2",
+    "mcp",
+    "openai",
+    "openai.agents",
+    "docker",
+    "urllib3",
+    "git",
+    "alembic",
+    "temporalio.activity",
+    "temporalio.workflow",
+)
 """Loggers of libraries that repeat what the event log tells already; their warnings are kept."""
 
 
@@ -41,12 +53,23 @@ def telemetry(settings: Settings) -> Iterator[list[Interceptor]]:
 
 def _configure_logs(level: str) -> None:
     shown = logging.getLevelNamesMapping()[level.upper()]
-    shared = [structlog.stdlib.add_log_level, structlog.stdlib.add_logger_name, structlog.processors.TimeStamper(fmt="iso", utc=True)]
+    shared = [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
     renderer = structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                                              structlog.processors.format_exc_info, renderer]))
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                renderer,
+            ],
+        )
+    )
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(shown)

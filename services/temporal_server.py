@@ -36,7 +36,10 @@ def temporal_binary() -> Path | None:
 
 @asynccontextmanager
 async def temporal_server(database: Path, namespace: str, port: int = 0, ui_port: int = 0) -> AsyncIterator[TemporalServer]:
-    """Run the server on loopback until the block ends; port 0 takes a free one. Raises ``Conflict`` with the server's own words."""
+    """Run the server on loopback until the block ends; port 0 takes a free one.
+
+    Raises ``Conflict`` with the server's own words.
+    """
     binary = temporal_binary()
     if binary is None:
         raise Conflict("The temporal command is missing from this environment; remove .venv and start again.")
@@ -45,11 +48,30 @@ async def temporal_server(database: Path, namespace: str, port: int = 0, ui_port
     # The server must not outlive us, even when we are killed; it ends on SIGTERM with its file in order.
     guard = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
     process = await asyncio.create_subprocess_exec(
-        *guard, str(binary), "server", "start-dev", "--ip", "127.0.0.1", "--port", str(port), "--ui-port", str(ui_port),
-        "--db-filename", str(database), "--namespace", namespace, "--log-level", "error",
-        "--dynamic-config-value", "history.transferProcessorMaxPollRPS=2000",
+        *guard,
+        str(binary),
+        "server",
+        "start-dev",
+        "--ip",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--ui-port",
+        str(ui_port),
+        "--db-filename",
+        str(database),
+        "--namespace",
+        namespace,
+        "--log-level",
+        "error",
+        "--dynamic-config-value",
+        "history.transferProcessorMaxPollRPS=2000",
         *(part for name in SEARCH_ATTRIBUTES for part in ("--search-attribute", f"{name}=Keyword")),
-        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, start_new_session=True)
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        start_new_session=True,
+    )
     drain: asyncio.Task[None] | None = None
     try:
         await _until_ready(process, port)
@@ -79,8 +101,10 @@ async def _until_ready(process: asyncio.subprocess.Process, port: int) -> None:
                     return
     except TimeoutError:
         pass
-    raise Conflict(f"The Temporal server did not start on port {port}: {' '.join(said[-5:]) or 'it said nothing'}. "
-                   "If the port is taken, set PATCHWRIGHT_TEMPORAL_PORT (0 takes a free one).")
+    raise Conflict(
+        f"The Temporal server did not start on port {port}: {' '.join(said[-5:]) or 'it said nothing'}. "
+        "If the port is taken, set PATCHWRIGHT_TEMPORAL_PORT (0 takes a free one)."
+    )
 
 
 async def _drain(process: asyncio.subprocess.Process) -> None:

@@ -1,6 +1,6 @@
 """``docs/tools.md``: what agents and other MCP clients may call, generated from the servers, the cards and the contracts.
 
-    python -m services.tool_docs > docs/tools.md
+python -m services.tool_docs > docs/tools.md
 """
 
 import asyncio
@@ -26,14 +26,22 @@ CASTS = {"PlanChanges": ("planner", "retriever"), "ApplyDiffs": ("coder", "criti
 """Which agents an activity can reach; the first one starts and gives the answer."""
 EXAMPLES: dict[str, Any] = {
     "ChangePlan": ChangePlan(
-        ticket="ENG-1423", goal="Failed charges are tried three times", constraints=("no API change",),
-        edits=(PlannedEdit(path="payments/client.py", functions=("charge",), intent="try again with a growing pause"),
-               PlannedEdit(path="tests/test_client.py", functions=(), intent="a flaky gateway is survived")),
-        tests=("tests/test_client.py::test_a_flaky_gateway_is_survived",), rationale="The gateway fails for seconds at a time.",
-        risks=("a charge must not happen twice",), checks=("python -m pytest tests",)),
+        ticket="ENG-1423",
+        goal="Failed charges are tried three times",
+        constraints=("no API change",),
+        edits=(
+            PlannedEdit(path="payments/client.py", functions=("charge",), intent="try again with a growing pause"),
+            PlannedEdit(path="tests/test_client.py", functions=(), intent="a flaky gateway is survived"),
+        ),
+        tests=("tests/test_client.py::test_a_flaky_gateway_is_survived",),
+        rationale="The gateway fails for seconds at a time.",
+        risks=("a charge must not happen twice",),
+        checks=("python -m pytest tests",),
+    ),
     "FeedbackAnswers": FeedbackAnswers(
         summary="The pause is capped at ten seconds.",
-        answers=(AnswerDraft(thread_id="th-1", body="Capped at ten seconds, with a test.", addressed=True),)),
+        answers=(AnswerDraft(thread_id="th-1", body="Capped at ten seconds, with a test.", addressed=True),),
+    ),
 }
 
 
@@ -54,13 +62,20 @@ def render(tools: Mapping[str, Sequence[Tool]], cards: Sequence[AgentCard]) -> s
     offered = {name for card in cards for name in card.tools}
     parts = [HEAD, _wire(), _agents(cards), _outputs()]
     for server, listed in tools.items():
-        parts.append(f"## Server `{server}`\n\nAlone, for any MCP client: `python -m mcp_servers.{server} --repository PATH_OR_URL` (stdio), "
-                     f"or with `--http --port 7341` (streamable HTTP at `/mcp`).")
-        parts += [_tool(tool, [card.name for card in cards if tool.name in card.tools]) for tool in listed if tool.name in offered]
+        parts.append(
+            f"## Server `{server}`\n\nAlone, for any MCP client: "
+            f"`python -m mcp_servers.{server} --repository PATH_OR_URL` (stdio), "
+            f"or with `--http --port 7341` (streamable HTTP at `/mcp`)."
+        )
+        parts += [
+            _tool(tool, [card.name for card in cards if tool.name in card.tools]) for tool in listed if tool.name in offered
+        ]
         rest = [tool for tool in listed if tool.name not in offered]
         if rest:
-            parts.append("### Not given to any agent\n\nFor the service itself and for other MCP clients.\n\n"
-                         + "\n".join(f"- `{tool.name}({_signature(tool)})`: {_first_sentence(tool)}" for tool in rest))
+            parts.append(
+                "### Not given to any agent\n\nFor the service itself and for other MCP clients.\n\n"
+                + "\n".join(f"- `{tool.name}({_signature(tool)})`: {_first_sentence(tool)}" for tool in rest)
+            )
     return "\n\n".join(parts) + "\n"
 
 
@@ -77,12 +92,13 @@ def _wire() -> str:
 Patchwright posts to `{{OPENAI_BASE_URL}}/responses` or `{{OPENAI_BASE_URL}}/chat/completions`, never streaming. With
 `PATCHWRIGHT_MODEL_API=auto` it tries Responses first and falls back to Chat Completions where that path answers 404, 405 or 501.
 
-- The instructions (Responses: `instructions`; Chat: the system message) begin with the line `{opening_line('<agent>')}`, for
-  example `{opening_line('planner')}`. The header `{TASK_HEADER}` carries the task's id.
+- The instructions (Responses: `instructions`; Chat: the system message) begin with the line `{opening_line("<agent>")}`, for
+  example `{opening_line("planner")}`. The header `{TASK_HEADER}` carries the task's id.
 - Tools come as functions under the names below. Arguments are one JSON object. Several calls in one answer are fine.
 - A handoff is a function named `transfer_to_<agent>` without arguments (`{{}}`). From then on that agent is asked.
-- An agent ends its run with a message and no call. Agents with an output type answer with its JSON; `text` agents with plain text.
-  Where another agent than the one that began ends the run, the first one is asked for the answer once more, if it has an output type.
+- An agent ends its run with a message and no call. Agents with an output type answer with its JSON; `text` agents with plain
+  text. Where another agent than the one that began ends the run, the first one is asked for the answer once more, if it has an
+  output type.
 - A failed tool call comes back as its output, as text that says what to do. The run goes on.
 - An answer that cannot be used is refused with the reason in a user message, at most three times; then the task halts.
 - The first user message holds the ticket; the coder's and the fixer's also hold the plan, then context or feedback. Open review
@@ -91,28 +107,38 @@ Patchwright posts to `{{OPENAI_BASE_URL}}/responses` or `{{OPENAI_BASE_URL}}/cha
 
 def _agents(cards: Sequence[AgentCard]) -> str:
     rows = ["| agent | tools | hands off to | answers with |", "|---|---|---|---|"]
-    rows += [f"| `{c.name}` | {', '.join(f'`{t}`' for t in c.tools)} | {', '.join(f'`{h}`' for h in c.handoffs) or '–'} | `{c.output}` |"
-             for c in cards]
-    casts = "\n".join(f"- `{step}`: {', '.join(f'`{name}`' for name in cast)}" for step, cast in CASTS.items())
+    rows += [f"| `{c.name}` | {_named(c.tools)} | {_named(c.handoffs) or '–'} | `{c.output}` |" for c in cards]
+    casts = "\n".join(f"- `{step}`: {_named(cast)}" for step, cast in CASTS.items())
     return "## Agents\n\n" + "\n".join(rows) + "\n\nWhich agents one activity can reach, the starting one first:\n\n" + casts
 
 
+def _named(names: Sequence[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
 def _outputs() -> str:
-    parts = ["## Output types\n\nThe schema goes to the model in strict mode. JSON in a code fence or with words around it is read, too; "
-             "fields that are missing take their empty value. A fixer that was given no threads may answer in plain words."]
+    parts = [
+        "## Output types\n\nThe schema goes to the model in strict mode. "
+        "JSON in a code fence or with words around it is read, too; "
+        "fields that are missing take their empty value. A fixer that was given no threads may answer in plain words."
+    ]
     for name, wanted in OUTPUTS.items():
         schema = json.dumps(WantedOutput(wanted).json_schema(), indent=2)
         example = EXAMPLES[name].model_dump_json(indent=2)
-        parts.append(f"### `{name}`\n\n{(wanted.__doc__ or '').strip()}\n\n```json\n{example}\n```\n\n"
-                     f"<details><summary>JSON schema</summary>\n\n```json\n{schema}\n```\n\n</details>")
+        parts.append(
+            f"### `{name}`\n\n{(wanted.__doc__ or '').strip()}\n\n```json\n{example}\n```\n\n"
+            f"<details><summary>JSON schema</summary>\n\n```json\n{schema}\n```\n\n</details>"
+        )
     return "\n\n".join(parts)
 
 
 def _tool(tool: Tool, agents: Sequence[str]) -> str:
-    rows = [f"| `{name}` | {_type(shape)} | {_default(name, shape, tool.input_schema)} | {_cell(shape.get('description', ''))} |"
-            for name, shape in tool.input_schema.get("properties", {}).items()]
+    rows = [
+        f"| `{name}` | {_type(shape)} | {_default(name, shape, tool.input_schema)} | {_cell(shape.get('description', ''))} |"
+        for name, shape in tool.input_schema.get("properties", {}).items()
+    ]
     table = "\n".join(["| argument | type | default | |", "|---|---|---|---|", *rows]) if rows else "No arguments."
-    return (f"### `{tool.name}`\n\nFor {', '.join(agents)}.\n\n{(tool.description or '').strip()}\n\n{table}")
+    return f"### `{tool.name}`\n\nFor {', '.join(agents)}.\n\n{(tool.description or '').strip()}\n\n{table}"
 
 
 def _type(shape: Mapping[str, Any]) -> str:

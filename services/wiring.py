@@ -75,8 +75,12 @@ def local_forge(settings: Settings, base_url: str) -> LocalForge:
 def sandboxes(settings: Settings) -> Sandboxes:
     """The sandboxes of this machine; which tier there is shows when the first one is needed."""
     return Sandboxes.of_this_machine(
-        settings.data_dir / "dependencies", settings.limits, setup_environment(machine_environment()),
-        None if settings.sandbox == "auto" else SandboxTier(settings.sandbox), settings.sandbox_image)
+        settings.data_dir / "dependencies",
+        settings.limits,
+        setup_environment(machine_environment()),
+        None if settings.sandbox == "auto" else SandboxTier(settings.sandbox),
+        settings.sandbox_image,
+    )
 
 
 def mcp_servers(settings: Settings, forge: LocalForge, boxes: Sandboxes) -> dict[str, MCPServer]:
@@ -112,9 +116,12 @@ def deeds(kept: Stores, connected: Capabilities, models: ConfiguredModels) -> li
     checking = CheckingDeeds(kept.runs, shelf, connected)
     return [
         PreparationDeeds(kept.runs, kept.artifacts, connected, cards).prepare,
-        planning.plan, planning.fetch_context,
-        editing.edit, editing.address,
-        checking.judge, checking.run_checks,
+        planning.plan,
+        planning.fetch_context,
+        editing.edit,
+        editing.address,
+        checking.judge,
+        checking.run_checks,
         PublishingDeeds(kept.runs, shelf, connected).publish,
         ProgressDeeds(kept.runs, connected).record,
     ]

@@ -22,19 +22,35 @@ DRAIN = timedelta(seconds=5)
 
 async def connect(address: str, namespace: str, interceptors: Sequence[Interceptor] = ()) -> Client:
     """A client that speaks Pydantic. Raises ``RuntimeError`` when nothing answers."""
-    return await Client.connect(address, namespace=namespace, data_converter=pydantic_data_converter, interceptors=list(interceptors))
+    return await Client.connect(
+        address, namespace=namespace, data_converter=pydantic_data_converter, interceptors=list(interceptors)
+    )
 
 
 def make_worker(client: Client, task_queue: str, activities: list[Callable[..., Any]], concurrency: int) -> Worker:
     """A worker for one task queue."""
     return Worker(
-        client, task_queue=task_queue, workflows=[CodingTaskWorkflow], activities=activities, workflow_runner=workflow_runner(),
-        max_concurrent_activities=concurrency, sticky_queue_schedule_to_start_timeout=STICKY, graceful_shutdown_timeout=DRAIN,
-        max_heartbeat_throttle_interval=BEAT_AT_LEAST, default_heartbeat_throttle_interval=BEAT_AT_LEAST)
+        client,
+        task_queue=task_queue,
+        workflows=[CodingTaskWorkflow],
+        activities=activities,
+        workflow_runner=workflow_runner(),
+        max_concurrent_activities=concurrency,
+        sticky_queue_schedule_to_start_timeout=STICKY,
+        graceful_shutdown_timeout=DRAIN,
+        max_heartbeat_throttle_interval=BEAT_AT_LEAST,
+        default_heartbeat_throttle_interval=BEAT_AT_LEAST,
+    )
 
 
 def workflow_runner() -> SandboxedWorkflowRunner:
     """Workflow code may import words and Temporal; any other import raises."""
-    restrictions = SandboxRestrictions.default.with_passthrough_modules("contracts", "pydantic", "pydantic_core", "annotated_types")
-    return SandboxedWorkflowRunner(restrictions=restrictions.with_import_notification_policy(
-        SandboxImportNotificationPolicy.WARN_ON_DYNAMIC_IMPORT | SandboxImportNotificationPolicy.RAISE_ON_UNINTENTIONAL_PASSTHROUGH))
+    restrictions = SandboxRestrictions.default.with_passthrough_modules(
+        "contracts", "pydantic", "pydantic_core", "annotated_types"
+    )
+    return SandboxedWorkflowRunner(
+        restrictions=restrictions.with_import_notification_policy(
+            SandboxImportNotificationPolicy.WARN_ON_DYNAMIC_IMPORT
+            | SandboxImportNotificationPolicy.RAISE_ON_UNINTENTIONAL_PASSTHROUGH
+        )
+    )

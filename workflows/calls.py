@@ -49,11 +49,17 @@ class Call(Generic[Request, Result]):
     def __call__(self, request: Request, summary: str = "") -> Awaitable[Result]:
         """Execute it. ``summary`` is what the Temporal Web UI shows beside the name, at most 200 bytes."""
         return workflow.execute_activity(
-            self.name, request, result_type=self.result, start_to_close_timeout=timedelta(minutes=self.minutes),
-            heartbeat_timeout=HEARTBEAT, summary=short(summary) or None,
+            self.name,
+            request,
+            result_type=self.result,
+            start_to_close_timeout=timedelta(minutes=self.minutes),
+            heartbeat_timeout=HEARTBEAT,
+            summary=short(summary) or None,
             cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-            retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=60),
-                                     maximum_attempts=self.attempts))
+            retry_policy=RetryPolicy(
+                initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=60), maximum_attempts=self.attempts
+            ),
+        )
 
 
 @dataclass(frozen=True)
@@ -67,8 +73,11 @@ class Note(Generic[Request]):
     def __call__(self, request: Request) -> Awaitable[None]:
         """Do it, again and again until it succeeds."""
         return workflow.execute_local_activity(
-            self.name, request, start_to_close_timeout=timedelta(minutes=self.minutes),
-            retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=60)))
+            self.name,
+            request,
+            start_to_close_timeout=timedelta(minutes=self.minutes),
+            retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=60)),
+        )
 
 
 def short(text: str, limit: int = 200) -> str:

@@ -61,7 +61,9 @@ class TaskDoors:
         if self.standing.state is not TaskState.AWAITING_PLAN_APPROVAL:
             raise ValueError(f"No plan waits for approval: the task is {self.standing.state.replace('_', ' ')}.")
         if approval.plan_sha256 != self.standing.plan_sha256:
-            raise ValueError(f"The plan that waits has sha256 {self.standing.plan_sha256}; look at it again and approve that one.")
+            raise ValueError(
+                f"The plan that waits has sha256 {self.standing.plan_sha256}; look at it again and approve that one."
+            )
 
     @workflow.query
     def status(self) -> Standing:

@@ -20,7 +20,9 @@ def read_cards(folder: Path) -> tuple[AgentCard, ...]:
     names = {card.name for card in cards}
     for card in cards:
         if unknown := [name for name in card.handoffs if name not in names]:
-            raise InvalidInput(f"{card.name}.md: handoffs names {unknown[0]!r}, which has no card. Cards: {', '.join(sorted(names))}.")
+            raise InvalidInput(
+                f"{card.name}.md: handoffs names {unknown[0]!r}, which has no card. Cards: {', '.join(sorted(names))}."
+            )
     return cards
 
 

@@ -38,14 +38,18 @@ def check_cards(cards: Sequence[AgentCard], capabilities: Capabilities) -> None:
             raise InvalidInput(f"{card.name}.md: guardrails names {unknown[0]!r}; there are {', '.join(known)}.")
 
 
-def make_cohort(cards: Sequence[AgentCard], capabilities: Capabilities, model_for: ModelFor, tool_for: ToolFor,
-                retries: int, task_id: str) -> dict[str, Agent[Any]]:
+def make_cohort(
+    cards: Sequence[AgentCard], capabilities: Capabilities, model_for: ModelFor, tool_for: ToolFor, retries: int, task_id: str
+) -> dict[str, Agent[Any]]:
     """The SDK's agents by name. Handoffs reach only agents of this cohort."""
-    agents = {card.name: _agent(card, capabilities, model_for(card), tool_for, _settings(card, retries, task_id)) for card in cards}
+    agents = {
+        card.name: _agent(card, capabilities, model_for(card), tool_for, _settings(card, retries, task_id)) for card in cards
+    }
     for card in cards:
         agents[card.name].handoffs = [
             handoff(agents[name], tool_description_override=agents[name].handoff_description)
-            for name in card.handoffs if name in agents
+            for name in card.handoffs
+            if name in agents
         ]
     return agents
 
@@ -74,8 +78,11 @@ def _settings(card: AgentCard, retries: int, task_id: str) -> ModelSettings:
             max_retries=retries,
             backoff={"initial_delay": 0.5, "max_delay": 30.0, "multiplier": 2.0, "jitter": True},
             policy=retry_policies.any(
-                retry_policies.provider_suggested(), retry_policies.retry_after(), retry_policies.network_error(),
-                retry_policies.http_status([408, 409, 425, 429, 500, 502, 503, 504, 529])),
+                retry_policies.provider_suggested(),
+                retry_policies.retry_after(),
+                retry_policies.network_error(),
+                retry_policies.http_status([408, 409, 425, 429, 500, 502, 503, 504, 529]),
+            ),
         ),
     )
 
@@ -86,5 +93,10 @@ def _bare_tool(name: str, capabilities: Capabilities) -> FunctionTool:
     async def unwired(*_: Any) -> str:
         raise RuntimeError(f"{name} was called without a journal under it")
 
-    return FunctionTool(name=name, description=described.description or "", params_json_schema=described.input_schema,
-                        on_invoke_tool=unwired, strict_json_schema=False)
+    return FunctionTool(
+        name=name,
+        description=described.description or "",
+        params_json_schema=described.input_schema,
+        on_invoke_tool=unwired,
+        strict_json_schema=False,
+    )

@@ -13,8 +13,10 @@ from contracts.policy import Policy
 from contracts.review import FeedbackAnswers
 
 CREDENTIAL = re.compile(
-    r"-----BEGIN (?:[A-Z ]+ )?PRIVATE KEY-----|\bgh[pousr]_[A-Za-z0-9]{36,}|\bgithub_pat_[A-Za-z0-9_]{60,}|\bglpat-[A-Za-z0-9_-]{20,}"
-    r"|\bAKIA[0-9A-Z]{16}\b|\bsk-(?:proj-|ant-)?[A-Za-z0-9_-]{32,}|\bxox[abpr]-[A-Za-z0-9-]{20,}")
+    r"-----BEGIN (?:[A-Z ]+ )?PRIVATE KEY-----"
+    r"|\bgh[pousr]_[A-Za-z0-9]{36,}|\bgithub_pat_[A-Za-z0-9_]{60,}|\bglpat-[A-Za-z0-9_-]{20,}"
+    r"|\bAKIA[0-9A-Z]{16}\b|\bsk-(?:proj-|ant-)?[A-Za-z0-9_-]{32,}|\bxox[abpr]-[A-Za-z0-9-]{20,}"
+)
 """Credentials by their public prefixes."""
 
 
@@ -31,15 +33,23 @@ Facts = RunContextWrapper[RunFacts]
 
 def _no_credentials(_: Facts, agent: Agent[Any], given: str | list[TResponseInputItem]) -> GuardrailFunctionOutput:
     found = CREDENTIAL.search(given if isinstance(given, str) else str(given))
-    told = (f"The text for the {agent.name} holds what looks like a credential ({found.group()[:8]}…). "
-            "Remove it from the ticket or the comment, revoke it, and submit again.") if found else ""
+    told = (
+        (
+            f"The text for the {agent.name} holds what looks like a credential ({found.group()[:8]}…). "
+            "Remove it from the ticket or the comment, revoke it, and submit again."
+        )
+        if found
+        else ""
+    )
     return GuardrailFunctionOutput(output_info=told, tripwire_triggered=bool(found))
 
 
 def _sound_plan(context: Facts, _: Agent[Any], answer: Any) -> GuardrailFunctionOutput:
     if isinstance(answer, Unusable) or not isinstance(answer, ChangePlan):
         problem = answer.problem if isinstance(answer, Unusable) else "it is not a plan"
-        return GuardrailFunctionOutput(f"Your answer cannot be used as a change plan: {problem}. Answer with the JSON of the plan only.", True)
+        return GuardrailFunctionOutput(
+            f"Your answer cannot be used as a change plan: {problem}. Answer with the JSON of the plan only.", True
+        )
     problems = plan_problems(answer, context.context.policy)
     return GuardrailFunctionOutput("Your plan cannot be carried out: " + " ".join(problems), bool(problems))
 
@@ -49,11 +59,16 @@ def _useful_answers(context: Facts, _: Agent[Any], answer: Any) -> GuardrailFunc
         return GuardrailFunctionOutput("", False)  # nobody waits for an answer: plain words are a summary
     if isinstance(answer, Unusable) or not isinstance(answer, FeedbackAnswers):
         problem = answer.problem if isinstance(answer, Unusable) else "it is not of the wanted form"
-        return GuardrailFunctionOutput(f"Your answer cannot be used: {problem}. Answer with JSON only: "
-                                       '{"summary": "…", "answers": [{"thread_id": "…", "body": "…", "addressed": true}]}.', True)
+        return GuardrailFunctionOutput(
+            f"Your answer cannot be used: {problem}. Answer with JSON only: "
+            '{"summary": "…", "answers": [{"thread_id": "…", "body": "…", "addressed": true}]}.',
+            True,
+        )
     given = {draft.thread_id for draft in answer.answers if draft.body.strip()}
     missing = [thread for thread in context.context.thread_ids if thread not in given]
-    return GuardrailFunctionOutput("These threads have no answer: " + ", ".join(missing) + ". Answer each by its id.", bool(missing))
+    return GuardrailFunctionOutput(
+        "These threads have no answer: " + ", ".join(missing) + ". Answer each by its id.", bool(missing)
+    )
 
 
 INPUT_GUARDRAILS = {"no_credentials": InputGuardrail(_no_credentials, name="no_credentials", run_in_parallel=False)}

@@ -88,8 +88,19 @@ class RunJournal:
 
     async def keep_model_answer(self, digest: str, payload: bytes) -> None:
         """Store an answer before anybody acts on it."""
-        await self._put(JournalRow(task_id=self.task_id, run=self.run, kind="model", key=str(self.ordinal),
-                                   ordinal=2 * self.ordinal, digest=digest, state="done", payload=payload, commit=""))
+        await self._put(
+            JournalRow(
+                task_id=self.task_id,
+                run=self.run,
+                kind="model",
+                key=str(self.ordinal),
+                ordinal=2 * self.ordinal,
+                digest=digest,
+                state="done",
+                payload=payload,
+                commit="",
+            )
+        )
 
     def call_key(self, call_id: str) -> str:
         """The key of a tool call: unique in the task even where a model uses a call id twice."""
@@ -110,8 +121,17 @@ class RunJournal:
         await self._put(self._tool_row(key, digest, "done", payload, outcome.commit))
 
     def _tool_row(self, key: str, digest: str, state: str, payload: bytes, commit: str) -> JournalRow:
-        return JournalRow(task_id=self.task_id, run=self.run, kind="tool", key=key, ordinal=2 * self.ordinal - 1,
-                          digest=digest, state=state, payload=payload, commit=commit)
+        return JournalRow(
+            task_id=self.task_id,
+            run=self.run,
+            kind="tool",
+            key=key,
+            ordinal=2 * self.ordinal - 1,
+            digest=digest,
+            state=state,
+            payload=payload,
+            commit=commit,
+        )
 
     async def _put(self, row: JournalRow) -> None:
         await self._store.put(row)
@@ -147,7 +167,9 @@ class JournaledModel(Model):
         """The stored answer when this very call was answered before, else the model's."""
         journal = self._journal
         self._conversation.follow(ItemHelpers.input_to_new_input_list(input))
-        digest = self._conversation.digest(_header(self._agent, system_instructions, model_settings, tools, output_schema, handoffs))
+        digest = self._conversation.digest(
+            _header(self._agent, system_instructions, model_settings, tools, output_schema, handoffs)
+        )
         started = time.perf_counter()
         stored = await journal.model_answer(digest)
         if stored is not None:
@@ -155,12 +177,14 @@ class JournaledModel(Model):
         else:
             await journal.observer.before_model_call(journal.live_calls)
             response = await self._inner.get_response(
-                system_instructions, input, model_settings, tools, output_schema, handoffs, tracing, **more)
+                system_instructions, input, model_settings, tools, output_schema, handoffs, tracing, **more
+            )
             journal.live_calls += 1
             # Without exclude_unset the items come back with fields that were never sent, and the next digest differs.
             await journal.keep_model_answer(digest, _RESPONSE.dump_json(response, exclude_unset=True))
         journal.observer.model_called(
-            self._agent, journal.ordinal, response, time.perf_counter() - started, replayed=stored is not None)
+            self._agent, journal.ordinal, response, time.perf_counter() - started, replayed=stored is not None
+        )
         journal.ordinal += 1
         return response
 
@@ -200,15 +224,23 @@ async def _live(name: str, arguments: str, key: str, journal: RunJournal, call: 
         if not isinstance(parsed, dict):
             raise ValueError("not an object")
     except ValueError as error:
-        return ToolOutcome(f"The arguments of {name} are not a JSON object ({error}). Send one, e.g. {{\"path\": \"README.md\"}}.", ok=False)
+        return ToolOutcome(
+            f'The arguments of {name} are not a JSON object ({error}). Send one, e.g. {{"path": "README.md"}}.', ok=False
+        )
     await journal.tool_started(key, name)
     outcome = await call(name, parsed, f"{journal.run}/{key}")
     await journal.tool_done(key, name, outcome)
     return outcome
 
 
-def _header(agent: str, instructions: str | None, settings: ModelSettings, tools: list[Tool],
-            schema: AgentOutputSchemaBase | None, handoffs: list[Handoff]) -> bytes:
+def _header(
+    agent: str,
+    instructions: str | None,
+    settings: ModelSettings,
+    tools: list[Tool],
+    schema: AgentOutputSchemaBase | None,
+    handoffs: list[Handoff],
+) -> bytes:
     """All of a request that is not conversation."""
     shape = {
         "agent": agent,

@@ -72,7 +72,7 @@ def _candidates(text: str) -> list[str]:
     found += [match.strip() for match in re.findall(r"```(?:json)?\s*\n(.*?)```", text, re.DOTALL)]
     start, end = text.find("{"), text.rfind("}")
     if 0 <= start < end:
-        found.append(text[start:end + 1])
+        found.append(text[start : end + 1])
     return list(dict.fromkeys(found))
 
 

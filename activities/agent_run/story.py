@@ -21,8 +21,9 @@ SHOWN_ARGUMENT = 200
 class RunStory:
     """Keeps the journal's ``Observer`` promise. Events go out in the background; a replay tells them again, once kept."""
 
-    def __init__(self, store: RunStore, task: AgentTask, models: ModelSource,
-                 put_back: Callable[[AgentTask, str], Awaitable[None]]) -> None:
+    def __init__(
+        self, store: RunStore, task: AgentTask, models: ModelSource, put_back: Callable[[AgentTask, str], Awaitable[None]]
+    ) -> None:
         self.spent = Spending()
         self._store = store
         self._task = task
@@ -43,33 +44,56 @@ class RunStory:
         usage = response.usage
         cost = self._models.cost_of(model, usage.input_tokens, usage.output_tokens)
         self.spent += Spending(model_calls=1, input_tokens=usage.input_tokens, output_tokens=usage.output_tokens, cost_usd=cost)
-        data = {"agent": agent, "model": model, "ordinal": ordinal, "input_tokens": usage.input_tokens,
-                "output_tokens": usage.output_tokens, "cost_usd": cost, "seconds": round(seconds, 3)}
+        data = {
+            "agent": agent,
+            "model": model,
+            "ordinal": ordinal,
+            "input_tokens": usage.input_tokens,
+            "output_tokens": usage.output_tokens,
+            "cost_usd": cost,
+            "seconds": round(seconds, 3),
+        }
         self._tell(EventKind.MODEL_CALL, f"{agent}: {_gist(response)}", f"model/{ordinal}", data)
 
     def tool_called(self, tool: str, key: str, arguments: str, outcome: ToolOutcome, seconds: float) -> None:
         """Tell a tool call, and the commit it made."""
-        data = {"agent": self._speaker, "tool": tool, "arguments": _shortened(arguments), "ok": outcome.ok, "seconds": round(seconds, 3)}
+        data = {
+            "agent": self._speaker,
+            "tool": tool,
+            "arguments": _shortened(arguments),
+            "ok": outcome.ok,
+            "seconds": round(seconds, 3),
+        }
         told = f"{tool}({_headline(arguments)})" + ("" if outcome.ok else f" failed: {outcome.text[:SHOWN_ARGUMENT]}")
         self._tell(EventKind.TOOL_CALL, told, f"tool/{key}", data)
         if outcome.commit:
-            self._tell(EventKind.COMMIT, f"{tool} saved commit {outcome.commit[:12]}", f"commit/{key}", {"commit": outcome.commit})
+            self._tell(
+                EventKind.COMMIT, f"{tool} saved commit {outcome.commit[:12]}", f"commit/{key}", {"commit": outcome.commit}
+            )
 
     async def before_model_call(self, live_calls: int) -> None:
         """Refuse a call that the task's budget does not cover."""
         policy = self._task.facts.policy
         total = self._task.spent + self.spent
         if total.model_calls >= policy.max_model_calls:
-            raise BudgetExceeded(f"The task has made its {policy.max_model_calls} model calls. "
-                                 f"Resume it with more: resume {self._task.task_id} --max-model-calls N.")
+            raise BudgetExceeded(
+                f"The task has made its {policy.max_model_calls} model calls. "
+                f"Resume it with more: resume {self._task.task_id} --max-model-calls N."
+            )
         if policy.max_cost_usd is not None and total.cost_usd >= policy.max_cost_usd:
-            raise BudgetExceeded(f"The task has spent {total.cost_usd:.4f} of {policy.max_cost_usd:.4f} US dollars. "
-                                 f"Resume it with more: resume {self._task.task_id} --max-cost USD.")
+            raise BudgetExceeded(
+                f"The task has spent {total.cost_usd:.4f} of {policy.max_cost_usd:.4f} US dollars. "
+                f"Resume it with more: resume {self._task.task_id} --max-cost USD."
+            )
 
     async def forked(self, commit: str) -> None:
         """The world changed under the run: say so, and put the workspace back to where the kept part ends."""
-        self._tell(EventKind.NOTE, "The run differs from its journal (a card, tool or input changed); its tail is made anew.",
-                   f"fork/{commit or 'start'}", {})
+        self._tell(
+            EventKind.NOTE,
+            "The run differs from its journal (a card, tool or input changed); its tail is made anew.",
+            f"fork/{commit or 'start'}",
+            {},
+        )
         await self._put_back(self._task, commit)
 
     # -- the runner's hooks ----------------------------------------------------------------------------------
@@ -78,7 +102,9 @@ class RunStory:
         """Tell a handoff."""
         self._handoffs += 1
         self._speaker = source
-        self._tell(EventKind.HANDOFF, f"{source} hands off to {target}", f"handoff/{self._handoffs}", {"from": source, "to": target})
+        self._tell(
+            EventKind.HANDOFF, f"{source} hands off to {target}", f"handoff/{self._handoffs}", {"from": source, "to": target}
+        )
 
     def guardrail(self, rule: str, told: str, asked: int) -> None:
         """Tell that an answer was refused and asked for again."""
@@ -88,7 +114,9 @@ class RunStory:
 
     def _tell(self, kind: EventKind, text: str, key: str, data: dict[str, Any]) -> None:
         run = f"{self._task.run}.{self._task.slice}"
-        self._waiting.append(NewEvent(kind=kind, text=text, step=self._task.step, agent=self._speaker, key=f"{run}/{key}", data=data))
+        self._waiting.append(
+            NewEvent(kind=kind, text=text, step=self._task.step, agent=self._speaker, key=f"{run}/{key}", data=data)
+        )
         if self._telling is None or self._telling.done():
             self._telling = asyncio.create_task(self._send())
 
@@ -123,8 +151,10 @@ def _arguments(arguments: str) -> dict[str, Any]:
 
 
 def _shortened(arguments: str) -> dict[str, Any]:
-    return {key: value if isinstance(value, int | float | bool) or value is None else str(value)[:SHOWN_ARGUMENT]
-            for key, value in _arguments(arguments).items()}
+    return {
+        key: value if isinstance(value, int | float | bool) or value is None else str(value)[:SHOWN_ARGUMENT]
+        for key, value in _arguments(arguments).items()
+    }
 
 
 def _headline(arguments: str) -> str:

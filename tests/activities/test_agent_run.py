@@ -63,11 +63,21 @@ class Bench:
         self.resets: list[str] = []
         self.die_after: int | None = None
 
-    async def run(self, *cards: AgentCard, policy: Policy = Policy(), **more) -> object:
-        return await self.runs.run(AgentTask(
-            task_id=self.task, run=more.pop("run", "plan"), step="PlanChanges", cards=cards, prompt=more.pop("prompt", "Do it."),
-            scope=CallScope(Workspace(mirror="m", name=self.task)), start_commit="0" * 40, facts=RunFacts(policy),
-            spent=more.pop("spent", Spending()), **more))
+    async def run(self, *cards: AgentCard, policy: Policy | None = None, **more) -> object:
+        return await self.runs.run(
+            AgentTask(
+                task_id=self.task,
+                run=more.pop("run", "plan"),
+                step="PlanChanges",
+                cards=cards,
+                prompt=more.pop("prompt", "Do it."),
+                scope=CallScope(Workspace(mirror="m", name=self.task)),
+                start_commit="0" * 40,
+                facts=RunFacts(policy or Policy()),
+                spent=more.pop("spent", Spending()),
+                **more,
+            )
+        )
 
     async def events(self, kind: EventKind) -> list:
         return [event for event in await self.store.events(self.task) if event.kind is kind]
@@ -103,7 +113,9 @@ async def bench(folder: Path, script: Script, api: str = "responses") -> AsyncIt
     async with serve(script) as server, Client(tools) as client:
         capabilities = Capabilities({"tools": client})
         await capabilities.survey()
-        held.append(Bench(AgentRuns(capabilities, JournalStore(database), Models(server.base_url, api), store), server, store, name))
+        held.append(
+            Bench(AgentRuns(capabilities, JournalStore(database), Models(server.base_url, api), store), server, store, name)
+        )
         yield held[0]
     await database.close()
 
@@ -118,8 +130,15 @@ PLANNER = card("planner", output="ChangePlan", guardrails=("sound_plan",))
 
 @pytest.mark.parametrize("api", ["responses", "chat"])
 async def test_a_run_over_either_api_calls_tools_and_gives_its_typed_answer(tmp_path: Path, api: str) -> None:
-    script = steps_script({"planner": [Turn.call("look", path="a.py"), Turn(calls=(Call("look", {"path": "b"}), Call("look", {"path": "c"}))),
-                                       Turn.json(PLAN)]})
+    script = steps_script(
+        {
+            "planner": [
+                Turn.call("look", path="a.py"),
+                Turn(calls=(Call("look", {"path": "b"}), Call("look", {"path": "c"}))),
+                Turn.json(PLAN),
+            ]
+        }
+    )
     async with bench(tmp_path, script, api) as b:
         answer = await b.run(PLANNER)
         assert answer.final == PLAN
@@ -138,7 +157,9 @@ async def test_auto_finds_that_an_endpoint_speaks_only_chat(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("api", ["responses", "chat"])
-async def test_a_run_begun_again_pays_for_no_finished_model_call_and_repeats_no_finished_tool_call(tmp_path: Path, api: str) -> None:
+async def test_a_run_begun_again_pays_for_no_finished_model_call_and_repeats_no_finished_tool_call(
+    tmp_path: Path, api: str
+) -> None:
     turns = [Turn.call("look", path=f"{n}.py") for n in range(6)]
     async with bench(tmp_path, steps_script({"planner": [*turns, Turn.json(PLAN)]}), api) as b:
         b.die_after = 3
@@ -196,11 +217,18 @@ async def test_a_refusal_and_a_missing_tool_end_well(tmp_path: Path) -> None:
 async def test_handoffs_go_there_and_back_and_the_starter_answers(tmp_path: Path) -> None:
     planner = PLANNER.model_copy(update={"handoffs": ("retriever",)})
     retriever = card("retriever", handoffs=("planner",))
-    script = steps_script({"planner": [Turn.hand_off("retriever"), Turn.json(PLAN)],
-                           "retriever": [Turn.call("look", path="a"), Turn.hand_off("planner")]})
+    script = steps_script(
+        {
+            "planner": [Turn.hand_off("retriever"), Turn.json(PLAN)],
+            "retriever": [Turn.call("look", path="a"), Turn.hand_off("planner")],
+        }
+    )
     async with bench(tmp_path, script) as b:
         assert (await b.run(planner, retriever)).final == PLAN
-        assert [(e.data["from"], e.data["to"]) for e in await b.events(EventKind.HANDOFF)] == [("planner", "retriever"), ("retriever", "planner")]
+        assert [(e.data["from"], e.data["to"]) for e in await b.events(EventKind.HANDOFF)] == [
+            ("planner", "retriever"),
+            ("retriever", "planner"),
+        ]
 
 
 async def test_an_agent_that_answers_in_the_starters_place_is_followed_by_the_starter(tmp_path: Path) -> None:
@@ -257,7 +285,9 @@ async def test_an_endpoint_that_rejects_the_request_is_not_asked_again(tmp_path:
         assert not failed.value.retryable
 
 
-async def test_a_long_run_is_cut_into_slices_that_lose_and_repeat_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_long_run_is_cut_into_slices_that_lose_and_repeat_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(run_module, "SLICE_TURNS", 4)
     turns = [Turn.call("look", path=str(n)) for n in range(10)]
     async with bench(tmp_path, steps_script({"planner": [*turns, Turn.json(PLAN)]})) as b:

@@ -53,7 +53,10 @@ def test_size_is_limited_by_policy() -> None:
     assert "changed lines" in problems(file("a.md", added=50), max_changed_lines=49)[0]
 
 
-@pytest.mark.parametrize("path", ["tests/a.py", "pkg/tests/x.py", "test_a.py", "a_test.go", "src/a.test.ts", "src/a.spec.js", "__tests__/a.js", "conftest.py"])
+@pytest.mark.parametrize(
+    "path",
+    ["tests/a.py", "pkg/tests/x.py", "test_a.py", "a_test.go", "src/a.test.ts", "src/a.spec.js", "__tests__/a.js", "conftest.py"],
+)
 def test_tests_are_known_by_their_names(path: str) -> None:
     assert is_test(path)
     assert not is_code(path)

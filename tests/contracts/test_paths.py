@@ -8,16 +8,62 @@ from contracts.paths import matches, path_problem
 from contracts.policy import Policy
 
 
-@pytest.mark.parametrize("path", [
-    "", "/etc/passwd", "C:/x", "c:x", "../x", "a/../b", "a/./b", "a//b", "a/", "./a", ".", "..", "a\\b", "a\x00b", "a\nb", "a\u202eb", "a\u200bb",
-    ".git/config", "a/.git/hooks/x", ".GIT/config", ".Git", "git~1/x", "GIT~1", ".git./x", ".git /x", ".git::$INDEX_ALLOCATION/x",
-    "\uff0egit/config", "a/" + "n" * 256, "/".join(["d" * 200] * 25), "x\ud800y"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "/etc/passwd",
+        "C:/x",
+        "c:x",
+        "../x",
+        "a/../b",
+        "a/./b",
+        "a//b",
+        "a/",
+        "./a",
+        ".",
+        "..",
+        "a\\b",
+        "a\x00b",
+        "a\nb",
+        "a\u202eb",
+        "a\u200bb",
+        ".git/config",
+        "a/.git/hooks/x",
+        ".GIT/config",
+        ".Git",
+        "git~1/x",
+        "GIT~1",
+        ".git./x",
+        ".git /x",
+        ".git::$INDEX_ALLOCATION/x",
+        "\uff0egit/config",
+        "a/" + "n" * 256,
+        "/".join(["d" * 200] * 25),
+        "x\ud800y",
+    ],
+)
 def test_a_hostile_path_is_refused_with_a_reason(path: str) -> None:
     assert path_problem(path)
 
 
-@pytest.mark.parametrize("path", ["a.py", "src/a b.py", "ünïcode/файл.py", "日本語/テスト.py", ".github/dependabot.yml", ".gitignore", "a/.gitattributes",
-                                  "git/x", "x.git/y", "..a", "a..", "-x"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "a.py",
+        "src/a b.py",
+        "ünïcode/файл.py",
+        "日本語/テスト.py",
+        ".github/dependabot.yml",
+        ".gitignore",
+        "a/.gitattributes",
+        "git/x",
+        "x.git/y",
+        "..a",
+        "a..",
+        "-x",
+    ],
+)
 def test_an_ordinary_path_passes(path: str) -> None:
     assert path_problem(path) == ""
 
@@ -30,9 +76,22 @@ def test_denied_wins_over_allowed_and_every_narrowing_list_must_match() -> None:
     assert path_problem("src/a.js", policy)
 
 
-@pytest.mark.parametrize(("path", "pattern", "expected"), [
-    ("a/b.py", "*.py", False), ("b.py", "*.py", True), ("a/b.py", "**/*.py", True), ("b.py", "**/*.py", True), ("a/b/c", "a/**", True),
-    ("a", "a/**", False), ("ab/c", "a/**", False), ("a.b", "a?b", True), ("a/b", "a?b", False), ("a+b", "a+b", True), ("a\nb", "*", True)])
+@pytest.mark.parametrize(
+    ("path", "pattern", "expected"),
+    [
+        ("a/b.py", "*.py", False),
+        ("b.py", "*.py", True),
+        ("a/b.py", "**/*.py", True),
+        ("b.py", "**/*.py", True),
+        ("a/b/c", "a/**", True),
+        ("a", "a/**", False),
+        ("ab/c", "a/**", False),
+        ("a.b", "a?b", True),
+        ("a/b", "a?b", False),
+        ("a+b", "a+b", True),
+        ("a\nb", "*", True),
+    ],
+)
 def test_globs_stay_within_a_folder_unless_doubled(path: str, pattern: str, expected: bool) -> None:
     assert matches(path, pattern) is expected
 

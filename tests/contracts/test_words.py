@@ -24,8 +24,17 @@ def test_a_bad_plan_names_every_problem() -> None:
 
 def test_narrowing_never_widens() -> None:
     base = Policy(max_model_calls=50, max_cost_usd=1.0, denied_paths=("a",), allowed_paths=("src/**",))
-    both = narrowed(base, Policy(max_model_calls=100, max_cost_usd=5.0, denied_paths=("b",), allowed_paths=("src/x/**",), plan_approval=True,
-                                 require_tests=False))
+    both = narrowed(
+        base,
+        Policy(
+            max_model_calls=100,
+            max_cost_usd=5.0,
+            denied_paths=("b",),
+            allowed_paths=("src/x/**",),
+            plan_approval=True,
+            require_tests=False,
+        ),
+    )
     assert (both.max_model_calls, both.max_cost_usd, both.plan_approval, both.require_tests) == (50, 1.0, True, True)
     assert set(both.denied_paths) == {"a", "b"}
     assert both.allowed_paths == ("src/**",)
@@ -47,15 +56,50 @@ def test_git_takes_these_branches(name: str) -> None:
     assert is_branch_name(name)
 
 
-@pytest.mark.parametrize("name", ["", "-x", "a..b", "a b", "a~b", "a^", "a:b", "a?", "a*", "[a", "a\\b", "/a", "a/", "a//b", ".a", "a/.b", "a.lock",
-                                  "a.lock/b", "@", "a@{b", "a.", "a\x7f", "x" * 256])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "-x",
+        "a..b",
+        "a b",
+        "a~b",
+        "a^",
+        "a:b",
+        "a?",
+        "a*",
+        "[a",
+        "a\\b",
+        "/a",
+        "a/",
+        "a//b",
+        ".a",
+        "a/.b",
+        "a.lock",
+        "a.lock/b",
+        "@",
+        "a@{b",
+        "a.",
+        "a\x7f",
+        "x" * 256,
+    ],
+)
 def test_git_refuses_these_branches(name: str) -> None:
     assert not is_branch_name(name)
 
 
-@pytest.mark.parametrize("bad", [
-    {"repo": "https://user:secret@host/x.git"}, {"repo": "--upload-pack=x"}, {"title": "  "}, {"title": "a\x00"}, {"base_branch": "a..b"},
-    {"unknown": 1}, {"source": {"system": "", "key": "x"}}])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"repo": "https://user:secret@host/x.git"},
+        {"repo": "--upload-pack=x"},
+        {"title": "  "},
+        {"title": "a\x00"},
+        {"base_branch": "a..b"},
+        {"unknown": 1},
+        {"source": {"system": "", "key": "x"}},
+    ],
+)
 def test_a_bad_request_is_refused(bad: dict) -> None:
     with pytest.raises(ValidationError):
         TaskRequest.model_validate({"repo": "/r", "title": "t", **bad})

@@ -31,6 +31,7 @@ from contracts.steps import (
     PublishResult,
     Spending,
 )
+from contracts.task import TaskState
 from contracts.workspace import OpenedWorkspace, Workspace
 
 BASE = "b" * 40
@@ -38,6 +39,26 @@ BASE = "b" * 40
 
 def artifact(name: str) -> ArtifactRef:
     return ArtifactRef(sha256=name.encode().hex().ljust(64, "0")[:64], size=1, name=name)
+
+
+class Gate:
+    """Holds a deed until a test opens it."""
+
+    def __init__(self) -> None:
+        self._reached, self._opened = asyncio.Event(), asyncio.Event()
+
+    async def reached(self) -> None:
+        """Wait until the deed has begun."""
+        await asyncio.wait_for(self._reached.wait(), 15)
+
+    def open(self) -> None:
+        """Let the deed go on."""
+        self._opened.set()
+
+    async def passed(self) -> None:
+        """For the deed: say that it is here, and wait."""
+        self._reached.set()
+        await self._opened.wait()
 
 
 class ScriptedDeeds:
@@ -56,10 +77,34 @@ class ScriptedDeeds:
         self.slices = 1
         self.idle_fixer = False
         self.held: asyncio.Event | None = None
+        self.goal = "g"
+        self._gates: dict[tuple[str, str], Gate] = {}
+
+    def hold(self, name: str, state: str = "") -> Gate:
+        """Hold the next call of a deed; of ``RecordProgress`` the next record of a state."""
+        return self._gates.setdefault((name, state), Gate())
+
+    async def told(self, state: TaskState, times: int = 1) -> None:
+        """Wait until the run store was told of a state that often (folded, as ``states``)."""
+        for _ in range(600):
+            if self.states.count(state.value) >= times:
+                return
+            await asyncio.sleep(0.025)
+        raise AssertionError(f"never {state}: {self.states}")
 
     @property
     def all(self) -> list[Callable[..., Any]]:
-        return [self.prepare, self.plan, self.context, self.edit, self.judge, self.run_ci, self.open_pr, self.address, self.record]
+        return [
+            self.prepare,
+            self.plan,
+            self.context,
+            self.edit,
+            self.judge,
+            self.run_ci,
+            self.open_pr,
+            self.address,
+            self.record,
+        ]
 
     @property
     def states(self) -> list[str]:
@@ -67,34 +112,41 @@ class ScriptedDeeds:
         told = [progress.state.value for progress in self.progress]
         return [state for state, before in zip(told, [None, *told], strict=False) if state != before]
 
-    def _count(self, name: str, request: Any) -> int:
+    async def _count(self, name: str, request: Any) -> int:
         self.asked[name] += 1
+        number = self.asked[name]
         self.requests.append(request)
+        if gate := self._gates.pop((name, ""), None):
+            await gate.passed()
         if self.failures.get(name):
             raise self.failures[name].pop(0)
-        return self.asked[name]
+        return number
 
     @activity.defn(name="PrepareTask")
     async def prepare(self, request: PreparationRequest) -> Preparation:
-        self._count("PrepareTask", request)
+        await self._count("PrepareTask", request)
         workspace = Workspace(mirror="m-1", name=request.task.id)
-        opened = OpenedWorkspace(workspace=workspace, base_branch="main", base_commit=BASE, default_branch="main", remote="/r", files=3)
+        opened = OpenedWorkspace(
+            workspace=workspace, base_branch="main", base_commit=BASE, default_branch="main", remote="/r", files=3
+        )
         return Preparation(opened=opened, recipe=Recipe(), policy=self.policy, cards=artifact("cards"))
 
     @activity.defn(name="PlanChanges")
     async def plan(self, request: PlanRequest) -> PlanResult:
-        number = self._count("PlanChanges", request)
+        number = await self._count("PlanChanges", request)
         self.runs.append(request.run)
-        return PlanResult(plan=artifact(f"plan{number}"), plan_sha256=str(number) * 64, goal="g", edits=1, spent=Spending(model_calls=2))
+        return PlanResult(
+            plan=artifact(f"plan{number}"), plan_sha256=str(number) * 64, goal=self.goal, edits=1, spent=Spending(model_calls=2)
+        )
 
     @activity.defn(name="FetchContext")
     async def context(self, request: ContextRequest) -> ContextResult:
-        self._count("FetchContext", request)
+        await self._count("FetchContext", request)
         return ContextResult(context=artifact("context"), files=2)
 
     @activity.defn(name="ApplyDiffs")
     async def edit(self, request: EditRequest) -> EditResult:
-        self._count("ApplyDiffs", request)
+        await self._count("ApplyDiffs", request)
         self.runs.append(f"{request.run}.{request.slice}")
         if self.held is not None:
             while not self.held.is_set():
@@ -105,7 +157,7 @@ class ScriptedDeeds:
 
     @activity.defn(name="AddressFeedback")
     async def address(self, request: FeedbackRequest) -> EditResult:
-        number = self._count("AddressFeedback", request)
+        number = await self._count("AddressFeedback", request)
         self.runs.append(request.run)
         if self.idle_fixer:
             return self._edited("", True, None).model_copy(update={"commit": request.published})
@@ -113,31 +165,43 @@ class ScriptedDeeds:
 
     def _edited(self, commit: str, finished: bool, transcript: ArtifactRef | None) -> EditResult:
         change = Change(base_commit=BASE, head_commit=commit * 40, files=1, added=2, removed=1)
-        return EditResult(change=change, commit=commit * 40, summary=f"did {commit}", spent=Spending(model_calls=3),
-                          finished=finished, transcript=transcript)
+        return EditResult(
+            change=change,
+            commit=commit * 40,
+            summary=f"did {commit}",
+            spent=Spending(model_calls=3),
+            finished=finished,
+            transcript=transcript,
+        )
 
     @activity.defn(name="JudgeChange")
     async def judge(self, request: GateRequest) -> GateResult:
-        self._count("JudgeChange", request)
+        await self._count("JudgeChange", request)
         problems = self.gates.pop(0) if self.gates else ()
         return GateResult(change=Change(base_commit=BASE, head_commit=request.commit, files=1), problems=problems)
 
     @activity.defn(name="RunCI")
     async def run_ci(self, request: ChecksRequest) -> ChecksOutcome:
-        number = self._count("RunCI", request)
+        number = await self._count("RunCI", request)
         if self.unproven:
             return ChecksOutcome(report=artifact("none"), passed=False, summary="no tests were recognised", unproven=True)
         passed = self.checks.pop(0) if self.checks else True
-        return ChecksOutcome(report=artifact(f"report{number}"), passed=passed, summary="1 of 1" if passed else "0 of 1",
-                             failed=() if passed else ("tests",))
+        return ChecksOutcome(
+            report=artifact(f"report{number}"),
+            passed=passed,
+            summary="1 of 1" if passed else "0 of 1",
+            failed=() if passed else ("tests",),
+        )
 
     @activity.defn(name="OpenPR")
     async def open_pr(self, request: PublishRequest) -> PublishResult:
-        self._count("OpenPR", request)
+        await self._count("OpenPR", request)
         return PublishResult(pull_request_id="local-1", url="http://localhost/prs/local-1", head_commit=request.commit)
 
     @activity.defn(name="RecordProgress")
     async def record(self, request: ProgressRequest) -> None:
+        if gate := self._gates.pop(("RecordProgress", request.state.value), None):
+            await gate.passed()
         if not any(known.key == request.key for known in self.progress):
             self.progress.append(request)
 

@@ -17,14 +17,33 @@ from services.scripted_model.script import ModelRequest, Script, Turn
 from services.scripted_model.server import ScriptedModelServer, serve
 from services.settings import IsolatedSettings, Settings
 
-RESTING = {"awaiting_plan_approval", "awaiting_review", "paused", "halted", "ready_to_merge", "merged", "closed", "failed", "cancelled", "expired"}
+RESTING = {
+    "awaiting_plan_approval",
+    "awaiting_review",
+    "paused",
+    "halted",
+    "ready_to_merge",
+    "merged",
+    "closed",
+    "failed",
+    "cancelled",
+    "expired",
+}
 WRITE = re.compile(r"^write (\S+): (.*)$", re.MULTILINE)
 
 
 def settings_for(folder: Path, base_url: str, **more: Any) -> Settings:
     """Settings that take nothing from the environment and only free ports."""
-    return IsolatedSettings(data_dir=folder, port=0, temporal_port=0, temporal_ui_port=0, openai_base_url=base_url, model_retries=2,
-                            log_level="error", **more)
+    return IsolatedSettings(
+        data_dir=folder,
+        port=0,
+        temporal_port=0,
+        temporal_ui_port=0,
+        openai_base_url=base_url,
+        model_retries=2,
+        log_level="error",
+        **more,
+    )
 
 
 class Service:
@@ -51,9 +70,16 @@ class Service:
                 shown = await self.show(task)
                 if shown["state"] in states:
                     return shown
-                if shown["state"] in RESTING and shown["state"] not in ("awaiting_review", "awaiting_plan_approval", "paused", past):
+                if shown["state"] in RESTING and shown["state"] not in (
+                    "awaiting_review",
+                    "awaiting_plan_approval",
+                    "paused",
+                    past,
+                ):
                     raise AssertionError(f"{shown['state']}: {shown['reason']}\n{await self.story(task)}")
-                async with self.http.stream("GET", f"/tasks/{task}/events", headers={"accept": "text/event-stream", "last-event-id": str(after)}) as events:
+                async with self.http.stream(
+                    "GET", f"/tasks/{task}/events", headers={"accept": "text/event-stream", "last-event-id": str(after)}
+                ) as events:
                     async for line in events.aiter_lines():
                         if line.startswith("id:"):
                             after = int(line[3:])
@@ -64,7 +90,9 @@ class Service:
         """All events of a task."""
         found: list[dict[str, Any]] = []
         while True:
-            page = (await self.http.get(f"/tasks/{task}/events", params={"after": found[-1]["seq"] if found else 0})).json()["events"]
+            page = (await self.http.get(f"/tasks/{task}/events", params={"after": found[-1]["seq"] if found else 0})).json()[
+                "events"
+            ]
             if not page:
                 return found
             found += page
@@ -75,12 +103,16 @@ class Service:
 
     async def review(self, task: str, verdict: str, body: str = "", **more: Any) -> None:
         """Send a review."""
-        answer = await self.http.post(f"/tasks/{task}/signals/review", json={"verdict": verdict, "body": body, "reviewer": "ada", **more})
+        answer = await self.http.post(
+            f"/tasks/{task}/signals/review", json={"verdict": verdict, "body": body, "reviewer": "ada", **more}
+        )
         assert answer.status_code == 202, answer.text
 
 
 @asynccontextmanager
-async def running(folder: Path, script: Script, *, model: ScriptedModelServer | None = None, **more: Any) -> AsyncIterator[Service]:
+async def running(
+    folder: Path, script: Script, *, model: ScriptedModelServer | None = None, **more: Any
+) -> AsyncIterator[Service]:
     """The service, up until the block ends; a second one on the same folder goes on where the first one stopped."""
     if model is None:
         async with serve(script) as made, running(folder, script, model=made, **more) as service:
@@ -124,11 +156,20 @@ class WritesFiles:
         return [Turn.call("list_files"), Turn.json(ChangePlan(goal="Write what the ticket says", edits=edits))]
 
     def coder(self, request: ModelRequest, wanted: list[tuple[str, str]]) -> list[Turn]:
-        return [*(Turn.call("write_file", path=path, content=text.replace("\\n", "\n") + "\n") for path, text in dict(wanted).items()),
-                Turn(text="Wrote what the ticket says.")]
+        return [
+            *(
+                Turn.call("write_file", path=path, content=text.replace("\\n", "\n") + "\n")
+                for path, text in dict(wanted).items()
+            ),
+            Turn(text="Wrote what the ticket says."),
+        ]
 
     def fixer(self, request: ModelRequest, wanted: list[tuple[str, str]]) -> list[Turn]:
         threads = re.findall(r"^\[thread ([^\]]+)\]", request.said, re.MULTILINE)
         answers = [{"thread_id": thread, "body": "Done.", "addressed": True} for thread in threads]
-        edits = [Turn.call("write_file", path=path, content=text.replace("\\n", "\n") + "\n") for path, text in wanted[-1:]] if wanted else []
+        edits = (
+            [Turn.call("write_file", path=path, content=text.replace("\\n", "\n") + "\n") for path, text in wanted[-1:]]
+            if wanted
+            else []
+        )
         return [*edits, Turn(text=json.dumps({"summary": "Mended.", "answers": answers}))]

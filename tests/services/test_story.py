@@ -11,12 +11,17 @@ from tests.fakes.stack import WritesFiles, git, remote, running
 
 CALC = {
     "calc.py": "def add(a, b):\n    return a - b\n",
-    "tests/test_calc.py": "import unittest\n\nfrom calc import add\n\n\nclass Add(unittest.TestCase):\n    def test_zero(self):\n        self.assertEqual(add(1, 0), 1)\n",
+    "tests/test_calc.py": (
+        "import unittest\n\nfrom calc import add\n\n\nclass Add(unittest.TestCase):\n"
+        "    def test_zero(self):\n        self.assertEqual(add(1, 0), 1)\n"
+    ),
     "README.md": "# calc\n",
 }
 GOOD = "write calc.py: def add(a, b):\\n    return a + b"
-TEST = ("write tests/test_calc.py: import unittest\\n\\nfrom calc import add\\n\\n\\nclass Add(unittest.TestCase):\\n"
-        "    def test_two(self):\\n        self.assertEqual(add(1, 1), 2)")
+TEST = (
+    "write tests/test_calc.py: import unittest\\n\\nfrom calc import add\\n\\n\\nclass Add(unittest.TestCase):\\n"
+    "    def test_two(self):\\n        self.assertEqual(add(1, 1), 2)"
+)
 pytestmark = pytest.mark.slow
 
 
@@ -27,8 +32,12 @@ async def test_a_ticket_becomes_a_reviewed_pull_request(tmp_path: Path) -> None:
         task = await service.submit(bare, "Add adds", description=f"{TEST}\n{GOOD}", kind="bugfix")
         shown = await service.until(task, "awaiting_review")
         pr = shown["pull_request"]["id"]
-        await service.review(task, "request_changes", "Say what it does.\nwrite README.md: # calc adds",
-                             comments=[{"path": "calc.py", "line": 2, "body": "Why?"}])
+        await service.review(
+            task,
+            "request_changes",
+            "Say what it does.\nwrite README.md: # calc adds",
+            comments=[{"path": "calc.py", "line": 2, "body": "Why?"}],
+        )
         await service.until(task, "addressing_feedback", "checking", "publishing")
         await service.until(task, "awaiting_review")
         request = (await service.http.get(f"/prs/{pr}", headers={"accept": "application/json"})).json()
@@ -45,8 +54,14 @@ async def test_a_ticket_becomes_a_reviewed_pull_request(tmp_path: Path) -> None:
 async def test_ten_tasks_at_once_on_one_repository_end_with_ten_pull_requests_that_do_not_mix(tmp_path: Path) -> None:
     bare = remote(tmp_path, CALC)
     async with running(tmp_path / "data", WritesFiles()) as service:
-        tasks = await asyncio.gather(*(
-            service.submit(bare, f"Note {n}", description=f"write notes/{n}.md: number {n}", source={"system": "t", "key": str(n)}) for n in range(10)))
+        tasks = await asyncio.gather(
+            *(
+                service.submit(
+                    bare, f"Note {n}", description=f"write notes/{n}.md: number {n}", source={"system": "t", "key": str(n)}
+                )
+                for n in range(10)
+            )
+        )
         shown = await asyncio.gather(*(service.until(task, "awaiting_review", seconds=240) for task in tasks))
     assert len({one["pull_request"]["id"] for one in shown}) == 10
     for number, task in enumerate(tasks):
@@ -84,13 +99,16 @@ async def test_a_plan_waits_for_a_person_when_policy_says_so(tmp_path: Path) -> 
         wrong = await service.http.post(f"/tasks/{task}/signals/plan", json={"plan_sha256": "0" * 64, "approved": True})
         assert wrong.status_code == 409
         assert shown["plan"]["sha256"] in wrong.json()["detail"]
-        answer = await service.http.post(f"/tasks/{task}/signals/plan", json={"plan_sha256": shown["plan"]["sha256"], "approved": True})
+        answer = await service.http.post(
+            f"/tasks/{task}/signals/plan", json={"plan_sha256": shown["plan"]["sha256"], "approved": True}
+        )
         assert answer.status_code < 300
         await service.until(task, "awaiting_review")
 
 
-@pytest.mark.parametrize(("repo", "told"), [
-    ("missing", "no such"), ("empty", "no commits"), ("notes.txt", "not a git repository")])
+@pytest.mark.parametrize(
+    ("repo", "told"), [("missing", "no such"), ("empty", "no commits"), ("notes.txt", "not a git repository")]
+)
 async def test_a_repository_that_cannot_be_used_fails_with_a_clear_reason(tmp_path: Path, repo: str, told: str) -> None:
     git(tmp_path, "init", "-q", "--bare", "empty")
     (tmp_path / "notes.txt").write_text("hello")
@@ -114,18 +132,22 @@ class Bad(WritesFiles):
         return super().answer(request)
 
 
-@pytest.mark.parametrize(("agent", "turns", "told"), [
-    ("planner", [Turn(text="I would rather write a poem.")], "no answer that can be used"),
-    ("planner", [Turn.json({"goal": "g", "edits": [{"path": "../../etc/passwd"}]})], "../../etc/passwd"),
-    ("planner", [Turn.json({"goal": "g", "edits": []})], "edits"),
-    ("planner", [Turn(refusal="I cannot help with that.")], "refused"),
-    ("coder", [Turn(text="Done!")], "empty"),
-    ("coder", [Turn.call("apply_patch", patch="nonsense"), Turn(text="Done.")], "empty"),
-    ("coder", [Turn.call("write_file", path="../../x", content="y"), Turn(text="Done.")], "empty"),
-    ("coder", [Turn.call("run_command", command="true")], "turns"),
-])
+@pytest.mark.parametrize(
+    ("agent", "turns", "told"),
+    [
+        ("planner", [Turn(text="I would rather write a poem.")], "no answer that can be used"),
+        ("planner", [Turn.json({"goal": "g", "edits": [{"path": "../../etc/passwd"}]})], "../../etc/passwd"),
+        ("planner", [Turn.json({"goal": "g", "edits": []})], "edits"),
+        ("planner", [Turn(refusal="I cannot help with that.")], "refused"),
+        ("coder", [Turn(text="Done!")], "empty"),
+        ("coder", [Turn.call("apply_patch", patch="nonsense"), Turn(text="Done.")], "empty"),
+        ("coder", [Turn.call("write_file", path="../../x", content="y"), Turn(text="Done.")], "empty"),
+        ("coder", [Turn.call("run_command", command="true")], "turns"),
+    ],
+)
 async def test_what_a_model_does_wrong_halts_the_task_with_the_reason_and_no_pull_request(
-        tmp_path: Path, agent: str, turns: list[Turn], told: str) -> None:
+    tmp_path: Path, agent: str, turns: list[Turn], told: str
+) -> None:
     bare = remote(tmp_path, CALC)
     async with running(tmp_path / "data", Bad(agent, *turns)) as service:
         task = await service.submit(bare, description="write notes.md: hi", policy={"max_fix_rounds": 0})
@@ -139,8 +161,10 @@ async def test_an_endpoint_that_fails_for_a_while_costs_time_and_nothing_else(tm
     class Stormy(WritesFiles):
         def answer(self, request: ModelRequest) -> Turn:
             turn = super().answer(request)
-            faults = {"planner": (Fault(FaultKind.RATE_LIMIT, 0.05), Fault(FaultKind.SERVER_ERROR)),
-                      "coder": (Fault(FaultKind.CUT), Fault(FaultKind.NONSENSE), Fault(FaultKind.SERVER_ERROR))}
+            faults = {
+                "planner": (Fault(FaultKind.RATE_LIMIT, 0.05), Fault(FaultKind.SERVER_ERROR)),
+                "coder": (Fault(FaultKind.CUT), Fault(FaultKind.NONSENSE), Fault(FaultKind.SERVER_ERROR)),
+            }
             return Turn(text=turn.text, calls=turn.calls, faults=faults[request.agent])
 
     async with running(tmp_path / "data", Stormy()) as service:
