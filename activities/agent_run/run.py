@@ -16,6 +16,7 @@ from agents.exceptions import (
     OutputGuardrailTripwireTriggered,
 )
 from agents.items import ItemHelpers, TResponseInputItem
+from mcp.types import CallToolResult, Tool
 
 from activities.agent_run.cohort import make_cohort
 from activities.agent_run.encoding import Conversation
@@ -121,8 +122,7 @@ class AgentRuns:
         for attempt in range(1, TOOL_ATTEMPTS + 1):
             result = await self._capabilities.call(name, arguments, task.scope, f"{task.task_id}/{key}")
             if not result.is_error:
-                commit = str((result.structured_content or {}).get("commit") or "")
-                return ToolOutcome(text_of(result), True, commit)
+                return ToolOutcome(text_of(result), True, _made_commit(self._capabilities.tool(name), result))
             failure = failure_of(result, name)
             if not failure.retryable or attempt == TOOL_ATTEMPTS:
                 return ToolOutcome(text_of(result), False)
@@ -139,6 +139,13 @@ class AgentRuns:
             task.scope,
             f"{task.task_id}/{task.run}.{task.slice}/reset-{commit[:12]}",
         )
+
+
+def _made_commit(tool: Tool, result: CallToolResult) -> str:
+    """The commit a call made. Checks name the commit they looked at, and a command that changed nothing the one it found."""
+    said = result.structured_content or {}
+    looked = tool.annotations is not None and bool(tool.annotations.read_only_hint)
+    return "" if looked or said.get("changed", True) == [] else str(said.get("commit") or "")
 
 
 class SliceFull(Exception):
