@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import uvicorn
 from fastapi import FastAPI
@@ -41,7 +42,7 @@ class Stack:
     token: str
     temporal_address: str
     temporal_ui_url: str
-    """Empty when the Temporal cluster is not ours."""
+    """Empty when the Temporal cluster is not ours and nobody said where its Web UI is."""
     sandbox: str
     """What untrusted code runs in, for people."""
 
@@ -62,7 +63,7 @@ async def stack(settings: Settings, scripted: bool = False) -> AsyncIterator[Sta
         opened.push_async_callback(boxes.close)
         tier = _told(await boxes.report())
         kept = await opened.enter_async_context(wiring.stores(settings))
-        forge = wiring.local_forge(settings, url)
+        forge = wiring.local_forge(settings, settings.public_url or url)
         temporal = await opened.enter_async_context(_temporal(settings))
         client = await connect(temporal.address, settings.temporal_namespace, interceptors)
         connected = await opened.enter_async_context(wiring.capabilities(settings, forge, boxes))
@@ -79,7 +80,7 @@ async def stack(settings: Settings, scripted: bool = False) -> AsyncIterator[Sta
             policy=settings.default_policy,
         )
         token = settings.access_token()
-        app = create_app(tasks, token, MirrorDiffs(wiring.mirrors(settings)), allowed_hosts=[settings.host])
+        app = create_app(tasks, token, MirrorDiffs(wiring.mirrors(settings)), allowed_hosts=_hosts(settings))
         worker = make_worker(client, settings.task_queue, wiring.deeds(kept, connected, models), settings.concurrency)
         await opened.enter_async_context(_working(worker))
         await opened.enter_async_context(_serving(app, listening))
@@ -123,6 +124,11 @@ def _listening(settings: Settings) -> Iterator[socket.socket]:
         yield listening
 
 
+def _hosts(settings: Settings) -> list[str]:
+    """The host names the service answers to, beside localhost and IP addresses."""
+    return [settings.host, urlsplit(settings.public_url).hostname or settings.host]
+
+
 def _shown(host: str) -> str:
     """The host as people can open it."""
     return {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
@@ -131,7 +137,7 @@ def _shown(host: str) -> str:
 @asynccontextmanager
 async def _temporal(settings: Settings) -> AsyncIterator[TemporalServer]:
     if settings.temporal_address:
-        yield TemporalServer(settings.temporal_address, "")
+        yield TemporalServer(settings.temporal_address, settings.temporal_ui_url)
         return
     async with temporal_server(
         settings.data_dir / "temporal.db", settings.temporal_namespace, settings.temporal_port, settings.temporal_ui_port

@@ -56,6 +56,8 @@ class Settings(BaseSettings):
     """The address API and pages listen at; anything but a loopback address opens the service to others."""
     port: Port = 7080
     """The port of API and pages, 0 to 65535; 0 takes a free one."""
+    public_url: str = ""
+    """Where people reach the service behind a proxy, e.g. https://patchwright.example.com; empty: where it listens."""
     url: str = ""
     """Where the command line finds the service, e.g. http://127.0.0.1:7080; empty asks the data folder."""
     token: SecretStr = SecretStr("")
@@ -69,6 +71,8 @@ class Settings(BaseSettings):
     """The port of the embedded Temporal server, 0 to 65535; 0 takes a free one."""
     temporal_ui_port: Port = 8233
     """The port of the embedded Temporal Web UI, 0 to 65535; 0 takes a free one."""
+    temporal_ui_url: str = ""
+    """Where people reach the Web UI of a Temporal cluster of your own, e.g. http://127.0.0.1:8080; empty shows no links."""
     task_queue: str = Field(default="patchwright", min_length=1, max_length=200)
     """The Temporal task queue that workers listen at."""
     concurrency: int = Field(default=8, ge=1, le=1_000)
@@ -107,7 +111,7 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """How much is logged: debug, info, warning or error."""
     otlp_endpoint: str = ""
-    """Where traces and metrics go over OTLP/HTTP, e.g. http://127.0.0.1:4318; empty sends none."""
+    """Where traces go over OTLP/HTTP, e.g. http://127.0.0.1:4318; empty sends none."""
 
     @field_validator("data_dir")
     @classmethod
@@ -121,7 +125,7 @@ class Settings(BaseSettings):
             raise ValueError("the token is shorter than 16 characters")
         return token
 
-    @field_validator("openai_base_url", "otlp_endpoint", "url")
+    @field_validator("openai_base_url", "otlp_endpoint", "url", "public_url", "temporal_ui_url")
     @classmethod
     def _web_address(cls, url: str) -> str:
         if url and not url.startswith(("http://", "https://")):

@@ -1,0 +1,147 @@
+"""The tables in the docs that are made from code: run ``python -m services.doc_tables`` to write them anew.
+
+A page marks the place with ``<!-- made: NAME -->`` and ``<!-- end -->``; a test holds what stands between to today's code.
+"""
+
+import ast
+import inspect
+import json
+import re
+import sys
+import textwrap
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, SecretStr
+from pydantic.fields import FieldInfo
+
+from contracts import errors
+from contracts.policy import Policy
+from contracts.sandbox import CheckCommand, Recipe, SandboxLimits
+from contracts.task import TaskRequest
+from mcp_servers.runner import bench, recipe
+from services.settings import Settings, variable_of
+
+DOCS = Path(__file__).parents[1] / "docs"
+PLACE = re.compile(r"(<!-- made: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+OWN_DEFAULTS = {"data_dir": "your user data folder", "database_url": "SQLite in the data folder"}
+"""Defaults that depend on the machine or on another setting."""
+
+
+def filled(page: str) -> str:
+    """The page with every marked place as it should be today."""
+    return PLACE.sub(lambda found: f"{found[1]}{TABLES[found[2]]()}\n{found[3]}", page)
+
+
+def pages() -> list[Path]:
+    """Every page with a marked place."""
+    return [path for path in sorted(DOCS.rglob("*.md")) if PLACE.search(path.read_text())]
+
+
+def settings_table() -> str:
+    """One row for each setting."""
+    rows = [
+        (f"`{variable_of(name)}`", field.description or "", _setting_default(name, field))
+        for name, field in Settings.model_fields.items()
+    ]
+    return _table(("variable", "meaning", "default"), rows)
+
+
+def fields_table(model: type[BaseModel], *left_out: str) -> Callable[[], str]:
+    """Makes a table of a word's fields, their docstrings and defaults."""
+
+    def made() -> str:
+        told = attribute_docstrings(model)
+        rows = [
+            (f"`{name}`", told.get(name, ""), _default(field))
+            for name, field in model.model_fields.items()
+            if name not in left_out
+        ]
+        return _table(("field", "meaning", "default"), rows)
+
+    return made
+
+
+def errors_table() -> str:
+    """Every expected failure: its code, the API's status, and what it means."""
+    kinds = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, errors.PatchwrightError)]
+    rows = [
+        (f"`{kind.code}`", str(kind.status), _line(kind.__doc__ or ""))
+        for kind in sorted(kinds, key=lambda kind: (kind.status, kind.code))
+        if kind is not errors.PatchwrightError
+    ]
+    return _table(("code", "status", "meaning"), rows)
+
+
+def attribute_docstrings(model: type[BaseModel]) -> dict[str, str]:
+    """The string under each field of a class, on one line."""
+    body = ast.parse(textwrap.dedent(inspect.getsource(model))).body[0]
+    assert isinstance(body, ast.ClassDef)
+    found = {}
+    for field, below in zip(body.body, body.body[1:], strict=False):
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(below, ast.Expr):
+            found[field.target.id] = _line(ast.literal_eval(below.value))
+    return found
+
+
+def _names(names: tuple[str, ...]) -> Callable[[], str]:
+    return lambda: textwrap.fill(
+        ", ".join(f"`{name}`" for name in names) + ".", 120, break_long_words=False, break_on_hyphens=False
+    )
+
+
+def _setting_default(name: str, field: FieldInfo) -> str:
+    if isinstance(field.default, BaseModel):
+        return "see below"
+    return OWN_DEFAULTS.get(name) or _default(field)
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    value = field.get_default(call_default_factory=True, validated_data={})
+    if isinstance(value, SecretStr):
+        value = value.get_secret_value()
+    if isinstance(value, BaseModel):
+        value = value.model_dump(exclude_unset=True)
+    return "–" if value in ("", None, (), {}) else f"`{_shown(value)}`"
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [head, ("---",) * len(head), *(tuple(cell.replace("|", "\\|") for cell in row) for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _line(text: str) -> str:
+    return " ".join(text.replace("``", "`").split())
+
+
+TABLES: Mapping[str, Callable[[], str]] = {
+    "settings": settings_table,
+    "limits": fields_table(SandboxLimits),
+    "policy": fields_table(Policy),
+    "recipe": fields_table(Recipe, "recognised", "note"),
+    "check": fields_table(CheckCommand),
+    "task-request": fields_table(TaskRequest),
+    "errors": errors_table,
+    "lock-files": _names(recipe.LOCK_FILES),
+    "setup-environment": _names(bench.PASSED_TO_SETUP),
+}
+
+
+def main() -> None:
+    """Write every marked place anew and name the pages that changed."""
+    for page in pages():
+        before = page.read_text()
+        if (after := filled(before)) != before:
+            page.write_text(after)
+            sys.stdout.write(f"{page.relative_to(DOCS.parent)}\n")
+
+
+if __name__ == "__main__":
+    main()
