@@ -30,6 +30,8 @@ USER = "1000:1000"
 OTHER_USER = "65534:65534"
 """Of the runner's first process: the command's user must not be able to kill it."""
 INODES = 1_000_000
+IN_ORDER = 'exec 2>&1; exec /bin/sh -c "$1"'
+"""The engine has a pipe each for stdout and stderr and mixes them as they come; one pipe keeps their order."""
 LEFTOVERS = "kill -9 -1"
 COUNTERS = "cat /sys/fs/cgroup/memory.events /sys/fs/cgroup/memory/memory.oom_control 2>/dev/null | grep '^oom_kill '"
 T = TypeVar("T")
@@ -154,7 +156,7 @@ class ContainerSandbox:
         environment = {**ENVIRONMENT, **self._opening.environment}
         exec_id = await self._engine(
             lambda: self._client.api.exec_create(
-                self._living(self._runner).id, ["/bin/sh", "-c", command], user=USER, workdir=WORK, environment=environment
+                self._living(self._runner).id, ["/bin/sh", "-c", IN_ORDER, "sh", command], user=USER, workdir=WORK, environment=environment
             )["Id"]
         )
         started = time.monotonic()

@@ -74,6 +74,11 @@ async def test_a_folder_replaced_by_a_file_and_a_file_by_a_folder(shop: Place) -
     assert (await shop.run("find . -type f | sort"))["output"] == "./.gitignore\n./a.txt/x\n./b\n"
 
 
+async def test_output_and_errors_come_in_the_order_they_were_written(shop: Place) -> None:
+    result = await shop.run("for i in $(seq 200); do echo o$i; echo e$i >&2; done")
+    assert result["output"].split() == [f"{kind}{i}" for i in range(1, 201) for kind in "oe"]
+
+
 async def test_a_timed_out_command_is_dead_and_the_next_one_works(shop: Place) -> None:
     result = await shop.run("echo before; sleep 600 & sleep 600", timeout_seconds=1)
     assert (result["exit_code"], result["timed_out"], result["output"]) == (124, True, "before\n")
