@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import os
-import signal
 import sys
 from typing import Annotated, NoReturn
 
@@ -12,6 +11,7 @@ import typer
 from services import settings as configuration
 from services.cli.screen import errors, screen
 from services.settings import Settings
+from services.stopping import stop_signal
 
 
 def demo(
@@ -58,20 +58,6 @@ async def _serve(settings: Settings) -> int:
         await stopping.wait()
         screen.print("Stopping; tasks go on where they are when you start again.")
     return 0
-
-
-def stop_signal() -> asyncio.Event:
-    """An event that ctrl-C or SIGTERM sets; a second ctrl-C ends at once."""
-    stopping, loop = asyncio.Event(), asyncio.get_running_loop()
-
-    def stop() -> None:
-        if stopping.is_set():
-            os._exit(130)
-        stopping.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop)
-    return stopping
 
 
 def _leave(code: int) -> NoReturn:

@@ -16,7 +16,6 @@ from rich.markup import escape
 
 from contracts.errors import PatchwrightError
 from contracts.task import TaskState
-from services.cli.running import stop_signal
 from services.cli.screen import errors, event_line, screen, state_text
 from services.cli.service import Service
 from services.demo.project import make_remote
@@ -25,6 +24,7 @@ from services.demo.story import DemoFailed, DemoStopped, Story
 from services.sandbox_supply import ensure_sandbox, what_to_install
 from services.scripted_model import serve
 from services.settings import IsolatedSettings, Settings
+from services.stopping import stop_signal
 
 DEMO_SECONDS = 600
 """A demo that takes longer hangs."""
