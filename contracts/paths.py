@@ -37,7 +37,9 @@ def _form_problem(path: str) -> str:
         return "the path is absolute; give it relative to the repository's root."
     if "\\" in path:
         return "the path has a backslash; use forward slashes."
-    if any(unicodedata.category(c) in ("Cc", "Cs", "Cf", "Zl", "Zp") for c in path):
+    if any(unicodedata.category(c) == "Cs" for c in path):
+        return "the path is not UTF-8."
+    if any(unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp") for c in path):
         return "the path has control or invisible characters."
     if len(path.encode()) > MAX_PATH_BYTES:
         return f"the path is longer than {MAX_PATH_BYTES} bytes."

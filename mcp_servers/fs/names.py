@@ -28,9 +28,24 @@ def meant(path: str) -> str:
     return "" if path == "." else path
 
 
+def spelled(mirror: Mirror, revision: str, path: str) -> str:
+    """The path as the tree spells it: accents come composed or decomposed, look the same and are different bytes.
+
+    What is not there stays as it is given.
+    """
+    if path.isascii():
+        return path
+    found = ""
+    for name in path.split("/"):
+        names = [child.path.rsplit("/", 1)[-1] for child in mirror.children(revision, found)] if not name.isascii() else []
+        alike = [n for n in names if unicodedata.normalize("NFC", n) == unicodedata.normalize("NFC", name)]
+        found += ("/" if found else "") + (alike[0] if name not in alike and len(alike) == 1 else name)
+    return found
+
+
 def file_at(mirror: Mirror, commit: str, path: str) -> Entry:
     """The regular file at a path. Raises ``NotFound`` or ``InvalidInput`` that says what is there instead."""
-    entry = mirror.entry(commit, path)
+    entry = mirror.entry(commit, path) or mirror.entry(commit, spelled(mirror, commit, path))
     if entry is None:
         if mirror.is_folder(commit, path):
             raise InvalidInput(f"{shown(path) or 'The root'} is a folder; list it with list_files.")

@@ -1,15 +1,15 @@
 """Changing files: every call is one commit, judged by path policy before anything is written."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from contracts.errors import GuardrailTripped, InvalidInput
 from contracts.paths import path_problem
 from contracts.policy import Policy
-from mcp_servers.fs.names import SUBMODULE_MODE, SYMLINK_MODE, file_at, shown
+from mcp_servers.fs.names import SUBMODULE_MODE, SYMLINK_MODE, file_at, shown, spelled
 from mcp_servers.fs.patch_matching import patched
 from mcp_servers.fs.patch_syntax import Deed, FilePatch, parse_patch
-from mcp_servers.fs.text_file import TextFile, decoded, is_binary
+from mcp_servers.fs.text_file import LFS_POINTER, TextFile, decoded, is_binary
 from mcp_servers.object_store import Edits, Entry, Mirror, NewBlob
 from mcp_servers.scope import Scope
 
@@ -33,7 +33,8 @@ def write_file(mirror: Mirror, scope: Scope, path: str, content: str) -> Edited:
     target = _writable(path.removeprefix("./"), scope.policy)
 
     def edits(commit: str) -> Tree:
-        return {target: _new_content(mirror, commit, target, content)}
+        path = _writable(spelled(mirror, commit, target), scope.policy)
+        return {path: _new_content(mirror, commit, path, content)}
 
     return _committed(mirror, scope, f"Write {shown(target)}", edits, (target,))
 
@@ -43,7 +44,7 @@ def _new_content(mirror: Mirror, commit: str, path: str, content: str) -> NewBlo
     data = content.encode()
     if old is None:
         return NewBlob(_sized(path, data))
-    before = mirror.read(old.oid)
+    before = _stored_here(path, mirror.read(old.oid))
     if is_binary(before) or not before:
         return NewBlob(_sized(path, data), old.mode)
     file = decoded(before)
@@ -60,15 +61,37 @@ def apply_patch(mirror: Mirror, scope: Scope, text: str) -> Edited:
     paths = tuple(_writable(path, scope.policy) for patch in patches for path in (patch.path, patch.move_to) if path)
 
     def edits(commit: str) -> Tree:
-        tree: dict[str, NewBlob | Entry | None] = {}
-        for patch in patches:
-            for path, edit in _patched(mirror, commit, patch).items():
-                if path in tree:
-                    raise InvalidInput(f"The patch has {shown(path)} twice; say everything about one file in one section.")
-                tree[path] = edit
-        return tree
+        # Deletions come first: what they leave free can be used by the rest of the patch.
+        given = [_spelled(mirror, commit, patch, scope.policy) for patch in patches]
+        gone = _together(_patched(mirror, commit, patch) for patch in given if patch.deed is Deed.DELETE)
+        rest = mirror.edit_tree(commit, gone) if gone else commit
+        return _without_shadowed(_together([gone, *(_patched(mirror, rest, p) for p in given if p.deed is not Deed.DELETE)]))
 
     return _committed(mirror, scope, f"Patch {', '.join(shown(path) for path in paths)}"[:200], edits, paths)
+
+
+def _spelled(mirror: Mirror, commit: str, patch: FilePatch, policy: Policy) -> FilePatch:
+    """The patch with its paths as the tree spells them."""
+    move_to = _writable(spelled(mirror, commit, patch.move_to), policy) if patch.move_to else ""
+    return replace(patch, path=_writable(spelled(mirror, commit, patch.path), policy), move_to=move_to)
+
+
+def _together(parts: Iterable[Tree]) -> Tree:
+    tree: dict[str, NewBlob | Entry | None] = {}
+    for part in parts:
+        for path, edit in part.items():
+            if path in tree:
+                raise InvalidInput(f"The patch has {shown(path)} twice; say everything about one file in one section.")
+            tree[path] = edit
+    return tree
+
+
+def _without_shadowed(tree: Tree) -> Tree:
+    """Without deletions that a new file in the place of a folder, or the reverse, says already."""
+    made = {path for path, edit in tree.items() if edit is not None}
+    folders = {path[:at] for path in made for at, character in enumerate(path) if character == "/"}
+    return {path: edit for path, edit in tree.items() if edit is not None or not (
+        path in folders or any(path[:at] in made for at, character in enumerate(path) if character == "/"))}
 
 
 def _patched(mirror: Mirror, commit: str, patch: FilePatch) -> Tree:
@@ -94,10 +117,17 @@ def _added(mirror: Mirror, commit: str, patch: FilePatch) -> NewBlob:
 
 
 def _text(mirror: Mirror, entry: Entry) -> TextFile:
-    content = mirror.read(entry.oid)
+    content = _stored_here(entry.path, mirror.read(entry.oid))
     if is_binary(content):
         raise InvalidInput(f"{shown(entry.path)} is a binary file and cannot be patched.")
     return decoded(content)
+
+
+def _stored_here(path: str, content: bytes) -> bytes:
+    if content.startswith(LFS_POINTER):
+        raise InvalidInput(f"{shown(path)} is a Git LFS pointer: its content is stored elsewhere and cannot be edited here. "
+                           "Leave it as it is.")
+    return content
 
 
 def _deletable(mirror: Mirror, commit: str, path: str) -> None:
