@@ -12,17 +12,18 @@ import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
-import git
 import pygit2
 from pygit2.enums import FileMode, ObjectType
 
 from contracts.change import Change, ChangedFile, FileStatus
 from contracts.errors import Conflict, NotFound
 from contracts.workspace import Workspace
+from mcp_servers.git_process import run_git, start_git
 from mcp_servers.tree_objects import nested, tree_bytes, tree_children
 
 LOCK = "patchwright.lock"
@@ -31,23 +32,23 @@ UNMARKED = 20
 """Commits without a call that are passed over in search of one: below them lies the repository's own history."""
 ATTEMPTS = 12
 """How often a change is made anew when other calls commit in between."""
+GIT_SECONDS = 120
+LOCKED = "failed to lock file"
+LOCK_ATTEMPTS = 200
+STALE_SECONDS = 30
+"""git holds the lock of a ref for milliseconds: an older one was left by a process that was killed."""
+R = TypeVar("R")
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
-CONFIGURATION = {"gc.auto": "0", "core.hooksPath": os.devnull, "core.fsmonitor": "false", "transfer.fsckObjects": "false",
-                 "core.symlinks": "false", "core.quotePath": "false"}
+CONFIGURATION = {
+    "gc.auto": "0",
+    "core.hooksPath": os.devnull,
+    "core.fsmonitor": "false",
+    "transfer.fsckObjects": "false",
+    "core.symlinks": "false",
+    "core.quotePath": "false",
+}
 ATTRIBUTES = "* !export-ignore !export-subst !filter -text !eol !ident !working-tree-encoding\n"
 AUTHOR = pygit2.Signature("Patchwright", "patchwright@localhost", 0, 0)
-# No system or user configuration, no prompts, no hooks, no lazy fetches: the mirror's own configuration is all there is.
-GIT_ENVIRONMENT = {
-    "GIT_CONFIG_NOSYSTEM": "1",
-    "GIT_CONFIG_GLOBAL": os.devnull,
-    "GIT_TERMINAL_PROMPT": "0",
-    "GIT_ASKPASS": "true",
-    "GIT_SSH_COMMAND": "ssh -oBatchMode=yes",
-    "GIT_NO_LAZY_FETCH": "1",
-    "GIT_PROTOCOL_FROM_USER": "0",
-    "GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh",
-    "LC_ALL": "C",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,10 +224,7 @@ class Mirror:
 
     def archive(self, revision: str) -> subprocess.Popen[bytes]:
         """A running ``git archive`` whose stdout is the tree as a tar stream, without attributes applied."""
-        return subprocess.Popen(
-            ["git", "--git-dir", str(self.path), "archive", "--format=tar", self.tree_of(revision)],
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL, env={**os.environ, **GIT_ENVIRONMENT},
-        )
+        return start_git(self.path, "archive", "--format=tar", self.tree_of(revision))
 
     # -- writing ---------------------------------------------------------------------------------------------
 
@@ -262,10 +260,9 @@ class Mirror:
                 children[name] = (edit.mode, self._objects.create_blob(edit.content).raw)
         return self._objects.write(ObjectType.TREE, tree_bytes(children)) if children else None
 
-
     def start(self, workspace: Workspace, commit: str) -> None:
         """Put the workspace at a commit, whatever it held before."""
-        self._objects.references.create(workspace.ref, self.resolve(commit), force=True)
+        self._put_ref(workspace.ref, self.resolve(commit))
 
     def base(self, workspace: Workspace) -> str:
         """The commit a workspace was opened at; an empty string when nobody recorded it."""
@@ -281,7 +278,7 @@ class Mirror:
         if found := self.target(ref):
             return found
         try:
-            self._objects.references.create(ref, oid, force=False)
+            self._unlocked(ref, lambda: self._objects.references.create(ref, oid, force=False))
         except (pygit2.GitError, ValueError):
             # Somebody else made it in between: the first one stands.
             if not (found := self.target(ref)):
@@ -291,12 +288,27 @@ class Mirror:
 
     def store_text(self, ref: str, text: str) -> None:
         """Keep a text under a ref of its own, instead of what it held before."""
-        self._objects.references.create(ref, self.write_blob(text.encode()), force=True)
+        self._put_ref(ref, self.write_blob(text.encode()))
 
     def text(self, ref: str) -> str:
         """The text kept under a ref; an empty string when there is none."""
         found = self.target(ref)
         return self.read(found).decode() if found else ""
+
+    def _put_ref(self, ref: str, oid: str) -> None:
+        self._unlocked(ref, lambda: self._objects.references.create(ref, oid, force=True))
+
+    def _unlocked(self, ref: str, write: Callable[[], R]) -> R:
+        """Do what writes a ref, as soon as no other process holds its lock. A lock left by a killed process is taken away."""
+        for _ in range(LOCK_ATTEMPTS):
+            try:
+                return write()
+            except OSError as error:
+                if LOCKED not in str(error):
+                    raise
+                _drop_stale(self.path / f"{ref}.lock")
+                time.sleep(random.uniform(0.002, 0.02))  # noqa: S311
+        raise Conflict(f"{ref} is being written by another process all the time; try again.")
 
     def amend(self, workspace: Workspace, message: str, edits: "Edits", call: str = "") -> str:
         """Commit what ``edits`` makes of the newest commit, read again whenever another call committed in between.
@@ -337,7 +349,9 @@ class Mirror:
         text += f"\n{CALL_TRAILER}: {call}\n" if call else ""
         now = pygit2.Signature(AUTHOR.name, AUTHOR.email)
         try:
-            return str(self._objects.create_commit(workspace.ref, now, now, text, tree, [parent]))
+            return str(
+                self._unlocked(workspace.ref, lambda: self._objects.create_commit(workspace.ref, now, now, text, tree, [parent]))
+            )
         except pygit2.GitError as error:
             raise Conflict("The workspace moved while this change was made; read it again and repeat.") from error
 
@@ -365,7 +379,7 @@ class Mirror:
         when = self._objects[self.resolve(revision)].peel(pygit2.Commit).commit_time
         signature = pygit2.Signature(AUTHOR.name, AUTHOR.email, when, 0)
         made = str(self._objects.create_commit(None, signature, signature, f"{message.strip()}\n", tree, [self.resolve(parent)]))
-        self._objects.references.create(f"refs/sealed/{workspace.name}", made, force=True)
+        self._put_ref(f"refs/sealed/{workspace.name}", made)
         return made
 
     # -- differences -----------------------------------------------------------------------------------------
@@ -373,23 +387,35 @@ class Mirror:
     def changed_files(self, old: str, new: str) -> list[ChangedFile]:
         """The raw tree difference with renames and copies: what a change really touches."""
         difference = self._tree(self.tree_of(old)).diff_to_tree(
-            self._tree(self.tree_of(new)), flags=pygit2.enums.DiffOption.INCLUDE_TYPECHANGE)
+            self._tree(self.tree_of(new)), flags=pygit2.enums.DiffOption.INCLUDE_TYPECHANGE
+        )
         difference.find_similar(pygit2.enums.DiffFind.FIND_RENAMES | pygit2.enums.DiffFind.FIND_COPIES)
         return [_changed_file(patch) for patch in difference if patch is not None]
 
     def change(self, old: str, new: str) -> Change:
         """The counted difference of two commits."""
         files = self.changed_files(old, new)
-        return Change(base_commit=self.resolve(old), head_commit=self.resolve(new), files=len(files),
-                      added=sum(f.added for f in files), removed=sum(f.removed for f in files))
+        return Change(
+            base_commit=self.resolve(old),
+            head_commit=self.resolve(new),
+            files=len(files),
+            added=sum(f.added for f in files),
+            removed=sum(f.removed for f in files),
+        )
 
     def diff(self, old: str, new: str, path: str = "", context_lines: int = 3) -> str:
         """The unified diff of two commits or trees as git prints it, optionally of one file or folder."""
-        arguments = [f"-U{context_lines}", "--no-ext-diff", "--no-textconv", "--no-color", "-M", "--full-index",
-                     self.tree_of(old), self.tree_of(new)]
-        text = self.git.diff_tree("-r", "-p", *arguments, *(("--", f":(literal){path}") if path else ()),
-                                  stdout_as_string=False, strip_newline_in_stdout=False)
-        return text.decode("utf-8", "replace")
+        arguments = [
+            f"-U{context_lines}",
+            "--no-ext-diff",
+            "--no-textconv",
+            "--no-color",
+            "-M",
+            "--full-index",
+            self.tree_of(old),
+            self.tree_of(new),
+        ]
+        return self.git("diff-tree", "-r", "-p", *arguments, *(("--", f":(literal){path}") if path else ()))
 
     # -- git itself ------------------------------------------------------------------------------------------
 
@@ -397,13 +423,18 @@ class Mirror:
         """Hold the lock of this mirror, which other processes of this machine see, too."""
         return _locked(self.path / LOCK)
 
-    @property
-    def git(self) -> git.Git:
-        """git inside this bare repository, with nothing configured from outside."""
-        runner = git.Git(str(self.path))
-        # GIT_DIR of a caller (say, a hook) must not send us to another repository.
-        runner.update_environment(**GIT_ENVIRONMENT, GIT_DIR=str(self.path))
-        return runner
+    def git(self, *arguments: str, credentials: Mapping[str, str] | None = None, seconds: float = GIT_SECONDS) -> str:
+        """Run git inside this bare repository, with nothing configured from outside. Raises ``GitFailed``."""
+        return run_git(self.path, *arguments, credentials=credentials, seconds=seconds).decode("utf-8", "replace")
+
+    def drop_stale_locks(self) -> None:
+        """Take away what a killed fetch left locked; for whoever holds the lock of the mirror."""
+        for lock in (
+            self.path / "packed-refs.lock",
+            self.path / "shallow.lock",
+            *(self.path / "refs" / "remotes").rglob("*.lock"),
+        ):
+            _drop_stale(lock)
 
     def merge_base(self, one: str, other: str) -> str:
         """The newest commit that two commits share; an empty string when they share none."""
@@ -413,8 +444,10 @@ class Mirror:
     def commits(self, head: str, limit: int) -> list[Commit]:
         """The newest commits from ``head`` back, newest first."""
         walker = self._objects.walk(self.resolve(head), pygit2.enums.SortMode.TOPOLOGICAL | pygit2.enums.SortMode.TIME)
-        return [Commit(str(c.id), c.author.name, c.commit_time, c.message, tuple(str(p) for p in c.parent_ids))
-                for c in itertools.islice(walker, limit)]
+        return [
+            Commit(str(c.id), c.author.name, c.commit_time, c.message, tuple(str(p) for p in c.parent_ids))
+            for c in itertools.islice(walker, limit)
+        ]
 
     def own_branches(self) -> list[tuple[str, str]]:
         """Branches made in this mirror, each with its commit."""
@@ -435,14 +468,31 @@ def _call_of(commit: pygit2.Commit) -> str:
 def _changed_file(patch: pygit2.Patch) -> ChangedFile:
     delta = patch.delta
     _, added, removed = patch.line_stats
-    status = {"A": FileStatus.ADDED, "D": FileStatus.DELETED, "R": FileStatus.RENAMED, "C": FileStatus.COPIED,
-              "T": FileStatus.TYPE_CHANGED}.get(delta.status_char(), FileStatus.MODIFIED)
+    status = {
+        "A": FileStatus.ADDED,
+        "D": FileStatus.DELETED,
+        "R": FileStatus.RENAMED,
+        "C": FileStatus.COPIED,
+        "T": FileStatus.TYPE_CHANGED,
+    }.get(delta.status_char(), FileStatus.MODIFIED)
     old, new = delta.old_file, delta.new_file
     return ChangedFile(
-        path=os.fsdecode(new.raw_path or old.raw_path), status=status, binary=bool(delta.is_binary), added=added, removed=removed,
+        path=os.fsdecode(new.raw_path or old.raw_path),
+        status=status,
+        binary=bool(delta.is_binary),
+        added=added,
+        removed=removed,
         old_path=os.fsdecode(old.raw_path) if status in (FileStatus.RENAMED, FileStatus.COPIED) else "",
-        old_mode=f"{old.mode:06o}", new_mode=f"{new.mode:06o}",
+        old_mode=f"{old.mode:06o}",
+        new_mode=f"{new.mode:06o}",
     )
+
+
+def _drop_stale(lock: Path) -> None:
+    """Remove git's lock on a ref when nobody can be holding it any more."""
+    with suppress(FileNotFoundError):
+        if time.time() - lock.stat().st_mtime > STALE_SECONDS:
+            lock.unlink()
 
 
 @contextmanager

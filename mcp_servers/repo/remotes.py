@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from git.exc import GitCommandError
-
 from contracts.errors import Conflict, RemoteUnavailable, RepositoryUnusable
+from mcp_servers.git_process import GitFailed
 from mcp_servers.object_store import Mirror
 
 Credentials = Callable[[str], Mapping[str, str]]
@@ -27,7 +26,9 @@ LOCAL_UPLOAD_PACK = "git -c pack.window=0 -c pack.compression=1 upload-pack"
 """No search for deltas between the loose objects of a checkout: 100,000 files come in 0.4 s instead of 7 s."""
 PASSING = re.compile(
     r"could not resolve host|failed to connect|timed out|timeout|connection (refused|reset|closed)|early eof"
-    r"|network is unreachable|returned error: (429|5\d\d)", re.IGNORECASE)
+    r"|network is unreachable|returned error: (429|5\d\d)|cannot lock ref|unable to create '[^']*\.lock'",
+    re.IGNORECASE,
+)
 """What git says when the remote may answer a little later."""
 
 
@@ -50,16 +51,26 @@ def fetch(mirror: Mirror, remote: str, credentials: Credentials) -> str:
 
     Raises ``RepositoryUnusable`` for what will not mend by itself, ``RemoteUnavailable`` for what may.
     """
-    runner = mirror.git
-    runner.update_environment(**credentials(remote))
     server = () if local_path(remote) is None else ("--upload-pack", LOCAL_UPLOAD_PACK)
     with mirror.locked():
         try:
-            runner.fetch("--no-tags", "--prune", "--no-write-fetch-head", "--no-recurse-submodules", "--update-shallow",
-                         *server, "--end-of-options", remote, "+refs/heads/*:refs/remotes/origin/*",
-                         kill_after_timeout=FETCH_SECONDS)
-        except GitCommandError as error:
-            raise remote_failure(remote, str(error.stderr)) from error
+            mirror.drop_stale_locks()
+            mirror.git(
+                "fetch",
+                "--no-tags",
+                "--prune",
+                "--no-write-fetch-head",
+                "--no-recurse-submodules",
+                "--update-shallow",
+                *server,
+                "--end-of-options",
+                remote,
+                "+refs/heads/*:refs/remotes/origin/*",
+                credentials=credentials(remote),
+                seconds=FETCH_SECONDS,
+            )
+        except GitFailed as error:
+            raise remote_failure(remote, error.stderr) from error
     return _asked(mirror, remote, "HEAD", credentials)[0]
 
 
@@ -92,12 +103,19 @@ def _pushed(
     mirror: Mirror, remote: str, ref: str, commit: str, lease: str, credentials: Credentials
 ) -> Conflict | RepositoryUnusable | RemoteUnavailable | None:
     """Push once; what went wrong, or None."""
-    runner = mirror.git
-    runner.update_environment(**credentials(remote))
     try:
-        runner.push("--porcelain", "--no-verify", f"--force-with-lease={ref}:{lease}", "--end-of-options", remote,
-                    f"{commit}:{ref}", kill_after_timeout=PUSH_SECONDS)
-    except GitCommandError as error:
+        mirror.git(
+            "push",
+            "--porcelain",
+            "--no-verify",
+            f"--force-with-lease={ref}:{lease}",
+            "--end-of-options",
+            remote,
+            f"{commit}:{ref}",
+            credentials=credentials(remote),
+            seconds=PUSH_SECONDS,
+        )
+    except GitFailed as error:
         return _push_failure(remote, ref, f"{error.stdout}\n{error.stderr}")
     return None
 
@@ -113,12 +131,12 @@ def ref_on(mirror: Mirror, remote: str, ref: str, credentials: Credentials) -> s
 
 
 def _asked(mirror: Mirror, remote: str, ref: str, credentials: Credentials) -> tuple[str, str]:
-    runner = mirror.git
-    runner.update_environment(**credentials(remote))
     try:
-        told = str(runner.ls_remote("--symref", "--end-of-options", remote, "HEAD", ref, kill_after_timeout=ASK_SECONDS))
-    except GitCommandError as error:
-        raise remote_failure(remote, str(error.stderr)) from error
+        told = mirror.git(
+            "ls-remote", "--symref", "--end-of-options", remote, "HEAD", ref, credentials=credentials(remote), seconds=ASK_SECONDS
+        )
+    except GitFailed as error:
+        raise remote_failure(remote, error.stderr) from error
     default = re.search(r"^ref: refs/heads/(\S+)\tHEAD$", told, re.MULTILINE)
     at = re.search(rf"^([0-9a-f]{{40,64}})\t{re.escape(ref)}$", told, re.MULTILINE)
     return default[1] if default else "", at[1] if at else ""
@@ -136,11 +154,12 @@ def _push_failure(remote: str, ref: str, told: str) -> Conflict | RepositoryUnus
 
 def remote_failure(remote: str, stderr: str) -> RepositoryUnusable | RemoteUnavailable:
     """What git said about a remote, as a failure that says what to do; never with a credential in it."""
-    lines = [line.strip() for line in stderr.replace("stderr:", "").strip(" '\n").splitlines() if line.strip()]
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     told = (line for line in lines if line.startswith(("fatal:", "ERROR", "remote:")))
     reason = next(told, lines[-1] if lines else "git said nothing")
     reason = re.sub(r"://[^/@\s]*@", "://", reason)
     if PASSING.search(stderr):
         return RemoteUnavailable(f"The repository {remote} did not answer: {reason}")
     return RepositoryUnusable(
-        f"The repository {remote} cannot be read: {reason}. Check the URL or path, and that the service's credential allows it.")
+        f"The repository {remote} cannot be read: {reason}. Check the URL or path, and that the service's credential allows it."
+    )

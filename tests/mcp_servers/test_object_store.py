@@ -263,7 +263,7 @@ def test_unknown_things_are_not_found(mirror: Mirror, desk: Workspace, tmp_path:
 def test_a_git_folder_of_the_caller_does_not_lead_elsewhere(mirror: Mirror, tmp_path: Path, monkeypatch):
     git(tmp_path, "init", "-q", "--bare", "elsewhere.git")
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "elsewhere.git"))
-    assert "refs/workspaces/task" in mirror.git.for_each_ref()
+    assert "refs/workspaces/task" in mirror.git("for-each-ref")
 
 
 def test_different_remotes_have_different_mirrors():
