@@ -154,9 +154,10 @@ class ContainerSandbox:
     async def run(self, command: str, time_limit: float, on_output: OutputSink) -> Ended:
         """Run ``sh -c command`` as an ordinary user; when this returns, nothing it started is alive. Raises ``SandboxLost``."""
         environment = {**ENVIRONMENT, **self._opening.environment}
+        argv = ["/bin/sh", "-c", IN_ORDER, "sh", command]
         exec_id = await self._engine(
             lambda: self._client.api.exec_create(
-                self._living(self._runner).id, ["/bin/sh", "-c", IN_ORDER, "sh", command], user=USER, workdir=WORK, environment=environment
+                self._living(self._runner).id, argv, user=USER, workdir=WORK, environment=environment
             )["Id"]
         )
         started = time.monotonic()

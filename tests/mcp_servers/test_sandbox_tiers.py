@@ -75,8 +75,9 @@ async def test_a_folder_replaced_by_a_file_and_a_file_by_a_folder(shop: Place) -
 
 
 async def test_output_and_errors_come_in_the_order_they_were_written(shop: Place) -> None:
-    result = await shop.run("for i in $(seq 200); do echo o$i; echo e$i >&2; done")
-    assert result["output"].split() == [f"{kind}{i}" for i in range(1, 201) for kind in "oe"]
+    for _ in range(5):  # an engine that mixes two pipes gets it right once in a while
+        result = await shop.run("for i in $(seq 200); do echo o$i; echo e$i >&2; done")
+        assert result["output"].split() == [f"{kind}{i}" for i in range(1, 201) for kind in "oe"]
 
 
 async def test_a_timed_out_command_is_dead_and_the_next_one_works(shop: Place) -> None:
