@@ -87,11 +87,15 @@ class EditingDeeds:
         )
         parent = request.published or request.preparation.opened.base_commit
         said = FeedbackAnswers(summary=answer.final.text) if isinstance(answer.final, Unusable) else answer.final
-        result = await self._result(request, "AddressFeedback", answer, said.summary if said else "", parent)
+        told = said.summary if said else ""
+        whole = _added(request.summary, told)
+        # On top of a pull request the commit is this round's alone; before there is one, it is the whole change.
+        result = await self._result(request, "AddressFeedback", answer, told if request.published else whole, parent)
         if not answer.finished:
             return result
         return result.model_copy(
             update={
+                "summary": whole,
                 "answers": await self._shelf.keep_words(request.task.id, "AddressFeedback", f"answers-{request.run}.json", said)
             }
         )
@@ -149,3 +153,13 @@ class EditingDeeds:
     def _scope(self, request: AgentStep) -> CallScope:
         opened = request.preparation.opened
         return CallScope(opened.workspace, opened.base_commit, request.preparation.policy)
+
+
+def _added(before: str, now: str) -> str:
+    """What was said of the change before, and what is said now; the older part gives way."""
+    now = now.strip()[:SUMMARY_CHARACTERS]
+    if not now or now in before:
+        return before or now
+    room = SUMMARY_CHARACTERS - len(now) - len("…\n\n")
+    kept = before if len(before) <= room else f"{before[: max(0, room)]}…"
+    return f"{kept}\n\n{now}".strip()

@@ -151,6 +151,8 @@ class FeedbackRequest(AgentStep):
     gate_problems: tuple[str, ...] = ()
     published: str = ""
     """The pull request's head commit; empty while there is none. The sealed commit goes on top of it."""
+    summary: str = ""
+    """What was said of the change so far: what is said now is added to it."""
 
 
 class GateRequest(Word):

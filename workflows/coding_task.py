@@ -42,7 +42,8 @@ class CodingTaskWorkflow(TaskSteps):
         """Live the task's life and say how it ended."""
         try:
             await self._story()
-            return await self.end(TaskState.READY_TO_MERGE, "A person approved it and the checks are green; a person merges.")
+            shown = "though no check could be run" if self.standing.unproven else "and the checks are green"
+            return await self.end(TaskState.READY_TO_MERGE, f"A person approved it {shown}; a person merges.")
         except Ended as ended:
             return await self.end(ended.state, ended.reason)
         except BaseException as error:
@@ -152,7 +153,7 @@ class CodingTaskWorkflow(TaskSteps):
                         self.standing.commit[:12],
                     )
                 )
-                self.now_is(checks=checked.report, checks_summary=checked.summary)
+                self.now_is(checks=checked.report, checks_summary=checked.summary, unproven=checked.unproven)
                 if checked.passed or checked.unproven:
                     self.now_is(fix_rounds=0)
                     return
@@ -169,6 +170,7 @@ class CodingTaskWorkflow(TaskSteps):
                         gate_problems=why,
                         checks=self.standing.checks if red else None,
                         published=self.standing.published,
+                        summary=self.standing.summary,
                     ),
                     red or why[0],
                 ),
@@ -236,6 +238,7 @@ class CodingTaskWorkflow(TaskSteps):
                         plan=self.made_plan,
                         review=last,
                         published=self.standing.published,
+                        summary=self.standing.summary,
                         pull_request_id=self.standing.pull_request_id,
                     ),
                     f"Review by {who}",

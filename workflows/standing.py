@@ -27,6 +27,8 @@ class Standing(Word):
     summary: str = ""
     checks: ArtifactRef | None = None
     checks_summary: str = ""
+    unproven: bool = False
+    """Whether there was no check to run."""
     pull_request_id: str = ""
     pull_request_url: str = ""
     published: str = ""
