@@ -6,7 +6,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
 from contracts.artifact import ArtifactRef
-from contracts.review import Verdict
+from contracts.review import ReviewSignal, Verdict
 from contracts.steps import (
     ChecksRequest,
     ContextRequest,
@@ -26,6 +26,10 @@ with workflow.unsafe.sandbox_import_notification_policy(workflow.SandboxImportNo
     from workflows import calls
     from workflows.standing import Outcome, TaskRun
     from workflows.steps import Ended, TaskSteps, failure
+
+
+UNUSABLE = ("repository-unusable", "invalid-input", "not-found", "conflict")
+"""Failures of the preparation that no waiting mends: the ticket itself is wrong."""
 
 
 @workflow.defn(name="CodingTaskWorkflow")
@@ -58,21 +62,26 @@ class CodingTaskWorkflow(TaskSteps):
             await self._edit()
             await self._settle()
             await self._publish(draft=True)
-        await self._review()
-        await self._publish(draft=False)
+        while True:
+            await self._review()
+            await self._publish(draft=False)
+            if not self._asked:  # nobody asked for more while the approval was being carried out
+                return
 
     # -- the steps -------------------------------------------------------------------------------------------
 
     async def _prepare(self) -> None:
         await self.enter(TaskState.PLANNING, "PrepareTask")
-        try:
-            preparation = await calls.prepare_task(PreparationRequest(task=self.task), self.task.request.repo)
-        except ActivityError as error:
-            kind, reason, _ = failure(error)
-            if kind == "cancelled":
-                raise
-            raise Ended(TaskState.FAILED, reason) from error
-        self.now_is(preparation=preparation, commit=preparation.opened.base_commit)
+        while self.standing.preparation is None:
+            try:
+                preparation = await calls.prepare_task(PreparationRequest(task=self.task), self.task.request.repo)
+                self.now_is(preparation=preparation, commit=preparation.opened.base_commit)
+            except ActivityError as error:
+                self.unless_ended()
+                kind, reason, _ = failure(error)
+                if kind in UNUSABLE:
+                    raise Ended(TaskState.FAILED, reason) from error
+                await self.halt(reason)
 
     async def _plan(self) -> None:
         rejection = ""
@@ -80,9 +89,8 @@ class CodingTaskWorkflow(TaskSteps):
             await self.enter(TaskState.PLANNING, "PlanChanges")
             made = await self.run_agent(
                 "plan",
-                lambda step, why=rejection: calls.plan_changes(
-                    PlanRequest(**step, commit=self.ready.opened.base_commit, rejection=why), self.task.request.title
-                ),
+                self.ready.opened.base_commit,
+                lambda step, why=rejection: calls.plan_changes(PlanRequest(**step, rejection=why), self.task.request.title),
             )
             self._planned(made)
             if not self.ready.policy.plan_approval or await self._plan_approved():
@@ -114,7 +122,7 @@ class CodingTaskWorkflow(TaskSteps):
             )
         except TimeoutError:
             raise Ended(TaskState.EXPIRED, f"Nobody approved the plan within {hours:g} hours, and silence means no.") from None
-        self.unless_closed()
+        self.unless_ended()
         return self.standing.approval is not None and self.standing.approval.approved
 
     async def _edit(self) -> None:
@@ -124,10 +132,8 @@ class CodingTaskWorkflow(TaskSteps):
         context = self.standing.context
         edited = await self.run_agent(
             "edit",
-            lambda step: calls.apply_diffs(
-                EditRequest(**step, commit=self.ready.opened.base_commit, plan=self.made_plan, context=context),
-                self.standing.goal,
-            ),
+            self.ready.opened.base_commit,
+            lambda step: calls.apply_diffs(EditRequest(**step, plan=self.made_plan, context=context), self.standing.goal),
         )
         self._changed(edited)
 
@@ -162,10 +168,10 @@ class CodingTaskWorkflow(TaskSteps):
             await self.enter(TaskState.FIXING, "AddressFeedback", reason=failed or problems[0])
             mended = await self.run_agent(
                 "fix",
+                self.standing.commit,
                 lambda step, why=problems, red=failed: calls.address_feedback(
                     FeedbackRequest(
                         **step,
-                        commit=self.standing.commit,
                         plan=self.made_plan,
                         gate_problems=why,
                         checks=self.standing.checks if red else None,
@@ -213,11 +219,16 @@ class CodingTaskWorkflow(TaskSteps):
             reviews=fresh if moved else self.standing.reviews,
         )
 
+    @property
+    def _asked(self) -> list[ReviewSignal]:
+        """Reviews that wait and ask for something."""
+        return [review for review in self.standing.reviews if review.verdict is not Verdict.APPROVE]
+
     async def _review(self) -> None:
         """Address what people say until one of them approves."""
         while True:
             await self._await_review()
-            asked = [review for review in self.standing.reviews if review.verdict is not Verdict.APPROVE]
+            asked = self._asked
             self.now_is(reviews=())
             if not asked:
                 return
@@ -231,10 +242,10 @@ class CodingTaskWorkflow(TaskSteps):
             await self.enter(TaskState.ADDRESSING_FEEDBACK, "AddressFeedback", reason=f"{reviewer} asked for changes")
             mended = await self.run_agent(
                 "review",
+                self.standing.published,
                 lambda step, last=asked[-1], who=reviewer: calls.address_feedback(
                     FeedbackRequest(
                         **step,
-                        commit=self.standing.published,
                         plan=self.made_plan,
                         review=last,
                         published=self.standing.published,
@@ -251,29 +262,48 @@ class CodingTaskWorkflow(TaskSteps):
 
     async def _await_review(self) -> None:
         """AwaitReview: a durable timer and signals. Reminds once in a while, expires in the end."""
-        if workflow.info().is_continue_as_new_suggested() and workflow.all_handlers_finished():
-            workflow.continue_as_new(TaskRun(task=self.task, standing=self.standing))
-        policy = self.ready.policy
-        deadline = workflow.now() + timedelta(days=policy.review_expiry_days)
-        await self.enter(
-            TaskState.AWAITING_REVIEW,
-            "AwaitReview",
-            reason=f"{self.standing.pull_request_url} {self.standing.checks_summary}".strip(),
-            notify=True,
-        )
+        first = self.standing.review_until is None
+        if self.standing.review_until is None:
+            self.now_is(review_until=workflow.now() + timedelta(days=self.policy.review_expiry_days))
+        self._with_a_short_history()
+        reason = f"{self.standing.pull_request_url} {self.standing.checks_summary}".strip()
+        await self.enter(TaskState.AWAITING_REVIEW, "AwaitReview", reason=reason, notify=first)
         while not self.standing.reviews:
-            left = deadline - workflow.now()
-            if left <= timedelta(0):
-                raise Ended(TaskState.EXPIRED, f"Nobody reviewed it within {policy.review_expiry_days:g} days; the branch stays.")
-            try:
-                await workflow.wait_condition(
-                    lambda: bool(self.standing.reviews or self.standing.closed or self.standing.paused),
-                    timeout=min(left, timedelta(hours=policy.review_reminder_hours)),
-                    timeout_summary="AwaitReview",
-                )
-            except TimeoutError:
+            if not await self._somebody_came():
                 await self.enter(TaskState.AWAITING_REVIEW, "AwaitReview", reason="Still waiting for a review", notify=True)
-            self.unless_closed()
+            self.unless_ended()
             if self.standing.paused:
-                await self.unpaused()
-                await self.enter(TaskState.AWAITING_REVIEW, "AwaitReview")
+                await self._paused_review()
+            self._with_a_short_history()
+        self.now_is(review_until=None)
+
+    async def _somebody_came(self) -> bool:
+        """Wait for a person until the next reminder is due. Raises ``Ended`` when nobody came in all the time there was."""
+        left = (self.standing.review_until or workflow.now()) - workflow.now()
+        if left <= timedelta(0):
+            days = self.policy.review_expiry_days
+            raise Ended(TaskState.EXPIRED, f"Nobody reviewed it within {days:g} days; the branch stays.")
+        try:
+            await workflow.wait_condition(
+                lambda: bool(self.standing.reviews or self.standing.closed or self.standing.paused or _history_is_long()),
+                timeout=min(left, timedelta(hours=self.policy.review_reminder_hours)),
+                timeout_summary="AwaitReview",
+            )
+        except TimeoutError:
+            return False
+        return True
+
+    async def _paused_review(self) -> None:
+        """A pause takes nothing from the time that reviewers have."""
+        since = workflow.now()
+        await self.unpaused()
+        self.now_is(review_until=(self.standing.review_until or since) + (workflow.now() - since))
+
+    def _with_a_short_history(self) -> None:
+        """Go on in a new run when Temporal says that the history of this one is long."""
+        if _history_is_long() and workflow.all_handlers_finished():
+            workflow.continue_as_new(TaskRun(task=self.task, standing=self.standing))
+
+
+def _history_is_long() -> bool:
+    return workflow.info().is_continue_as_new_suggested()

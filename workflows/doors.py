@@ -10,6 +10,9 @@ from contracts.review import ReviewSignal
 from contracts.task import TaskState
 from workflows.standing import Standing
 
+STEERING_CHARACTERS = 100_000
+"""What a run can be told at once; Temporal ends a task whose state grows past 2 MB. The oldest messages give way."""
+
 
 class TaskDoors:
     """The handlers of a task's workflow; all they touch is its standing."""
@@ -29,7 +32,10 @@ class TaskDoors:
     @workflow.signal
     def steer(self, message: str) -> None:
         """Tell the agents something; the next run hears it."""
-        self.now_is(steering=(*self.standing.steering, message))
+        said = (*self.standing.steering, message)
+        while sum(map(len, said)) > STEERING_CHARACTERS and len(said) > 1:
+            said = said[1:]
+        self.now_is(steering=said)
 
     @workflow.signal
     def pause(self) -> None:
@@ -60,6 +66,8 @@ class TaskDoors:
     def _approves_this_plan(self, approval: PlanApproval) -> None:
         if self.standing.state is not TaskState.AWAITING_PLAN_APPROVAL:
             raise ValueError(f"No plan waits for approval: the task is {self.standing.state.replace('_', ' ')}.")
+        if self.standing.approval is not None:
+            raise ValueError(f"The plan was {'approved' if self.standing.approval.approved else 'rejected'} already.")
         if approval.plan_sha256 != self.standing.plan_sha256:
             raise ValueError(
                 f"The plan that waits has sha256 {self.standing.plan_sha256}; look at it again and approve that one."

@@ -1,5 +1,7 @@
 """All state of a task's workflow, in one model that continue-as-new can carry."""
 
+from datetime import datetime
+
 from contracts.artifact import ArtifactRef
 from contracts.change import Change
 from contracts.plan import PlanApproval
@@ -35,6 +37,8 @@ class Standing(Word):
     """Head commit of the pull request."""
     reviews: tuple[ReviewSignal, ...] = ()
     """Reviews that wait to be looked at."""
+    review_until: datetime | None = None
+    """When the present wait for a review ends; None while nobody waits."""
     seen_reviews: tuple[str, ...] = ()
     """Ids of every review so far: the same one twice counts once."""
     steering: tuple[str, ...] = ()

@@ -1,14 +1,17 @@
 """How a task takes a step: agents run slice by slice, failures halt with a reason, and everybody is told."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Protocol, TypeVar
 
 from temporalio import workflow
 from temporalio.common import SearchAttributeKey
-from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import TimeoutError as ActivityTimeout
 
 from contracts.artifact import ArtifactRef
+from contracts.policy import Policy
 from contracts.steps import Preparation, ProgressRequest, Spending
 from contracts.task import Task, TaskState
 from workflows import calls
@@ -16,7 +19,8 @@ from workflows.doors import TaskDoors
 from workflows.standing import Outcome
 
 STATE = SearchAttributeKey.for_keyword("PatchwrightState")
-SAME_RUN = ("budget", "model-unavailable", "sandbox-unavailable", "sandbox-lost", "remote-unavailable")
+TIMED_OUT = "timed-out"
+SAME_RUN = ("budget", "model-unavailable", "sandbox-unavailable", "sandbox-lost", "remote-unavailable", TIMED_OUT)
 """Failures after which the same run goes on from its journal; after any other one it is begun anew."""
 Result = TypeVar("Result")
 
@@ -47,9 +51,9 @@ class TaskSteps(TaskDoors):
     task: Task
     _go_on = False
 
-    async def run_agent(self, purpose: str, start: Callable[[dict], Awaitable[Run]]) -> Run:
-        """Run an agent to its end, slice after slice. A halted run goes on, or begins anew where going on cannot help."""
-        steering, number, transcript = self.standing.steering, 0, None
+    async def run_agent(self, purpose: str, commit: str, start: Callable[[dict], Awaitable[Run]]) -> Run:
+        """Run an agent from a commit to its end, slice by slice. A halted run goes on, or begins anew where that cannot help."""
+        steering, number, transcript, at = self.standing.steering, 0, None, commit
         self.now_is(runs=self.standing.runs + 1, steering=())
         name = f"{purpose}-{self.standing.runs}"
         while True:
@@ -60,6 +64,7 @@ class TaskSteps(TaskDoors):
                         "task": self.task,
                         "preparation": self.ready,
                         "run": name,
+                        "commit": at,
                         "spent": self.standing.spent,
                         "steering": steering,
                         "slice": number,
@@ -67,19 +72,19 @@ class TaskSteps(TaskDoors):
                     }
                 )
             except ActivityError as error:
+                self.unless_ended()
                 kind, reason, spent = failure(error)
-                if kind == "cancelled":
-                    raise
                 await self.halt(reason, spent if kind in SAME_RUN else Spending())
                 if kind not in SAME_RUN:
                     steering = (*steering, *self.standing.steering)
                     self.now_is(spent=self.standing.spent + spent, runs=self.standing.runs + 1, steering=())
-                    name, number, transcript = f"{purpose}-{self.standing.runs}", 0, None
+                    name, number, transcript, at = f"{purpose}-{self.standing.runs}", 0, None, commit
                 continue
             self.now_is(spent=self.standing.spent + result.spent)
             if result.finished:
                 return result
-            number, transcript = number + 1, result.transcript
+            # A slice goes on from the commit where the one before it stopped: it is where a fork may go back to.
+            number, transcript, at = number + 1, result.transcript, getattr(result, "commit", "") or at
 
     async def take(self, deed: Callable[[], Awaitable[Result]]) -> Result:
         """Take a step; where it cannot be done, halt with the reason and take it again when a person says so."""
@@ -88,24 +93,22 @@ class TaskSteps(TaskDoors):
             try:
                 return await deed()
             except ActivityError as error:
-                kind, reason, _ = failure(error)
-                if kind == "cancelled":
-                    raise
-                await self.halt(reason)
+                self.unless_ended()
+                await self.halt(failure(error)[1])
 
     async def halt(self, reason: str, unbooked: Spending | None = None) -> None:
         """Stop with the reason, all work kept, until a person resumes, cancels or closes."""
         before = self.standing.state
         self._go_on = False  # before anybody can know of the halt and answer it
         await self.enter(TaskState.HALTED, reason=reason, notify=True, unbooked=unbooked)
-        days = self.ready.policy.review_expiry_days
+        days = self.policy.review_expiry_days
         try:
             await workflow.wait_condition(
                 lambda: self._go_on or bool(self.standing.closed), timeout=timedelta(days=days), timeout_summary="AwaitResume"
             )
         except TimeoutError:
             raise Ended(TaskState.EXPIRED, f"Nobody resumed it within {days:g} days. It had halted: {reason}") from None
-        self.unless_closed()
+        self.unless_ended()
         await self.enter(before, reason="Resumed by a person")
 
     def resumed(self) -> None:
@@ -113,16 +116,23 @@ class TaskSteps(TaskDoors):
         self._go_on = True
 
     async def unpaused(self) -> None:
-        self.unless_closed()
+        """Wait out a pause. Raises ``Ended`` when the task has ended in the meantime."""
+        self.unless_ended()
         if not self.standing.paused:
             return
         before = self.standing.state
         await self.enter(TaskState.PAUSED, reason="A person paused it")
         await workflow.wait_condition(lambda: not self.standing.paused or bool(self.standing.closed))
-        self.unless_closed()
+        self.unless_ended()
         await self.enter(before, reason="Resumed by a person")
 
-    def unless_closed(self) -> None:
+    def unless_ended(self) -> None:
+        """Raise ``Ended`` when a person cancelled or closed the task.
+
+        A cancellation reaches whatever is awaited, and is gone when that ends well or badly all the same: so it is looked for.
+        """
+        if workflow.cancellation_reason() is not None:
+            raise Ended(TaskState.CANCELLED, "A person cancelled the task.")
         if self.standing.closed:
             raise Ended(TaskState.CLOSED, self.standing.closed)
 
@@ -131,7 +141,13 @@ class TaskSteps(TaskDoors):
     async def enter(
         self, state: TaskState, step: str = "", reason: str = "", notify: bool = False, unbooked: Spending | None = None
     ) -> None:
-        """Stand in a state, and let the run store, the search attributes and the Web UI know."""
+        """Stand in a state and let everybody know. Raises ``Ended`` when the task has ended in the meantime."""
+        self.unless_ended()
+        await self._record(state, step, reason, notify, unbooked)
+        self.unless_ended()
+
+    async def _record(self, state: TaskState, step: str, reason: str, notify: bool, unbooked: Spending | None = None) -> None:
+        """Let the run store, the search attributes and the Web UI know of a state."""
         now = self.standing
         self.now_is(state=state, reason=reason, records=now.records + 1)
         workflow.upsert_search_attributes([STATE.value_set(state.value)])
@@ -167,7 +183,14 @@ class TaskSteps(TaskDoors):
         return "\n\n".join(line for line in lines if line)
 
     async def end(self, state: TaskState, reason: str) -> Outcome:
-        await self.enter(state, reason=reason, notify=True)
+        """Say how the task ended, whoever cancels it meanwhile: an end nobody was told of would look like work in progress."""
+        telling = asyncio.create_task(self._record(state, "", reason, notify=True))
+        while not telling.done():
+            try:
+                await asyncio.shield(telling)
+            except asyncio.CancelledError:
+                continue
+        telling.result()
         now = self.standing
         return Outcome(
             state=state,
@@ -177,6 +200,11 @@ class TaskSteps(TaskDoors):
             plan_sha256=now.plan_sha256,
             spent=now.spent,
         )
+
+    @property
+    def policy(self) -> Policy:
+        """The policy in force: the request's, until the repository's recipe is known."""
+        return self.standing.preparation.policy if self.standing.preparation else self.task.request.policy
 
     @property
     def ready(self) -> Preparation:
@@ -193,10 +221,9 @@ class TaskSteps(TaskDoors):
 
 def failure(error: ActivityError) -> tuple[str, str, Spending]:
     """The class of a failed activity, its reason for people, and what it had spent."""
-    if is_cancelled_exception(error):
-        return "cancelled", "", Spending()
     cause = error.cause
     if isinstance(cause, ApplicationError):
         spent = next((Spending.model_validate(detail) for detail in cause.details if isinstance(detail, dict)), Spending())
         return cause.type or "unexpected", cause.message, spent
-    return "unexpected", f"{error.activity_type} did not finish: {cause or error}", Spending()
+    kind = TIMED_OUT if isinstance(cause, ActivityTimeout) else "unexpected"
+    return kind, f"{error.activity_type} did not finish: {cause or error}", Spending()
