@@ -4,16 +4,19 @@ Any remote that git can push to will do, typically a bare repository on disk. Se
 """
 
 import asyncio
+import logging
 import uuid
 from pathlib import Path
 
 from contracts.checks import ChecksReport
-from contracts.errors import InvalidInput
+from contracts.errors import InvalidInput, RepositoryUnusable
 from contracts.forge import PullRequest, PullRequestDraft, PullRequestState
 from contracts.review import InlineComment, Review, ReviewRequest, Thread, ThreadAnswer
 from mcp_servers.object_store import Mirror, Mirrors, mirror_name
 from mcp_servers.repo.local_records import LocalRecords
 from mcp_servers.repo.remotes import Credentials, no_credentials, push_ref, ref_on
+
+log = logging.getLogger(__name__)
 
 
 class LocalForge:
@@ -98,8 +101,13 @@ class LocalForge:
     def _push_head(self, published: PullRequest) -> None:
         mirror, ref = self._mirror(published.repo), f"refs/pull/{published.number}/head"
         now = ref_on(mirror, published.repo, ref, self._credentials)
-        if now != published.head_commit:
+        if now == published.head_commit:
+            return
+        try:
             push_ref(mirror, published.repo, ref, published.head_commit, now, self._credentials)
+        except RepositoryUnusable as refused:
+            # A hosted forge keeps these refs to itself; the branch is there and our pages are the review.
+            log.warning("%s does not take %s: %s", published.repo, ref, refused.message)
 
     def _refuse_misplaced(self, pull_request: PullRequest, comments: tuple[InlineComment, ...]) -> None:
         mirror = self._mirror(pull_request.repo)

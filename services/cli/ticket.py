@@ -2,11 +2,11 @@
 
 import os
 import pwd
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import git
 from pydantic import ValidationError
 
 from contracts.errors import InvalidInput
@@ -30,10 +30,12 @@ def repository(given: str) -> str:
     if given:
         path = Path(given).expanduser()
         return str(path.resolve()) if path.exists() else given
-    root = _git("rev-parse", "--show-toplevel") or _git("rev-parse", "--absolute-git-dir")
-    if not root:
-        raise InvalidInput("this folder is no git repository; name one: ./patchwright submit URL_OR_PATH")
-    origin = _git("remote", "get-url", "origin")
+    try:
+        with git.Repo(search_parent_directories=True) as around:
+            root = str(around.working_tree_dir or around.git_dir)
+            origin = around.remotes["origin"].url if "origin" in around.remotes else ""
+    except (git.InvalidGitRepositoryError, git.NoSuchPathError):
+        raise InvalidInput("this folder is no git repository; name one: ./patchwright submit URL_OR_PATH") from None
     local = Path(root, origin) if origin and "://" not in origin else None
     return str(local.resolve()) if local and local.exists() else origin or root
 
@@ -86,11 +88,3 @@ def _heading(text: str) -> tuple[str, str]:
     lines = text.strip().split("\n")
     at = next((n for n, line in enumerate(lines) if line.startswith("#") and line.lstrip("#").strip()), 0)
     return lines[at].lstrip("#").strip()[:300], "\n".join(lines[:at] + lines[at + 1 :]).strip()
-
-
-def _git(*arguments: str) -> str:
-    try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=10, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""

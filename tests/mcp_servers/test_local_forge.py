@@ -77,6 +77,16 @@ async def test_publishing_opens_one_and_pushes_its_head(place: Place):
     assert await place.forge.find(str(place.remote), "patchwright/x") == opened == await place.forge.get(opened.id)
 
 
+async def test_a_remote_that_keeps_its_pull_refs_to_itself_still_gets_a_pull_request(place: Place):
+    hook = place.remote / "hooks" / "update"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text('#!/bin/sh\ncase "$1" in refs/pull/*) echo "deny updating a hidden ref" >&2; exit 1;; esac\n')
+    hook.chmod(0o755)
+    opened = await place.forge.publish(place.draft(place.commit()))
+    assert await place.forge.get(opened.id) == opened
+    assert place.on_remote("refs/pull/1/head") == ""
+
+
 async def test_publishing_again_updates_the_open_one_and_moves_its_head(place: Place):
     first = await place.forge.publish(place.draft(place.commit()))
     later = place.commit("other\n")
