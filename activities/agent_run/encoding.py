@@ -2,12 +2,42 @@
 
 import hashlib
 import json
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 
 def canonical(value: Any) -> bytes:
-    """JSON without spaces, in UTF-8, keys in their order; values JSON cannot hold become text."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, default=str).encode("utf-8", "surrogatepass")
+    """JSON without spaces, in UTF-8, keys in their order; values JSON cannot hold become lists where they can, else text."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, default=_plain).encode("utf-8", "surrogatepass")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Iterable) and not isinstance(value, bytes | bytearray):
+        return list(value)
+    return str(value)
+
+
+def as_items(given: str | list[Any]) -> list[Any]:
+    """A run's input as items. Not copied: copying a whole conversation each turn costs more than sending it."""
+    return [{"content": given, "role": "user"}] if isinstance(given, str) else given
+
+
+class Frame:
+    """What of a request stays the same from turn to turn, encoded once. The runner makes equal settings anew for each turn."""
+
+    def __init__(self, encode: Callable[..., bytes]) -> None:
+        self._encode = encode
+        self._parts: tuple[Any, ...] = ()
+        self._encoded = b""
+
+    def of(self, instructions: Any, settings: Any, tools: list[Any], schema: Any, handoffs: list[Any]) -> bytes:
+        """The encoding of these parts; made anew only when one of them differs from the last time."""
+        parts = (instructions, settings, schema, len(tools), *tools, *handoffs)
+        if parts != self._parts:
+            self._parts, self._encoded = parts, self._encode(instructions, settings, tools, schema, handoffs)
+        return self._encoded
 
 
 class Conversation:

@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from agents import AgentOutputSchemaBase, FunctionTool, Handoff, ModelSettings, Tool
-from agents.items import ItemHelpers, ModelResponse, TResponseInputItem, TResponseStreamEvent
+from agents.items import ModelResponse, TResponseInputItem, TResponseStreamEvent
 from agents.models.interface import Model, ModelTracing
 from agents.retry import ModelRetryAdvice, ModelRetryAdviceRequest
 from agents.tool_context import ToolContext
 from pydantic import TypeAdapter
 
-from activities.agent_run.encoding import Conversation, canonical
+from activities.agent_run.encoding import Conversation, Frame, as_items, canonical
 from activities.stores.journal_store import JournalRow, JournalStore
 
 _RESPONSE = TypeAdapter(ModelResponse)
@@ -152,6 +152,7 @@ class JournaledModel(Model):
         self._inner = inner
         self._journal = journal
         self._conversation = conversation
+        self._header = Frame(self._encode_header)
 
     async def get_response(  # the SDK's signature
         self,
@@ -166,9 +167,9 @@ class JournaledModel(Model):
     ) -> ModelResponse:
         """The stored answer when this very call was answered before, else the model's."""
         journal = self._journal
-        self._conversation.follow(ItemHelpers.input_to_new_input_list(input))
+        self._conversation.follow(as_items(input))
         digest = self._conversation.digest(
-            _header(self._agent, system_instructions, model_settings, tools, output_schema, handoffs)
+            self._header.of(system_instructions, model_settings, tools, output_schema, handoffs)
         )
         started = time.perf_counter()
         stored = await journal.model_answer(digest)
@@ -187,6 +188,25 @@ class JournaledModel(Model):
         )
         journal.ordinal += 1
         return response
+
+    def _encode_header(
+        self,
+        instructions: str | None,
+        settings: ModelSettings,
+        tools: list[Tool],
+        schema: AgentOutputSchemaBase | None,
+        handoffs: list[Handoff],
+    ) -> bytes:
+        """All of a request that is not conversation."""
+        shape = {
+            "agent": self._agent,
+            "instructions": instructions,
+            "settings": [settings.temperature, settings.max_tokens, settings.tool_choice],
+            "tools": [[t.name, t.description, t.params_json_schema] for t in tools if isinstance(t, FunctionTool)],
+            "handoffs": [[h.tool_name, h.tool_description] for h in handoffs],
+            "output": None if schema is None or schema.is_plain_text() else schema.json_schema(),
+        }
+        return canonical(shape)
 
     def stream_response(self, *args: Any, **kwargs: Any) -> AsyncIterator[TResponseStreamEvent]:
         """Not used: an activity has nobody to stream to."""
@@ -231,23 +251,3 @@ async def _live(name: str, arguments: str, key: str, journal: RunJournal, call: 
     outcome = await call(name, parsed, f"{journal.run}/{key}")
     await journal.tool_done(key, name, outcome)
     return outcome
-
-
-def _header(
-    agent: str,
-    instructions: str | None,
-    settings: ModelSettings,
-    tools: list[Tool],
-    schema: AgentOutputSchemaBase | None,
-    handoffs: list[Handoff],
-) -> bytes:
-    """All of a request that is not conversation."""
-    shape = {
-        "agent": agent,
-        "instructions": instructions,
-        "settings": [settings.temperature, settings.max_tokens, settings.tool_choice],
-        "tools": [[t.name, t.description, t.params_json_schema] for t in tools if isinstance(t, FunctionTool)],
-        "handoffs": [[h.tool_name, h.tool_description] for h in handoffs],
-        "output": None if schema is None or schema.is_plain_text() else schema.json_schema(),
-    }
-    return canonical(shape)

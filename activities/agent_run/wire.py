@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar
 import httpx2
 from agents import AgentOutputSchemaBase, Handoff, ModelSettings, Tool, Usage
 from agents.exceptions import ModelBehaviorError
-from agents.items import ItemHelpers, ModelResponse, TResponseInputItem, TResponseStreamEvent
+from agents.items import ModelResponse, TResponseInputItem, TResponseStreamEvent
 from agents.models.interface import Model, ModelTracing
 from agents.models.openai_chatcompletions import OpenAIChatCompletionsModel
 from agents.models.openai_responses import Converter
@@ -21,7 +21,7 @@ from openai.types.chat import ChatCompletion
 from openai.types.responses import Response
 from pydantic import ValidationError
 
-from activities.agent_run.encoding import Conversation, canonical
+from activities.agent_run.encoding import Conversation, Frame, as_items, canonical
 from activities.agent_run.wire_answers import completion_as_promised, response_as_promised
 
 Answer = TypeVar("Answer", Response, ChatCompletion)
@@ -37,7 +37,7 @@ class ResponsesModel(Model):
         self.name = name
         self._client = client
         self._conversation = Conversation()
-        self._frames: dict[int, tuple[tuple[Any, ...], bytes]] = {}
+        self._frame = Frame(self._encode_frame)
 
     async def get_response(  # the SDK's signature
         self,
@@ -51,28 +51,11 @@ class ResponsesModel(Model):
         **_unused: Any,
     ) -> ModelResponse:
         """One call. Raises ``openai.APIError`` for the endpoint's failures, ``ModelBehaviorError`` for nonsense."""
-        items = ItemHelpers.input_to_new_input_list(input)
-        self._conversation.follow([_sendable(item) for item in items])
-        frame = self._frame(system_instructions, model_settings, tools, output_schema, handoffs)
+        self._conversation.follow([_sendable(item) for item in as_items(input)])
+        frame = self._frame.of(system_instructions, model_settings, tools, output_schema, handoffs)
         body = frame + b',"input":' + self._conversation.body + b"}"
         response = await post(self._client, "/responses", body, Response, model_settings.extra_headers)
         return _model_response(response)
-
-    def _frame(
-        self,
-        instructions: str | None,
-        settings: ModelSettings,
-        tools: list[Tool],
-        schema: AgentOutputSchemaBase | None,
-        handoffs: list[Handoff],
-    ) -> bytes:
-        """Everything of the request but its input; the same for each turn of one agent."""
-        parts = (instructions, settings, schema, *tools, *handoffs)
-        key = hash(tuple(id(part) for part in parts))
-        known = self._frames.get(key)
-        if known is None or any(a is not b for a, b in zip(known[0], parts, strict=True)):
-            known = self._frames[key] = (parts, self._encode_frame(instructions, settings, tools, schema, handoffs))
-        return known[1]
 
     def _encode_frame(
         self,
@@ -82,6 +65,7 @@ class ResponsesModel(Model):
         schema: AgentOutputSchemaBase | None,
         handoffs: list[Handoff],
     ) -> bytes:
+        """Everything of the request but its input, its closing brace left out."""
         converted = Converter.convert_tools(tools, handoffs, model=self.name, tool_choice=settings.tool_choice)
         body = {
             "model": self.name,
