@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 
@@ -43,10 +43,16 @@ class Frame:
 class Conversation:
     """The items of one run. Each turn brings the whole list again; only what is new is encoded and hashed."""
 
-    def __init__(self) -> None:
+    def __init__(self, earlier: Sequence[Any] = ()) -> None:
+        """``earlier``: items of slices before this one. The runner looks at each of its items again each turn; these it never sees."""
+        self._earlier = earlier
         self._items: list[Any] = []
         self._encoded: list[bytes] = []
         self._digests: list[bytes] = []
+
+    def whole(self, given: str | list[Any]) -> list[Any]:
+        """The runner's own input with everything earlier before it."""
+        return [*self._earlier, *as_items(given)]
 
     def follow(self, items: list[Any]) -> None:
         """Take the list as it is now. Equal leading items keep their encoding."""

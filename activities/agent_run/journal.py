@@ -18,7 +18,7 @@ from agents.retry import ModelRetryAdvice, ModelRetryAdviceRequest
 from agents.tool_context import ToolContext
 from pydantic import TypeAdapter
 
-from activities.agent_run.encoding import Conversation, Frame, as_items, canonical
+from activities.agent_run.encoding import Conversation, Frame, canonical
 from activities.stores.journal_store import JournalRow, JournalStore
 
 _RESPONSE = TypeAdapter(ModelResponse)
@@ -167,7 +167,8 @@ class JournaledModel(Model):
     ) -> ModelResponse:
         """The stored answer when this very call was answered before, else the model's."""
         journal = self._journal
-        self._conversation.follow(as_items(input))
+        items = self._conversation.whole(input)
+        self._conversation.follow(items)
         digest = self._conversation.digest(
             self._header.of(system_instructions, model_settings, tools, output_schema, handoffs)
         )
@@ -178,7 +179,7 @@ class JournaledModel(Model):
         else:
             await journal.observer.before_model_call(journal.live_calls)
             response = await self._inner.get_response(
-                system_instructions, input, model_settings, tools, output_schema, handoffs, tracing, **more
+                system_instructions, items, model_settings, tools, output_schema, handoffs, tracing, **more
             )
             journal.live_calls += 1
             # Without exclude_unset the items come back with fields that were never sent, and the next digest differs.

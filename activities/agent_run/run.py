@@ -64,18 +64,18 @@ class AgentRuns:
             await story.tell()
 
     async def _conversation(self, task: AgentTask, journal: RunJournal, story: RunStory) -> AgentAnswer:
-        agents = self._cohort(task, journal)
+        agent, earlier, items = _opening(task)
+        agents = self._cohort(task, journal, earlier)
         starter = task.cards[0].name
-        agent, items = _opening(task, agents)
         for asked in range(ASKED_AGAIN + 1):
             try:
                 result = await self._until_answer(agents[agent], items, task, story)
                 final, left, last = result.final_output, result.to_input_list(), result.last_agent.name
                 if last == starter or agents[starter].output_type is None:
-                    return AgentAnswer(final, story.spent, _transcript(last, left))
+                    return AgentAnswer(final, story.spent, _transcript(last, [*earlier, *left]))
                 agent, items = starter, [*left, _told("Now give your own answer, in the form you were asked for.")]
             except SliceFull as full:
-                return AgentAnswer(None, story.spent, _transcript(full.agent, full.items), finished=False)
+                return AgentAnswer(None, story.spent, _transcript(full.agent, [*earlier, *full.items]), finished=False)
             except OutputGuardrailTripwireTriggered as tripped:
                 told = str(tripped.guardrail_result.output.output_info)
                 story.guardrail(tripped.guardrail_result.guardrail.get_name(), told, asked)
@@ -103,13 +103,13 @@ class AgentRuns:
         except Exception as error:
             raise expected(error, task) from error
 
-    def _cohort(self, task: AgentTask, journal: RunJournal) -> dict[str, Agent[Any]]:
-        conversation = Conversation()
+    def _cohort(self, task: AgentTask, journal: RunJournal, earlier: list[TResponseInputItem]) -> dict[str, Agent[Any]]:
+        conversation = Conversation(earlier)
 
         async def call(name: str, arguments: dict[str, Any], key: str) -> ToolOutcome:
             return await self._call(name, arguments, key, task)
 
-        return make_cohort(
+        agents = make_cohort(
             task.cards,
             self._capabilities,
             lambda card: JournaledModel(card.name, self._models.model_for(card), journal, conversation),
@@ -117,6 +117,10 @@ class AgentRuns:
             self._models.retries,
             task.task_id,
         )
+        if task.transcript:
+            for agent in agents.values():
+                agent.input_guardrails = []  # the first slice passed them
+        return agents
 
     async def _call(self, name: str, arguments: dict[str, Any], key: str, task: AgentTask) -> ToolOutcome:
         for attempt in range(1, TOOL_ATTEMPTS + 1):
@@ -209,14 +213,16 @@ def _reason(error: openai.APIStatusError) -> str:
     return f"{message[:500]}{hint}"
 
 
-def _opening(task: AgentTask, agents: dict[str, Agent[Any]]) -> tuple[str, list[TResponseInputItem]]:
-    """Who starts and with which items: from the prompt, or from where the slice before stopped."""
+def _opening(task: AgentTask) -> tuple[str, list[TResponseInputItem], list[TResponseInputItem]]:
+    """Who starts, what was before, and with which items the runner starts: the prompt, or nothing where it only goes on.
+
+    The runner looks at each of its items again every turn. What earlier slices said stays with the models, so that a turn
+    costs as little in the tenth slice as in the first.
+    """
     if not task.transcript:
-        return task.cards[0].name, ItemHelpers.input_to_new_input_list(task.prompt)
+        return task.cards[0].name, [], ItemHelpers.input_to_new_input_list(task.prompt)
     kept = json.loads(task.transcript)
-    for agent in agents.values():
-        agent.input_guardrails = []  # the first slice passed them
-    return kept["agent"], kept["items"]
+    return kept["agent"], kept["items"], []
 
 
 def _items_of(error: AgentsException) -> list[TResponseInputItem]:
