@@ -3,10 +3,14 @@
 A run that is started again from its beginning replays in milliseconds what it had finished and goes on live where it
 stopped. The key of a call is its place in the run; the digest of the request, chained from call to call, says whether
 it is still the same run. Where a digest differs the world has changed under it: the tail is dropped, never mixed.
+
+A worker that was taken for dead may still be alive. Whoever opens the journal last owns it: an attempt that was
+overtaken can store nothing, and so begins no call either.
 """
 
 import json
 import time
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -65,11 +69,18 @@ class RunJournal:
         self.ordinal = 0
         """Model calls answered so far, from the journal or live."""
         self._store = store
+        self._attempt = uuid.uuid4().hex
+        self._asked = ""
         self._rows: dict[tuple[str, str], JournalRow] = {}
 
     async def open(self) -> None:
-        """Read what is known of this run."""
+        """Make the run this attempt's own, and read what is known of it."""
+        await self._store.claim(self.task_id, self.run, self._attempt)
         self._rows = {(row.kind, row.key): row for row in await self._store.load(self.task_id, self.run)}
+
+    async def hold(self) -> None:
+        """Raise ``Overtaken`` when another attempt has begun."""
+        await self._store.hold(self.task_id, self.run, self._attempt)
 
     @property
     def empty(self) -> bool:
@@ -102,9 +113,14 @@ class RunJournal:
             )
         )
 
+    def advance(self, digest: str) -> None:
+        """The answer to a request is known: what follows belongs to it."""
+        self.ordinal += 1
+        self._asked = digest[:12]
+
     def call_key(self, call_id: str) -> str:
-        """The key of a tool call: unique in the task even where a model uses a call id twice."""
-        return f"{self.ordinal}:{call_id}"
+        """The key of a tool call: unique in the task even where a model uses a call id twice, before and after a fork."""
+        return f"{self.ordinal}:{self._asked}:{call_id}"
 
     def tool_result(self, key: str) -> JournalRow | None:
         """The finished row of a tool call, if there is one."""
@@ -134,14 +150,14 @@ class RunJournal:
         )
 
     async def _put(self, row: JournalRow) -> None:
-        await self._store.put(row)
+        await self._store.put(row, self._attempt)
         self._rows[row.kind, row.key] = row
 
     async def _fork(self, ordinal: int) -> None:
-        await self._store.drop_from(self.task_id, self.run, 2 * ordinal)
+        await self._store.drop_from(self.task_id, self.run, 2 * ordinal, self._attempt)
         self._rows = {k: row for k, row in self._rows.items() if row.ordinal < 2 * ordinal}
         kept = [row for row in self._rows.values() if row.commit]
-        await self.observer.forked(max(kept, key=lambda row: row.ordinal).commit if kept else "")
+        await self.observer.forked(max(kept, key=lambda row: (row.ordinal, row.at)).commit if kept else "")
 
 
 class JournaledModel(Model):
@@ -169,9 +185,7 @@ class JournaledModel(Model):
         journal = self._journal
         items = self._conversation.whole(input)
         self._conversation.follow(items)
-        digest = self._conversation.digest(
-            self._header.of(system_instructions, model_settings, tools, output_schema, handoffs)
-        )
+        digest = self._conversation.digest(self._header.of(system_instructions, model_settings, tools, output_schema, handoffs))
         started = time.perf_counter()
         stored = await journal.model_answer(digest)
         if stored is not None:
@@ -187,7 +201,7 @@ class JournaledModel(Model):
         journal.observer.model_called(
             self._agent, journal.ordinal, response, time.perf_counter() - started, replayed=stored is not None
         )
-        journal.ordinal += 1
+        journal.advance(digest)
         return response
 
     def _encode_header(

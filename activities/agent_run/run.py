@@ -14,6 +14,7 @@ from agents.exceptions import (
     ModelRefusalError,
     ModelTimeoutError,
     OutputGuardrailTripwireTriggered,
+    UserError,
 )
 from agents.items import ItemHelpers, TResponseInputItem
 from mcp.types import CallToolResult, Tool
@@ -53,7 +54,8 @@ class AgentRuns:
         story = RunStory(self._run_store, task, self._models, self._put_back)
         journal = RunJournal(self._journal, task.task_id, f"{task.run}.{task.slice}", story)
         await journal.open()
-        if journal.empty and task.slice == 0:
+        if journal.empty:
+            await journal.hold()
             await self._put_back(task, "")
         try:
             return await self._conversation(task, journal, story)
@@ -94,6 +96,7 @@ class AgentRuns:
             workflow_name=task.step,
             group_id=task.task_id,
             tool_not_found_behavior="return_error_to_model",
+            tool_error_formatter=_no_such_tool,
             tool_execution=ToolExecutionConfig(max_function_tool_concurrency=1),
         )
         try:
@@ -179,9 +182,24 @@ class _Slices(RunHooks[Any]):
         self._story.handoff(from_agent.name, to_agent.name)
 
 
+def _no_such_tool(failed: ToolErrorFormatterArgs[Any]) -> str | None:
+    """What a model reads that called a tool it does not have."""
+    if failed.kind != "tool_not_found":
+        return None
+    return f"You have no tool named {failed.tool_name!r}; nothing was done. Call one of the tools you were given, by its exact name."
+
+
+def _speaker(error: Exception, starter: str) -> str:
+    """Which agent had the word when a run failed."""
+    run = error.run_data if isinstance(error, AgentsException) else None
+    return run.last_agent.name if run is not None else starter
+
+
 def expected(error: Exception, task: AgentTask) -> Exception:
     """The failure as one of ours where it is one that happens, else as it is."""
     starter = task.cards[0].name
+    if isinstance(error, UserError) and isinstance(error.__cause__, Exception):
+        return expected(error.__cause__, task)  # what a tool raised: the SDK wraps it
     if isinstance(error, MaxTurnsExceeded):
         return GuardrailTripped(
             f"The {starter} used all its {task.cards[0].limits.max_turns} turns without an answer. "
@@ -190,7 +208,7 @@ def expected(error: Exception, task: AgentTask) -> Exception:
     if isinstance(error, InputGuardrailTripwireTriggered):
         return GuardrailTripped(str(error.guardrail_result.output.output_info))
     if isinstance(error, ModelRefusalError):
-        return ModelMisbehaved(f"The model refused to act as the {starter}: {error}")
+        return ModelMisbehaved(f"The model refused to act as the {_speaker(error, starter)}: {error}")
     if isinstance(error, openai.APIStatusError):
         failure = ModelUnavailable(f"The model endpoint answered {error.status_code} for the {starter}: {_reason(error)}")
         failure.retryable = error.status_code not in REJECTED
@@ -198,7 +216,7 @@ def expected(error: Exception, task: AgentTask) -> Exception:
     if isinstance(error, openai.APIError | ModelTimeoutError):
         return ModelUnavailable(f"The model endpoint did not answer for the {starter}: {error}")
     if isinstance(error, ModelBehaviorError | AgentsException):
-        return ModelMisbehaved(f"The model's answer as the {starter} cannot be used: {error}")
+        return ModelMisbehaved(f"The model's answer as the {_speaker(error, starter)} cannot be used: {error}")
     return error
 
 

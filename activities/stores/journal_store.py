@@ -7,9 +7,18 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from sqlalchemy import bindparam, delete, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.stores.database import Database
 from activities.stores.tables import journal
+from contracts.errors import PatchwrightError
+
+
+class Overtaken(PatchwrightError):
+    """Another attempt of the same run has begun; this one must not do anything any more."""
+
+    code = "overtaken"
+    retryable = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +28,7 @@ class JournalRow:
     task_id: str
     run: str
     kind: str
-    """``model`` or ``tool``."""
+    """``model`` or ``tool``; ``attempt`` for the row that says whose run it is."""
     key: str
     ordinal: int
     digest: str
@@ -33,7 +42,14 @@ class JournalRow:
 NAMES = tuple(JournalRow.__slots__)
 IDENTITY = ("task_id", "run", "kind", "key")
 OF_RUN = (journal.c.task_id == bindparam("of_task")) & (journal.c.run == bindparam("of_run"))
-LOAD = select(*(journal.c[name] for name in NAMES)).where(OF_RUN).order_by(journal.c.ordinal, journal.c.at)
+ATTEMPT = "attempt"
+LOAD = (
+    select(*(journal.c[name] for name in NAMES))
+    .where(OF_RUN & (journal.c.kind != ATTEMPT))
+    .order_by(journal.c.ordinal, journal.c.at)
+)
+# Locked where the database knows such locks: nobody may claim the run between this look and the write that follows.
+HOLDER = select(journal.c.digest).where(OF_RUN & (journal.c.kind == ATTEMPT)).with_for_update(read=True)
 DROP = delete(journal).where(OF_RUN & (journal.c.ordinal >= bindparam("from_ordinal")))
 
 
@@ -44,7 +60,8 @@ class JournalStore:
         self._database = database
         wanted = database.insert(journal).values({name: bindparam(name) for name in NAMES})
         self._put = wanted.on_conflict_do_update(
-            index_elements=IDENTITY, set_={name: wanted.excluded[name] for name in NAMES if name not in IDENTITY})
+            index_elements=IDENTITY, set_={name: wanted.excluded[name] for name in NAMES if name not in IDENTITY}
+        )
 
     async def load(self, task_id: str, run: str) -> list[JournalRow]:
         """All rows of one run, by ordinal."""
@@ -52,12 +69,28 @@ class JournalStore:
             found = await connection.execute(LOAD, {"of_task": task_id, "of_run": run})
             return [JournalRow(*row) for row in found]
 
-    async def put(self, row: JournalRow) -> None:
-        """Store a row, over the one with the same key."""
+    async def claim(self, task_id: str, run: str, attempt: str) -> None:
+        """Make a run the attempt's own: from now on the writes of every attempt before it are refused."""
+        await self.put(JournalRow(task_id, run, kind=ATTEMPT, key="", ordinal=-1, digest=attempt, state="done"))
+
+    async def hold(self, task_id: str, run: str, attempt: str) -> None:
+        """Raise ``Overtaken`` when the run is not the attempt's own any more."""
         async with self._database.writing() as connection:
+            await _hold(connection, task_id, run, attempt)
+
+    async def put(self, row: JournalRow, attempt: str = "") -> None:
+        """Store a row, over the one with the same key. Raises ``Overtaken`` when the run is no longer the attempt's own."""
+        async with self._database.writing() as connection:
+            await _hold(connection, row.task_id, row.run, attempt)
             await connection.execute(self._put, {name: getattr(row, name) for name in NAMES})
 
-    async def drop_from(self, task_id: str, run: str, ordinal: int) -> None:
-        """Forget the rows of a run from an ordinal on."""
+    async def drop_from(self, task_id: str, run: str, ordinal: int, attempt: str = "") -> None:
+        """Forget the rows of a run from an ordinal on. Raises ``Overtaken``."""
         async with self._database.writing() as connection:
+            await _hold(connection, task_id, run, attempt)
             await connection.execute(DROP, {"of_task": task_id, "of_run": run, "from_ordinal": ordinal})
+
+
+async def _hold(connection: AsyncConnection, task_id: str, run: str, attempt: str) -> None:
+    if attempt and (await connection.execute(HOLDER, {"of_task": task_id, "of_run": run})).scalar() != attempt:
+        raise Overtaken(f"This attempt of {run} was overtaken by another one, which goes on from the same journal.")
