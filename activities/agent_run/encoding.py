@@ -44,7 +44,7 @@ class Conversation:
     """The items of one run. Each turn brings the whole list again; only what is new is encoded and hashed."""
 
     def __init__(self, earlier: Sequence[Any] = ()) -> None:
-        """``earlier``: items of slices before this one. The runner looks at each of its items again each turn; these it never sees."""
+        """``earlier``: items of slices before this one; the runner, which goes over all its items each turn, never sees them."""
         self._earlier = earlier
         self._items: list[Any] = []
         self._encoded: list[bytes] = []
