@@ -1,5 +1,6 @@
 """The MCP clients of the activities: the only way to a repository, a sandbox or a forge."""
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -19,6 +20,8 @@ ANSWERED_TIMEOUT = 7_500.0
 Progress = Callable[[float, float | None, str | None], Awaitable[None]]
 Words = TypeVar("Words", bound=BaseModel)
 
+_MISFIT = re.compile(r"^(\S+)\n  (.+?) \[type=[a-z_]+, input_value=.*$", re.MULTILINE)
+"""An argument and what is wrong with it, in the words of the servers' argument check."""
 _CLASSES = {
     cls.code: cls
     for cls in (
@@ -125,6 +128,9 @@ def text_of(result: CallToolResult) -> str:
         for prefix in ("Error executing tool ",):
             if text.startswith(prefix) and ": " in text:
                 text = "Error: " + text.split(": ", 1)[1]
+        if misfits := _MISFIT.findall(text):
+            told = "; ".join(f"`{place}`: {problem[0].lower()}{problem[1:]}" for place, problem in misfits)
+            text = f"Error: the arguments do not fit, nothing was done. {told}."
     return text
 
 

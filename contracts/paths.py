@@ -8,6 +8,8 @@ from contracts.policy import Policy
 
 MAX_PATH_BYTES = 4_096
 MAX_NAME_BYTES = 255
+MAX_FOLDERS = 64
+"""Folders above a file at most; deeper ones exist to break tools."""
 
 
 def path_problem(path: str, policy: Policy | None = None) -> str:
@@ -43,6 +45,8 @@ def _form_problem(path: str) -> str:
         return "the path has control or invisible characters."
     if len(path.encode()) > MAX_PATH_BYTES:
         return f"the path is longer than {MAX_PATH_BYTES} bytes."
+    if path.count("/") >= MAX_FOLDERS:
+        return f"the path is more than {MAX_FOLDERS} folders deep."
     for name in path.split("/"):
         if name in ("", ".", ".."):
             return "the path must not have empty, '.' or '..' parts."

@@ -3,7 +3,7 @@
 import hashlib
 import json
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from contracts.paths import path_problem
 from contracts.policy import Policy
@@ -19,6 +19,11 @@ class PlannedEdit(Word):
     """Functions, classes or sections to change; empty for a new file or when the whole file is meant."""
     intent: str = ""
     """What will be different afterwards, in one sentence."""
+
+    @field_validator("path")
+    @classmethod
+    def _relative(cls, path: str) -> str:
+        return path.strip().removeprefix("./")
 
 
 class ChangePlan(Word):

@@ -1,5 +1,6 @@
 """What an agent's final answer must be. The schema goes to the model strictly; its answer is read leniently."""
 
+import itertools
 import json
 import re
 from dataclasses import dataclass
@@ -14,6 +15,11 @@ from contracts.review import FeedbackAnswers
 
 OUTPUTS: dict[str, type[BaseModel]] = {"ChangePlan": ChangePlan, "FeedbackAnswers": FeedbackAnswers}
 """Output types a card may name, beside ``text``."""
+
+
+BRACES = 20
+"""Places of a text at which an object is looked for."""
+_READER = json.JSONDecoder(strict=False)
 
 
 @dataclass(frozen=True)
@@ -57,8 +63,11 @@ def read_answer(text: str, wanted: type[BaseModel]) -> BaseModel | Unusable:
     problem = "it holds no JSON object"
     for candidate in _candidates(text):
         try:
-            value = json.loads(candidate, strict=False)
-            return wanted.model_validate(value)
+            value = _READER.decode(candidate)
+            if not isinstance(value, dict):
+                problem = "it is not a JSON object"
+                continue
+            return wanted.model_validate(_without_nulls(value))
         except ValidationError as error:
             first = error.errors()[0]
             problem = f"`{'.'.join(str(part) for part in first['loc']) or 'the answer'}`: {first['msg']}"
@@ -68,12 +77,25 @@ def read_answer(text: str, wanted: type[BaseModel]) -> BaseModel | Unusable:
 
 
 def _candidates(text: str) -> list[str]:
+    """What of a text may be the JSON: all of it, code fences, and whatever object begins at one of its first braces."""
     found = [text.strip()]
     found += [match.strip() for match in re.findall(r"```(?:json)?\s*\n(.*?)```", text, re.DOTALL)]
-    start, end = text.find("{"), text.rfind("}")
-    if 0 <= start < end:
-        found.append(text[start : end + 1])
+    for brace in itertools.islice(re.finditer(r"\{", text), BRACES):
+        try:
+            end = _READER.raw_decode(text, brace.start())[1]
+        except (ValueError, RecursionError):
+            continue
+        found.append(text[brace.start() : end])
     return list(dict.fromkeys(found))
+
+
+def _without_nulls(value: Any) -> Any:
+    """The value without what is null: a field that is there and empty is as good as one that is missing."""
+    if isinstance(value, dict):
+        return {key: _without_nulls(inner) for key, inner in value.items() if inner is not None}
+    if isinstance(value, list):
+        return [_without_nulls(inner) for inner in value if inner is not None]
+    return value
 
 
 def _without_defaults(schema: Any) -> Any:

@@ -4,6 +4,7 @@ The typed client spends about a millisecond per pair of input items on transform
 Here the plain body is posted, and each item of a conversation is encoded once.
 """
 
+import re
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any, Literal, TypeVar
@@ -18,15 +19,18 @@ from agents.models.openai_responses import Converter
 from agents.retry import ModelRetryAdvice, ModelRetryAdviceRequest
 from openai import APIConnectionError, APIStatusError, AsyncOpenAI, Omit
 from openai.types.chat import ChatCompletion
-from openai.types.responses import Response
+from openai.types.responses import Response, ResponseOutputMessage, ResponseOutputText
 from pydantic import ValidationError
 
 from activities.agent_run.encoding import Conversation, Frame, as_items, canonical
-from activities.agent_run.wire_answers import completion_as_promised, response_as_promised
+from activities.agent_run.wire_answers import PassingFailure, completion_as_promised, response_as_promised
 
 Answer = TypeVar("Answer", Response, ChatCompletion)
 WireApi = Literal["auto", "responses", "chat"]
 _NO_SUCH_ENDPOINT = (404, 405, 501)
+_SCHEMA_WORDS = re.compile(r"json_schema|response_format|text\.format|structured[ _]output|\bschema\b", re.IGNORECASE)
+SILENCE = "(an empty answer)"
+"""What stands for an answer without words and calls."""
 _UNKNOWN_MODEL = "model_not_found"
 
 
@@ -117,6 +121,8 @@ class WireModel(Model):
 
     found: dict[str, Literal["responses", "chat"]] = {}  # noqa: RUF012  which API each base URL speaks, for the process
     """Base URL → API."""
+    without_schemas: set[str] = set()  # noqa: RUF012  for the process, as above
+    """Base URLs of endpoints that refuse a schema of the answer."""
 
     def __init__(self, name: str, client: AsyncOpenAI, api: WireApi) -> None:
         self.name = name
@@ -125,8 +131,31 @@ class WireModel(Model):
         self._responses = ResponsesModel(name, client)
         self._chat = ChatModel(name, client)
 
-    async def get_response(self, *args: Any, **kwargs: Any) -> ModelResponse:
-        """One call by whichever API the endpoint speaks."""
+    async def get_response(
+        self,
+        system_instructions: str | None,
+        input: str | list[TResponseInputItem],
+        model_settings: ModelSettings,
+        tools: list[Tool],
+        output_schema: AgentOutputSchemaBase | None,
+        *more: Any,
+        **named: Any,
+    ) -> ModelResponse:
+        """One call by whichever API the endpoint speaks, with the schema of the answer in words where it takes none."""
+        schema = output_schema if output_schema is not None and not output_schema.is_plain_text() else None
+        base_url = str(self._client.base_url)
+        if schema is not None and base_url in self.without_schemas:
+            system_instructions, output_schema = _in_words(system_instructions, schema), None
+        try:
+            answer = await self._ask(system_instructions, input, model_settings, tools, output_schema, *more, **named)
+        except APIStatusError as error:
+            if schema is None or output_schema is None or not _refuses_schema(error):
+                raise
+            answer = await self._ask(_in_words(system_instructions, schema), input, model_settings, tools, None, *more, **named)
+            self.without_schemas.add(base_url)
+        return answer if schema is None else _saying_something(answer)
+
+    async def _ask(self, *args: Any, **kwargs: Any) -> ModelResponse:
         base_url = str(self._client.base_url)
         api = self._api if self._api != "auto" else self.found.get(base_url)
         if api == "chat":
@@ -156,19 +185,47 @@ async def post(client: AsyncOpenAI, path: str, body: bytes, answer: type[Answer]
             path, cast_to=object, content=body, options={"headers": {"Content-Type": "application/json", **(headers or {})}}
         )
     except ValueError as error:
-        # 200 with a body that is no JSON: a proxy's error page most likely, so it is retried like a lost connection.
-        request = httpx2.Request("POST", f"{client.base_url}{path.lstrip('/')}")
-        raise APIConnectionError(
-            message=f"The model endpoint answered {path} with something that is not JSON.", request=request
-        ) from error
+        raise _passing(client, path, f"The model endpoint answered {path} with something that is not JSON.") from error
+    if isinstance(raw, str):
+        raise _passing(client, path, f"The model endpoint answered {path} with a page or text that is not JSON.")
     if not isinstance(raw, dict):
         raise ModelBehaviorError(f"The model endpoint answered {path} with something that is not a JSON object.")
     try:
         return answer.model_validate(response_as_promised(raw) if answer is Response else completion_as_promised(raw))
+    except PassingFailure as error:
+        raise _passing(client, path, str(error)) from error
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         raise ModelBehaviorError(f"The model endpoint's answer to {path} is malformed at {place!r}: {first['msg']}.") from error
+
+
+def _refuses_schema(error: APIStatusError) -> bool:
+    """Whether an endpoint says that it takes no schema of the answer, or not this one."""
+    return error.status_code in (400, 415, 422, 501) and bool(_SCHEMA_WORDS.search(f"{error.param or ''} {error.message}"))
+
+
+def _in_words(instructions: str | None, schema: AgentOutputSchemaBase) -> str:
+    told = canonical(schema.json_schema()).decode()
+    return f"{instructions or ''}\n\nYour final answer is one JSON object of this schema and nothing else:\n\n{told}"
+
+
+def _saying_something(answer: ModelResponse) -> ModelResponse:
+    """The answer, with words in the place of silence: the runner would ask a silent agent the same again, turn after turn."""
+    for item in answer.output:
+        if item.type == "function_call" or (
+            item.type == "message" and any(getattr(part, "text", "") or getattr(part, "refusal", "") for part in item.content)
+        ):
+            return answer
+    words = ResponseOutputText(text=SILENCE, type="output_text", annotations=[])
+    said = ResponseOutputMessage(id="msg_silence", content=[words], role="assistant", status="completed", type="message")
+    kept = [item for item in answer.output if item.type != "message"]
+    return ModelResponse(output=[*kept, said], usage=answer.usage, response_id=answer.response_id)
+
+
+def _passing(client: AsyncOpenAI, path: str, told: str) -> APIConnectionError:
+    """A failure sent as 200, a proxy's error page most likely: it is retried like a lost connection."""
+    return APIConnectionError(message=told, request=httpx2.Request("POST", f"{client.base_url}{path.lstrip('/')}"))
 
 
 def _sendable(item: Any) -> Any:

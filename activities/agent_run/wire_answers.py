@@ -4,6 +4,7 @@ Only what Patchwright acts on is read. A field that it does not use can be missi
 """
 
 import json
+import re
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,11 +14,15 @@ from agents.exceptions import ModelBehaviorError
 FINISHES = ("stop", "length", "tool_calls", "content_filter", "function_call")
 READ_ITEMS = ("message", "function_call", "reasoning")
 """Items of an answer that mean something here; those of tools that were never offered are passed over."""
+PASSING_CODES = (408, 409, 425, 429, 500, 502, 503, 504, 529)
+"""Codes in an error sent as 200 after which it is asked again, as it would be with that status."""
+LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 Raw = dict[str, Any]
 
 
 def response_as_promised(raw: Raw) -> Raw:
     """An answer of the Responses API with all that its type asks for. Raises ``ModelBehaviorError`` for a failure sent as 200."""
+    raw = _as_unicode(raw)
     _refuse_failure(raw, "output")
     items = [item for item in _listed(raw.get("output")) if item.get("type") in READ_ITEMS]
     ids = _CallIds()
@@ -39,6 +44,7 @@ def response_as_promised(raw: Raw) -> Raw:
 
 def completion_as_promised(raw: Raw) -> Raw:
     """An answer of Chat Completions with all that its type asks for. Raises ``ModelBehaviorError`` for a failure sent as 200."""
+    raw = _as_unicode(raw)
     _refuse_failure(raw, "choices")
     choices = _listed(raw.get("choices"))
     if not choices:
@@ -56,6 +62,10 @@ def completion_as_promised(raw: Raw) -> Raw:
         "usage": _completion_usage(raw.get("usage")),
         "choices": [{"index": 0, "finish_reason": finish, "message": message}],
     }
+
+
+class PassingFailure(Exception):
+    """The endpoint failed in a way that may be gone when it is asked again."""
 
 
 class _CallIds:
@@ -76,9 +86,9 @@ class _CallIds:
 
 def _refuse_failure(raw: Raw, content: str) -> None:
     if raw.get("error") and not raw.get(content) and raw.get("status") is None:
-        error = raw["error"]
-        told = error.get("message") if isinstance(error, dict) else error
-        raise ModelBehaviorError(f"The model endpoint answered 200 with an error: {str(told)[:500]}")
+        error = raw["error"] if isinstance(raw["error"], dict) else {"message": raw["error"]}
+        told = f"The model endpoint answered 200 with an error: {str(error.get('message') or error)[:500]}"
+        raise PassingFailure(told) if error.get("code") in PASSING_CODES else ModelBehaviorError(told)
 
 
 def _item(item: Raw, number: int, ids: _CallIds) -> Raw:
@@ -170,8 +180,29 @@ def _count(usage: Mapping[str, Any], *names: str) -> int:
 def _arguments(given: Any) -> str:
     """Arguments as JSON text; some servers send the object itself."""
     if isinstance(given, str):
-        return given
+        return _without_lone_escapes(given)
     return json.dumps(given if given is not None else {}, ensure_ascii=False)
+
+
+def _as_unicode(value: Any) -> Any:
+    """The value with U+FFFD for half surrogate pairs, which no encoding, store or file can hold."""
+    if isinstance(value, str):
+        return LONE_SURROGATE.sub("\ufffd", value)
+    if isinstance(value, dict):
+        return {_as_unicode(key): _as_unicode(inner) for key, inner in value.items()}
+    return [_as_unicode(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _without_lone_escapes(arguments: str) -> str:
+    """The same for escapes inside of JSON text; what is no JSON stays, and is refused where it is read."""
+    if "\\ud" not in arguments.lower():
+        return arguments
+    try:
+        parsed = json.loads(arguments)
+    except ValueError:
+        return arguments
+    clean = _as_unicode(parsed)
+    return arguments if clean == parsed else json.dumps(clean, ensure_ascii=False)
 
 
 def _listed(value: Any) -> Sequence[Raw]:
