@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from contracts.errors import PatchwrightError
 from contracts.event import EventKind, NewEvent
 from contracts.word import Word
 
+log = logging.getLogger(__name__)
 HEARTBEAT_SECONDS = 2.0
 """A cancellation is noticed with the next beat."""
 RESULT_LIMIT = 256_000
@@ -84,6 +86,8 @@ class _Told:
         elif isinstance(error, asyncio.CancelledError):
             return
         else:
+            if not isinstance(error, PatchwrightError | ApplicationError):
+                log.error("%s of %s failed unexpectedly", self._name, self._task_id, exc_info=error)
             reason = error.message if isinstance(error, PatchwrightError) else f"{type(error).__name__}: {error}"
             await self._tell(
                 EventKind.STEP_FAILED, f"{self._name}: {reason}", f"failed-{attempt}", {"seconds": seconds, "reason": reason}

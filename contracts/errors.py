@@ -5,7 +5,7 @@ class PatchwrightError(Exception):
     """Something expected went wrong."""
 
     code = "error"
-    status = 500
+    http_status = 500
     """HTTP status at the API's edge."""
     retryable = False
     """Whether the same activity may succeed when simply run again."""
@@ -21,35 +21,35 @@ class NotFound(PatchwrightError):
     """There is no such thing."""
 
     code = "not-found"
-    status = 404
+    http_status = 404
 
 
 class Conflict(PatchwrightError):
     """The thing exists in another state than the request needs."""
 
     code = "conflict"
-    status = 409
+    http_status = 409
 
 
 class InvalidInput(PatchwrightError):
     """The input cannot be used as it is."""
 
     code = "invalid-input"
-    status = 422
+    http_status = 422
 
 
 class RepositoryUnusable(PatchwrightError):
     """The repository or branch cannot be read, is empty, or is not a git repository."""
 
     code = "repository-unusable"
-    status = 422
+    http_status = 422
 
 
 class RemoteUnavailable(PatchwrightError):
     """The remote did not answer; trying again may help."""
 
     code = "remote-unavailable"
-    status = 502
+    http_status = 502
     retryable = True
 
 
@@ -57,14 +57,14 @@ class SandboxUnavailable(PatchwrightError):
     """No sandbox can be had on this machine; nothing ran."""
 
     code = "sandbox-unavailable"
-    status = 503
+    http_status = 503
 
 
 class SandboxLost(PatchwrightError):
     """The sandbox or its engine died; infrastructure, not the task: run again from the commit."""
 
     code = "sandbox-lost"
-    status = 503
+    http_status = 503
     retryable = True
 
 
@@ -72,7 +72,7 @@ class GuardrailTripped(PatchwrightError):
     """A gate said no. The task halts with the reason and keeps its work."""
 
     code = "guardrail"
-    status = 409
+    http_status = 409
 
 
 class BudgetExceeded(GuardrailTripped):
@@ -91,5 +91,5 @@ class ModelUnavailable(PatchwrightError):
     """The model endpoint did not answer, refused the request or is not configured."""
 
     code = "model-unavailable"
-    status = 502
+    http_status = 502
     retryable = True

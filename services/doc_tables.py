@@ -67,8 +67,8 @@ def errors_table() -> str:
     """Every expected failure: its code, the API's status, and what it means."""
     kinds = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, errors.PatchwrightError)]
     rows = [
-        (f"`{kind.code}`", str(kind.status), _line(kind.__doc__ or ""))
-        for kind in sorted(kinds, key=lambda kind: (kind.status, kind.code))
+        (f"`{kind.code}`", str(kind.http_status), _line(kind.__doc__ or ""))
+        for kind in sorted(kinds, key=lambda kind: (kind.http_status, kind.code))
         if kind is not errors.PatchwrightError
     ]
     return _table(("code", "status", "meaning"), rows)

@@ -50,7 +50,7 @@ class OrchestratorUnavailable(PatchwrightError):
     """Temporal did not answer. Nothing is lost: send the same request again."""
 
     code = "orchestrator-unavailable"
-    status = 503
+    http_status = 503
     retryable = True
 
 

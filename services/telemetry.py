@@ -28,10 +28,11 @@ QUIET = (
     "urllib3",
     "git",
     "alembic",
-    "temporalio.activity",
     "temporalio.workflow",
 )
 """Loggers of libraries that repeat what the event log tells already; their warnings are kept."""
+SILENT = ("temporalio.activity",)
+"""Warns of each failed attempt with a traceback, expected ones too; the activity edge logs those that nobody foresaw."""
 
 
 @contextlib.contextmanager
@@ -75,6 +76,8 @@ def _configure_logs(level: str) -> None:
     root.setLevel(shown)
     for name in QUIET:
         logging.getLogger(name).setLevel(max(shown, logging.WARNING))
+    for name in SILENT:
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 class AgentSpans(TracingProcessor):

@@ -78,12 +78,12 @@ class RunStory:
         if total.model_calls >= policy.max_model_calls:
             raise BudgetExceeded(
                 f"The task has made its {policy.max_model_calls} model calls. "
-                f"Resume it with more: resume {self._task.task_id} --max-model-calls N."
+                f"Resume it with more: ./patchwright resume {self._task.task_id} --max-model-calls N."
             )
         if policy.max_cost_usd is not None and total.cost_usd >= policy.max_cost_usd:
             raise BudgetExceeded(
                 f"The task has spent {total.cost_usd:.4f} of {policy.max_cost_usd:.4f} US dollars. "
-                f"Resume it with more: resume {self._task.task_id} --max-cost USD."
+                f"Resume it with more: ./patchwright resume {self._task.task_id} --max-cost USD."
             )
 
     async def forked(self, commit: str) -> None:

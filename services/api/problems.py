@@ -108,8 +108,8 @@ class Problems:
 
     async def _expected(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, PatchwrightError)
-        headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if error.status == HTTPStatus.SERVICE_UNAVAILABLE else None
-        return self._told(request, problem(error.status, error.message, request.url.path, code=error.code, headers=headers))
+        headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if error.http_status == HTTPStatus.SERVICE_UNAVAILABLE else None
+        return self._told(request, problem(error.http_status, error.message, request.url.path, code=error.code, headers=headers))
 
     async def _refused(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestRefused)

@@ -150,7 +150,7 @@ async def test_a_key_with_the_same_body_is_the_same_task_and_with_another_is_ref
     assert (again, created) == (first, False)
     with pytest.raises(IdempotencyMismatch) as refused:
         await runs.accept(a_task("ENG-3", source=None), "key", "body-2")
-    assert refused.value.status == 422
+    assert refused.value.http_status == 422
 
 
 async def test_a_ticket_sent_many_times_at_once_is_accepted_once(runs: RunStore) -> None:

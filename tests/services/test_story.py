@@ -1,10 +1,14 @@
 """Whole stories through the front door: everything real but the model."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from services.api import streaming
+from services.api import tasks as routes
 from services.scripted_model.script import Fault, FaultKind, ModelRequest, Turn
 from services.worker import connect
 from tests.fakes.stack import WritesFiles, git, remote, running
@@ -218,3 +222,24 @@ async def test_a_long_ticket_reaches_the_model_and_not_the_workflows_history(tmp
         described = await client.get_workflow_handle(task).describe()
         assert described.raw_description.workflow_execution_info.history_size_bytes < 60_000
         assert service.model.stats.answered == 4
+
+
+async def test_a_stream_whose_reader_has_left_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended, stream = asyncio.Event(), streaming.event_stream
+
+    async def watched(*arguments: Any) -> AsyncIterator[bytes]:
+        async for part in stream(*arguments):
+            yield part
+        ended.set()
+
+    monkeypatch.setattr(routes, "event_stream", watched)
+    async with running(tmp_path / "data", WritesFiles()) as service:
+        task = await service.submit(remote(tmp_path, CALC), description="write notes.md: hi", policy={"plan_approval": True})
+        await service.until(task, "awaiting_plan_approval")
+        async with asyncio.timeout(20):
+            await ended.wait()
+        ended.clear()
+        async with service.http.stream("GET", f"/tasks/{task}/events", headers={"accept": "text/event-stream"}) as events:
+            assert await anext(events.aiter_lines())
+        async with asyncio.timeout(20):
+            await ended.wait()
