@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 
+from activities.plain_words import cell, code, line, quoted
 from contracts.change import ChangedFile
 from contracts.checks import ChecksReport
 from contracts.gates import removed_tests
@@ -10,9 +11,12 @@ from contracts.plan import ChangePlan
 from contracts.steps import Preparation, Spending
 from contracts.task import Task
 
-MENTION = re.compile(r"(?<![\w/])@(?=\w)")
-CLOSING = re.compile(r"\b(close[sd]?|fix(?:e[sd])?|resolve[sd]?)(\s+)(?=#|\w+/\w+#|https?://)", re.IGNORECASE)
-TEXT_LIMIT = 4_000
+BODY_LIMIT = 60_000
+"""Characters; GitHub takes 65,536."""
+TICKET_URL = re.compile(r"https?://[^\s<>()\[\]`\\\x00-\x20\x7f-\U0010ffff]+")
+"""An address that can stand as a link: ASCII, percent-encoded where it was not."""
+SHOWN = (100, 30, 10)
+"""Entries a list shows, at most; fewer where the whole would not fit."""
 
 
 def compose(
@@ -24,115 +28,100 @@ def compose(
     checks: ChecksReport | None,
     spent: Spending,
 ) -> str:
-    """The description of a pull request, as Markdown."""
-    sections = [
-        ("What changed", _quoted(summary or plan.goal) + "\n\n" + _files(files, plan)),
-        ("Why", _why(task, plan)),
-        ("How to test", _how_to_test(checks, plan)),
-        ("Risks", _risks(plan, files)),
-        (
-            "Rollback",
-            "Revert the merge commit; the change has no other effect."
-            if not _migrates(files)
-            else "Revert the merge commit. Files of migrations changed: undo them by hand where they already ran.",
-        ),
-        ("Evidence", _evidence(checks)),
-        ("Made by", _made_by(task, preparation, spent)),
-    ]
-    return "\n\n".join(f"## {title}\n\n{text}" for title, text in sections) + "\n"
+    """The description of a pull request, as Markdown of at most ``BODY_LIMIT`` characters."""
+    said = quoted(summary or plan.goal)
+    body = ""
+    for most in SHOWN:
+        sections = [
+            ("What changed", f"{said}\n\n{_files(files, plan, most)}"),
+            ("Why", _why(task, plan, most)),
+            ("How to test", _how_to_test(checks, plan, most)),
+            ("Risks", _risks(plan, files, most)),
+            ("Rollback", _rollback(files)),
+            ("Evidence", _evidence(checks, most)),
+            ("Made by", _made_by(task, preparation, spent)),
+        ]
+        body = "\n\n".join(f"## {title}\n\n{text}" for title, text in sections) + "\n"
+        if len(body) <= BODY_LIMIT:
+            return body
+    return f"## What changed\n\n{said}\n\nThe rest is too long for a description; the task's page has it.\n"
 
 
-def plain(text: str) -> str:
-    """Text from a ticket or model as harmless Markdown text: no HTML, no mentions, no closing keywords, no images or links."""
-    text = text[:TEXT_LIMIT].replace("&", "&amp;").replace("<", "&lt;")
-    text = MENTION.sub("@\u200b", text)
-    text = CLOSING.sub(lambda found: f"{found[1]}\u200b{found[2]}", text)
-    return re.sub(r"([\[\]!|`])", r"\\\1", text).replace("\r", "")
+def _listed(entries: Sequence[str], most: int) -> str:
+    """Lines of Markdown as a list, cut with a word about the rest."""
+    more = [f"… and {len(entries) - most} more."] if len(entries) > most else []
+    return "\n".join(f"- {entry}" for entry in [*entries[:most], *more])
 
 
-def _quoted(text: str) -> str:
-    """Free text as a quotation: headings and lists in it stay inside."""
-    return "\n".join(f"> {line}" for line in plain(text.strip()).splitlines()) or "> (nothing said)"
+def _table(columns: str, rows: Sequence[str], most: int) -> str:
+    more = f"\n\n… and {len(rows) - most} more." if len(rows) > most else ""
+    return "\n".join([f"| {columns} |", "|---" * (columns.count("|") + 1) + "|", *rows[:most]]) + more
 
 
-def _line(text: str) -> str:
-    return " ".join(plain(text).split())
-
-
-def _code(text: str) -> str:
-    """Text as inline code that it cannot end."""
-    flat = " ".join(text.split())
-    ticks = "`" * (max((len(run) for run in re.findall(r"`+", flat)), default=0) + 1)
-    return f"{ticks} {flat} {ticks}" if "`" in flat else f"`{flat}`"
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
-
-
-def _files(files: Sequence[ChangedFile], plan: ChangePlan) -> str:
+def _files(files: Sequence[ChangedFile], plan: ChangePlan, most: int) -> str:
     intents = {edit.path: edit.intent for edit in plan.edits}
     rows = [
-        f"| {_cell(_code(f.path))} | {f.status.replace('_', ' ')} | +{f.added} −{f.removed} "
-        f"| {_line(intents.get(f.path, '')) or 'not in the plan'} |"
-        for f in files[:100]
+        f"| {cell(f.path)} | {f.status.replace('_', ' ')} | +{f.added} −{f.removed} "
+        f"| {line(intents.get(f.path, ''), 200) or 'not in the plan'} |"
+        for f in files
     ]
-    more = f"\n\n… and {len(files) - 100} more files." if len(files) > 100 else ""
-    return "\n".join(["| file | status | lines | intent of the plan |", "|---|---|---|---|", *rows]) + more
+    return _table("file | status | lines | intent of the plan", rows, most)
 
 
-def _why(task: Task, plan: ChangePlan) -> str:
+def _why(task: Task, plan: ChangePlan, most: int) -> str:
     request = task.request
-    lines = [f"{request.kind.capitalize()}: {_line(request.title)}"]
-    if request.ticket_url.startswith(("https://", "http://")) and not re.search(r"[\s<>()\[\]]", request.ticket_url):
-        lines.append(f"Ticket: <{request.ticket_url}>")
+    parts = [f"{request.kind.capitalize()}: {line(request.title)}"]
+    if TICKET_URL.fullmatch(request.ticket_url):
+        parts.append(f"Ticket: <{request.ticket_url}>")
     if plan.rationale:
-        lines.append(_quoted(plan.rationale))
+        parts.append(quoted(plan.rationale))
     for title, entries in (
         ("Constraints", plan.constraints or request.constraints),
         ("Acceptance criteria", request.acceptance_criteria),
     ):
         if entries:
-            lines.append(f"{title}:\n\n" + "\n".join(f"- {_line(entry)}" for entry in entries))
-    return "\n\n".join(lines)
+            parts.append(f"{title}:\n\n{_listed([line(entry) for entry in entries], most)}")
+    return "\n\n".join(parts)
 
 
-def _how_to_test(checks: ChecksReport | None, plan: ChangePlan) -> str:
+def _how_to_test(checks: ChecksReport | None, plan: ChangePlan, most: int) -> str:
     commands = [result.command for result in checks.results] if checks else []
-    lines = [f"- {_code(command)}" for command in commands] or ["- No check is known for this repository."]
-    lines += [f"- the plan also suggests {_code(check)}" for check in plan.checks if check not in commands]
-    return "\n".join(lines)
+    told = [code(command) for command in commands] or ["No check is known for this repository."]
+    return _listed(told + [f"the plan also suggests {code(check)}" for check in plan.checks if check not in commands], most)
 
 
-def _risks(plan: ChangePlan, files: Sequence[ChangedFile]) -> str:
+def _risks(plan: ChangePlan, files: Sequence[ChangedFile], most: int) -> str:
     unplanned = sorted({f.path for f in files} - {edit.path for edit in plan.edits})
-    lines = [_line(risk) for risk in plan.risks]
-    lines += [f"{_code(path)} changed though the plan does not name it." for path in unplanned[:20]]
-    lines += [f"{_code(path)} is a test and was deleted." for path in removed_tests(files)]
-    return "\n".join(f"- {line}" for line in lines) or "None were named."
+    # A test that was deleted is never cut off the list.
+    told = [f"{code(path)} is a test and was deleted." for path in removed_tests(files)]
+    told += [line(risk) for risk in plan.risks]
+    told += [f"{code(path)} changed though the plan does not name it." for path in unplanned]
+    return _listed(told, most) or "None were named."
 
 
-def _migrates(files: Sequence[ChangedFile]) -> bool:
-    return any("migration" in file.path.lower() for file in files)
+def _rollback(files: Sequence[ChangedFile]) -> str:
+    if any("migration" in file.path.lower() for file in files):
+        return "Revert the merge commit. Files of migrations changed: undo them by hand where they already ran."
+    return "Revert the merge commit; the change has no other effect."
 
 
-def _evidence(checks: ChecksReport | None) -> str:
+def _evidence(checks: ChecksReport | None, most: int) -> str:
     if checks is None or not checks.results:
-        return f"**No check ran.** {_line(checks.note) if checks else ''} A person has to judge this change without one."
+        return f"**No check ran.** {line(checks.note) if checks else ''} A person has to judge this change without one."
     rows = [
-        f"| {_cell(_code(r.name))} | {'passed' if r.passed else '**failed**'} | {r.exit_code} | {r.seconds:.1f} s "
-        f"| {_cell(_code(r.command))} | {r.log.sha256[:12] if r.log else ''} |"
+        f"| {cell(r.name)} | {'passed' if r.passed else '**failed**'} | {r.exit_code} | {r.seconds:.1f} s "
+        f"| {cell(r.command)} | {r.log.sha256[:12] if r.log else ''} |"
         for r in checks.results
     ]
-    head = ["| check | verdict | exit code | time | command | log sha256 |", "|---|---|---|---|---|---|"]
     what = f"tree `{checks.tree}` (the tree of commit `{checks.commit}`)"
-    where = f"Ran on {what}, in the {checks.tier} sandbox, image `{checks.image}`."
-    return "\n".join([*head, *rows]) + f"\n\n{where}" + (f" {_line(checks.note)}" if checks.note else "")
+    where = f"Ran on {what}, in the {checks.tier} sandbox, image {code(checks.image)}."
+    table = _table("check | verdict | exit code | time | command | log sha256", rows, most)
+    return f"{table}\n\n{where}" + (f" {line(checks.note)}" if checks.note else "")
 
 
 def _made_by(task: Task, preparation: Preparation, spent: Spending) -> str:
     return (
-        f"Patchwright task `{task.id}`, from {_code(preparation.opened.base_branch)} at `{preparation.opened.base_commit}`. "
+        f"Patchwright task `{task.id}`, from {code(preparation.opened.base_branch)} at `{preparation.opened.base_commit}`. "
         f"Agent cards `{preparation.cards.sha256[:16]}`. {spent.model_calls} model calls, {spent.input_tokens} tokens in, "
         f"{spent.output_tokens} out, {spent.cost_usd:.4f} US dollars by the price table. A person merges; Patchwright never does."
     )

@@ -6,6 +6,7 @@ from activities.agent_run.outputs import Unusable
 from activities.agent_run.run import AgentRuns
 from activities.capabilities import CallScope, Capabilities
 from activities.edge import deed
+from activities.plain_words import harmless, one_line
 from activities.prompts import edit_prompt, feedback_prompt
 from activities.shelf import Shelf, invocation
 from activities.stores.run_store import RunStore
@@ -141,13 +142,13 @@ class EditingDeeds:
 
     async def _message(self, request: AgentStep, summary: str) -> str:
         """The message of the sealed commit: what a person would write, and where it comes from."""
-        subject = request.task.request.title
+        subject = one_line(request.task.request.title)
         if isinstance(request, FeedbackRequest) and request.published:
             subject = f"Address review: {subject}" if request.review else f"Mend checks: {subject}"
         trailers = [f"Patchwright-Task: {request.task.id}", f"Patchwright-Cards: {request.preparation.cards.sha256[:16]}"]
         if request.task.request.ticket_url:
-            trailers.insert(0, f"Ticket: {request.task.request.ticket_url}")
-        body = f"\n\n{summary.strip()[:SUMMARY_CHARACTERS]}" if summary.strip() else ""
+            trailers.insert(0, f"Ticket: {one_line(request.task.request.ticket_url)}")
+        body = f"\n\n{harmless(summary.strip()[:SUMMARY_CHARACTERS])}" if summary.strip() else ""
         return f"{subject[:100]}{body}\n\n" + "\n".join(trailers)
 
     def _scope(self, request: AgentStep) -> CallScope:

@@ -4,6 +4,7 @@ from activities.capabilities import CallScope, Capabilities
 from activities.composition import compose
 from activities.edge import deed
 from activities.editing import ChangedFiles
+from activities.plain_words import harmless, one_line
 from activities.shelf import Shelf
 from activities.stores.run_store import RunStore
 from contracts.checks import ChecksReport
@@ -37,7 +38,7 @@ class PublishingDeeds:
             head_branch=request.task.branch,
             base_branch=opened.base_branch,
             head_commit=request.commit,
-            title=request.task.request.title,
+            title=one_line(request.task.request.title),
             body=await self._body(request, checks, scope, key),
             draft=request.draft,
             task_id=request.task.id,
@@ -66,7 +67,12 @@ class PublishingDeeds:
             return
         said = await self._shelf.read(FeedbackAnswers, request.answers)
         answers = [
-            ThreadAnswer(thread_id=a.thread_id, body=a.body, commit=request.commit if a.addressed else "", addressed=a.addressed)
+            ThreadAnswer(
+                thread_id=a.thread_id,
+                body=harmless(a.body),
+                commit=request.commit if a.addressed else "",
+                addressed=a.addressed,
+            )
             for a in said.answers
             if a.body.strip()
         ]
