@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 
 from activities.stores.run_store import RunStore
 from contracts.event import TaskEvent
@@ -13,16 +13,11 @@ LOOK_SECONDS = 2.0
 RECONNECT_MS = 2_000
 
 
-async def event_stream(
-    runs: RunStore, task_id: str, after: int, closing: asyncio.Event, gone: Callable[[], Awaitable[bool]]
-) -> AsyncIterator[bytes]:
-    """Events after ``after`` as they come; heartbeats in between; ``event: end`` after a final state.
-
-    ``gone`` says whether the client has left: the server below would let us write to nobody for as long as a task waits.
-    """
+async def event_stream(runs: RunStore, task_id: str, after: int, closing: asyncio.Event) -> AsyncIterator[bytes]:
+    """Events after ``after`` as they come; heartbeats in between; ``event: end`` after a final state."""
     yield f"retry: {RECONNECT_MS}\n\n".encode()
     silent = 0.0
-    while not closing.is_set() and not await gone():
+    while not closing.is_set():
         final = (await runs.get(task_id)).state.final
         # The state is read first: an event that came with the final state is then surely found below.
         found = await runs.events(task_id, after) if final else await runs.wait_for_events(task_id, after, LOOK_SECONDS)

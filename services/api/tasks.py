@@ -96,7 +96,7 @@ def task_routes(tasks: TaskService, closing: asyncio.Event) -> APIRouter:
             events = await tasks.runs.events(task_id, after, PAGE)
             page = EventPage(events=events, next_after=events[-1].seq if events else after)
             return Response(page.model_dump_json(), media_type="application/json")
-        stream = event_stream(tasks.runs, task_id, _last_event(request, after), closing, request.is_disconnected)
+        stream = event_stream(tasks.runs, task_id, _last_event(request, after), closing)
         return StreamingResponse(stream, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
     @router.get("/tasks/{task_id}/artifacts", responses=problems(404))

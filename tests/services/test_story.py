@@ -228,9 +228,11 @@ async def test_a_stream_whose_reader_has_left_ends(tmp_path: Path, monkeypatch: 
     ended, stream = asyncio.Event(), streaming.event_stream
 
     async def watched(*arguments: Any) -> AsyncIterator[bytes]:
-        async for part in stream(*arguments):
-            yield part
-        ended.set()
+        try:
+            async for part in stream(*arguments):
+                yield part
+        finally:
+            ended.set()
 
     monkeypatch.setattr(routes, "event_stream", watched)
     async with running(tmp_path / "data", WritesFiles()) as service:
