@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 import openai
-from agents import Agent, RunConfig, RunHooks, Runner, ToolExecutionConfig
+from agents import Agent, RunConfig, RunHooks, Runner, ToolErrorFormatterArgs, ToolExecutionConfig
 from agents.exceptions import (
     AgentsException,
     InputGuardrailTripwireTriggered,
@@ -186,7 +186,7 @@ def _no_such_tool(failed: ToolErrorFormatterArgs[Any]) -> str | None:
     """What a model reads that called a tool it does not have."""
     if failed.kind != "tool_not_found":
         return None
-    return f"You have no tool named {failed.tool_name!r}; nothing was done. Call one of the tools you were given, by its exact name."
+    return f"You have no tool named {failed.tool_name!r}; nothing was done. Call one of those you were given, by its exact name."
 
 
 def _speaker(error: Exception, starter: str) -> str:
