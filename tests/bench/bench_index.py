@@ -1,8 +1,9 @@
-"""How long the index of a repository takes: run it as ``python tests/bench/bench_index.py [--files 10000] [--json]``."""
+"""How long the index of a repository takes: at first, after one commit, and each search on it.
 
-import argparse
+The repository is synthetic: two Python modules for each JavaScript one, asked by a real MCP client of ``code_search``.
+"""
+
 import asyncio
-import json
 import random
 import statistics
 import sys
@@ -20,6 +21,7 @@ from contracts.workspace import Workspace
 from mcp_servers.code_search.server import build_server
 from mcp_servers.object_store import EMPTY_TREE, Mirrors, NewBlob
 from mcp_servers.scope import Scope
+from tests.bench import form
 
 DOMAINS = ("payments", "orders", "shipping", "catalog", "search", "accounts", "billing", "reports", "notify", "inventory")
 VERBS = ("load", "store", "charge", "refund", "parse", "render", "validate", "merge", "schedule", "export", "retry", "resolve")
@@ -125,18 +127,27 @@ def measure(files: int = 10_000) -> dict[str, Any]:
         return asyncio.run(_measure(files, Path(folder)))
 
 
+ROWS = {
+    "first_index_seconds": "first index: the first call of any tool",
+    "after_one_commit_seconds": "index again after a commit of one file",
+    "search_text_seconds": "search_text: a regular expression",
+    "find_symbol_seconds": "find_symbol: a class by its name",
+    "search_code_seconds": "search_code: a question in words",
+    "first_repo_map_seconds": "repo_map: the first one",
+    "repo_map_seconds": "repo_map: each further one",
+}
+
+
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--files", type=int, default=10_000)
-    parser.add_argument("--json", action="store_true", help="one line of JSON instead of a table")
+    parser = form.options(__doc__ or "")
+    parser.add_argument("--files", type=int, default=10_000, help="files of the repository (default: %(default)s)")
     options = parser.parse_args()
+    on = form.machine()
     figures = measure(options.files)
-    if options.json:
-        print(json.dumps(figures))
-    else:
-        for name, value in figures.items():
-            print(f"{name:28} {value}")
+    title = f"{options.files:,} files, {figures['source_mib']} MiB of source; index on disk {figures['index_mib']} MiB"
+    made = form.table(title, ("", "seconds"), [(told, f"{figures[name]:.3f}") for name, told in ROWS.items()])
+    form.report("index", figures, [made], options.json, on=on)
 
 
 if __name__ == "__main__":

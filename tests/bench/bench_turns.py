@@ -5,7 +5,6 @@ to the end of the next request, clocked in the server: whatever a contestant doe
 server does. Each turn reads or writes 4 KiB; every tenth runs a command and is told apart, because ours runs in a sandbox.
 """
 
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -20,16 +19,11 @@ from tests.bench import form
 from tests.bench.bodies import get_json, post_json
 from tests.bench.lanes import Lane
 from tests.bench.processes import running
-from tests.bench.turns_script import documentation, kind_of, ticket
+from tests.bench.turns_figures import COLUMNS, cpu, gaps, ratios, summary
+from tests.bench.turns_script import documentation, ticket
 
-SKIPPED = 3
-"""Turns at the beginning that are not steady: imports, connections, caches."""
-LAST = 10
-"""The last turns, whose median says what a turn costs once the conversation is that long."""
-SLICE_TURNS = 25
 OURS = {"ours-responses": "responses", "ours-chat": "chat"}
 CONTESTANTS = ("floor", "sdk-responses", "sdk-chat", *OURS)
-PAIRS = (("ours-responses", "sdk-responses"), ("ours-chat", "sdk-chat"), ("ours-responses", "floor"), ("sdk-responses", "floor"))
 RECIPE = "checks:\n  - name: docs\n    command: test -s docs/part_00.md\n"
 WAIT_SECONDS = 600
 
@@ -89,49 +83,6 @@ def repository(folder: Path) -> Path:
     return bare
 
 
-def gaps(calls: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The turns of the coder: what each did and its milliseconds from answer to next request."""
-    coder = [call for call in calls if call["agent"] == "coder"]
-    return [{"turn": n, "kind": kind_of(n), "ms": (after["received"] - before["answered"]) * 1_000,
-             "to_headers_ms": (after["headers"] - before["answered"]) * 1_000, "border": n % SLICE_TURNS == 0, "bytes": after["size"]}
-            for n, (before, after) in enumerate(zip(coder, coder[1:], strict=False), 1)]
-
-
-def cpu(calls: Sequence[dict[str, Any]]) -> tuple[float, float]:
-    """CPU seconds from the coder's first call to its last: of the contestant's process, and of those below it."""
-    coder = [call for call in calls if call["agent"] == "coder"]
-    first, last = coder[0]["cpu"], coder[-1]["cpu"]
-    return last[0] - first[0], last[1] - first[1]
-
-
-def summary(runs: Sequence[dict[str, Any]], turns: int) -> dict[str, Any]:
-    """The figures of one contestant at one length, over all its runs."""
-    steady = [gap for run in runs for gap in run["gaps"] if gap["turn"] > SKIPPED]
-    edits = [gap for gap in steady if gap["kind"] != "command"]
-    inner = [gap["ms"] for gap in edits if not gap["border"]]
-    last = [gap["ms"] for gap in edits if gap["turn"] > turns - LAST and not gap["border"]]
-    kinds = {kind: statistics.median(gap["ms"] for gap in steady if gap["kind"] == kind and not gap["border"])
-             for kind in ("read", "write", "command")}
-    return {
-        "median_ms": statistics.median(inner), "last_median_ms": statistics.median(last), "p95_ms": sorted(inner)[int(len(inner) * 0.95)],
-        "mean_ms": statistics.fmean(gap["ms"] for gap in edits),
-        "mean_with_commands_ms": statistics.fmean(gap["ms"] for gap in steady),
-        **{f"{kind}_ms": value for kind, value in kinds.items()},
-        "border_ms": statistics.median([gap["ms"] for gap in steady if gap["border"]] or [0]),
-        "to_headers_ms": statistics.median(gap["to_headers_ms"] for gap in edits if not gap["border"]),
-        "cpu_seconds": statistics.median(run["cpu"][0] for run in runs),
-        "cpu_below_seconds": statistics.median(run["cpu"][1] for run in runs),
-        "memory_mib": statistics.median(run["memory"][0] for run in runs),
-        "memory_below_mib": statistics.median(run["memory"][1] for run in runs),
-        "request_kib": max(gap["bytes"] for run in runs for gap in run["gaps"]) / 1024,
-        "per_run_median_ms": [round(_edit_median(run), 2) for run in runs],
-    }
-
-
-def _edit_median(run: dict[str, Any]) -> float:
-    return statistics.median(g["ms"] for g in run["gaps"] if g["turn"] > SKIPPED and g["kind"] != "command" and not g["border"])
-
-
 def measure(lengths: Sequence[int], rounds: int, contestants: Sequence[str]) -> Iterator[tuple[int, str, list[dict[str, Any]]]]:
     """All runs: in each round every contestant takes its turn, so that a busy minute of the machine meets them all."""
     with running("tests.bench.lanes", "tests.bench.turns_script:TurnsScript") as model:
@@ -148,20 +99,11 @@ def measure(lengths: Sequence[int], rounds: int, contestants: Sequence[str]) -> 
             yield from ((turns, name, done) for name, done in runs.items())
 
 
-def ratios(figures: dict[str, dict[str, Any]]) -> dict[str, float]:
-    """Who costs how many times whom, by the median and at the end of the run."""
-    return {f"{one} / {other}, {what}": round(figures[one][key] / figures[other][key], 2)
-            for one, other in PAIRS if one in figures and other in figures
-            for key, what in (("median_ms", "median"), ("last_median_ms", f"last {LAST} turns"))}
-
-
-COLUMNS = (("median", "median_ms"), (f"last {LAST}", "last_median_ms"), ("p95", "p95_ms"), ("read", "read_ms"), ("write", "write_ms"),
-           ("command", "command_ms"), ("mean", "mean_ms"), ("mean with commands", "mean_with_commands_ms"), ("slice border", "border_ms"),
-           ("CPU s", "cpu_seconds"), ("CPU s below", "cpu_below_seconds"), ("MiB", "memory_mib"), ("MiB below", "memory_below_mib"))
 NOTES = (
-    "Milliseconds from the end of an answer to the end of the next request, without the first three turns. 'median' to 'mean' leave commands out;",
-    "ours runs them in a sandbox, the others run them bare. 'slice border': every 25th turn, where ours ends one activity and begins the next;",
-    "in 'mean', not in 'median'. 'below': processes under the contestant's own (ours: the Temporal dev server with its SQLite, git, the sandbox).",
+    "Milliseconds from the end of an answer to the end of the next request, without the first three turns.",
+    "'median' to 'mean' leave commands out: ours runs them in a sandbox, the others run them bare.",
+    "'slice border': every 25th turn, where ours ends one activity and begins the next; it is in 'mean', not in 'median'.",
+    "'below': processes under the contestant's own (ours: the Temporal dev server with its SQLite, git, the sandbox).",
 )
 
 
@@ -180,12 +122,15 @@ def main() -> None:
     for turns, name, runs in measure(lengths, given.rounds, wanted):
         figures[turns][name] = summary(runs, turns)
         sandbox = runs[0]["sandbox"] or sandbox
-    tables = [form.table(f"{turns} turns", ("contestant", *(head for head, _ in COLUMNS)),
-                         [(name, *(found[key] for _, key in COLUMNS)) for name, found in by_name.items()]) for turns, by_name in figures.items()]
     compared = {turns: ratios(by_name) for turns, by_name in figures.items()}
-    tables += [form.table(f"Ratios at {turns} turns", ("", "times"), list(found.items())) for turns, found in compared.items() if found]
-    form.report("turns", {"figures": figures, "ratios": compared, "sandbox": sandbox, "rounds": given.rounds}, tables, given.json,
-                (*NOTES, f"Sandbox: {sandbox or 'not used'}."), on)
+    heads = ("contestant", *(head for head, _ in COLUMNS))
+    tables = []
+    for turns, by_name in figures.items():
+        rows = [(name, *(found[key] for _, key in COLUMNS)) for name, found in by_name.items()]
+        tables.append(form.table(f"{turns} turns", heads, rows))
+        tables.append(form.table(f"Ratios at {turns} turns", ("", "times"), list(compared[turns].items())))
+    whole = {"figures": figures, "ratios": compared, "sandbox": sandbox, "rounds": given.rounds}
+    form.report("turns", whole, tables, given.json, (*NOTES, f"Sandbox: {sandbox or 'not used'}."), on)
 
 
 if __name__ == "__main__":

@@ -27,8 +27,15 @@ def options(description: str) -> argparse.ArgumentParser:
 
 def machine() -> dict[str, Any]:
     """What the figures were measured on. ``load`` is the machine's load average when the benchmark began."""
-    return {"cores": os.cpu_count(), "processor": _processor(), "memory_gib": _memory(), "system": f"{platform.system()} {platform.release()}",
-            "python": platform.python_version(), "load": round(os.getloadavg()[0], 2), "at": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())}
+    return {
+        "cores": os.cpu_count(),
+        "processor": _processor(),
+        "memory_gib": _memory(),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "load": round(os.getloadavg()[0], 2),
+        "at": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+    }
 
 
 def table(title: str, heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:

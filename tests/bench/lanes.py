@@ -1,8 +1,9 @@
 """The scripted model of the benchmarks, in a process of its own, with a clock on each contestant's lane.
 
-``python -m tests.bench.lanes MODULE:ATTRIBUTE`` prints its address and serves until stdin ends. ``{address}/LANE/v1`` is the base URL of
-a contestant, ``POST {address}/watch?lane=&pid=`` says whose CPU seconds belong to it, ``GET {address}/clock?lane=`` tells
-what was measured. Times are seconds of the machine's monotonic clock, which all its processes share.
+``python -m tests.bench.lanes MODULE:ATTRIBUTE`` prints its address and serves until stdin ends. ``{address}/LANE/v1`` is the
+base URL of a contestant, ``POST {address}/watch?lane=&pid=`` says whose CPU seconds belong to it, and
+``POST {address}/clock?lane=`` tells what was measured. Times are seconds of the machine's monotonic clock, which all its
+processes share.
 
 What a contestant costs is the time from the end of one answer to the end of its next request: the server's own reading,
 parsing and answering is not in it.

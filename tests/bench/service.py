@@ -27,8 +27,15 @@ def patient_cards() -> tuple[AgentCard, ...]:
 async def main(data_dir: Path, base_url: str, api: str) -> None:
     """Run until stdin ends."""
     settings = IsolatedSettings(
-        data_dir=data_dir, port=0, temporal_port=0, temporal_ui_port=0, openai_base_url=base_url, model_api=api, log_level="error",
-        default_policy=Policy(max_model_calls=10_000))
+        data_dir=data_dir,
+        port=0,
+        temporal_port=0,
+        temporal_ui_port=0,
+        openai_base_url=base_url,
+        model_api="chat" if api == "chat" else "responses",
+        log_level="error",
+        default_policy=Policy(max_model_calls=10_000),
+    )
     async with embedded.stack(settings, scripted=True) as stack:
         print(json.dumps({"url": stack.url, "token": stack.token, "sandbox": stack.sandbox}), flush=True)
         await asyncio.to_thread(sys.stdin.read)
