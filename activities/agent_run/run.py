@@ -226,7 +226,7 @@ def _reason(error: openai.APIStatusError) -> str:
     hint = {
         401: " Check OPENAI_API_KEY.",
         403: " Check what OPENAI_API_KEY may use.",
-        404: " Check OPENAI_BASE_URL and the model's name.",
+        404: " Check OPENAI_BASE_URL, the model's name and PATCHWRIGHT_MODEL_API.",
     }.get(error.status_code, "")
     return f"{message[:500]}{hint}"
 

@@ -153,6 +153,7 @@ class WireModel(Model):
                 raise
             answer = await self._ask(_in_words(system_instructions, schema), input, model_settings, tools, None, *more, **named)
             self.without_schemas.add(base_url)
+        answer = _with_fresh_ids(answer, input)
         return answer if schema is None else _saying_something(answer)
 
     async def _ask(self, *args: Any, **kwargs: Any) -> ModelResponse:
@@ -202,7 +203,24 @@ async def post(client: AsyncOpenAI, path: str, body: bytes, answer: type[Answer]
 
 def _refuses_schema(error: APIStatusError) -> bool:
     """Whether an endpoint says that it takes no schema of the answer, or not this one."""
-    return error.status_code in (400, 415, 422, 501) and bool(_SCHEMA_WORDS.search(f"{error.param or ''} {error.message}"))
+    if error.status_code not in (400, 415, 422, 501):
+        return False
+    return str(error.param or "").startswith("text") or bool(_SCHEMA_WORDS.search(f"{error.param} {error.message}"))
+
+
+def _with_fresh_ids(answer: ModelResponse, said: str | list[TResponseInputItem]) -> ModelResponse:
+    """The answer with other ids for calls whose id the conversation has already: outputs are matched to calls by it."""
+    calls = [item for item in answer.output if item.type == "function_call"]
+    if not calls or isinstance(said, str):
+        return answer
+    taken = {str(item.get("call_id")) for item in said if item.get("type") == "function_call"}
+    for call in calls:
+        given, again = call.call_id, 1
+        while call.call_id in taken:
+            again += 1
+            call.call_id = f"{given}_{again}"
+        taken.add(call.call_id)
+    return answer
 
 
 def _in_words(instructions: str | None, schema: AgentOutputSchemaBase) -> str:
