@@ -12,12 +12,12 @@ from contracts.event import EventKind, NewEvent
 from contracts.forge import PullRequest, PullRequestDraft
 from contracts.plan import ChangePlan
 from contracts.review import FeedbackAnswers, ThreadAnswer
-from contracts.steps import PublishRequest, PublishResult
+from contracts.steps import ClosingRequest, PublishRequest, PublishResult
 from contracts.word import Word
 
 
 class PublishingDeeds:
-    """``OpenPR``."""
+    """``OpenPR`` and ``ClosePR``."""
 
     def __init__(self, run_store: RunStore, shelf: Shelf, capabilities: Capabilities) -> None:
         self.run_store = run_store
@@ -52,6 +52,14 @@ class PublishingDeeds:
         await self._answer(request, published, scope, key)
         await self._tell(request, published)
         return PublishResult(pull_request_id=published.id, url=published.url, head_commit=published.head_commit)
+
+    @deed("ClosePR")
+    async def close(self, request: ClosingRequest) -> None:
+        """Close the pull request without merging; the branch stays."""
+        opened = request.preparation.opened
+        scope = CallScope(opened.workspace, opened.base_commit, request.preparation.policy)
+        asked = {"pull_request_id": request.pull_request_id}
+        await self._capabilities.ask(PullRequest, "close_pull_request", asked, scope, f"{request.task.id}/close")
 
     async def _body(self, request: PublishRequest, checks: ChecksReport | None, scope: CallScope, key: str) -> str:
         plan = await self._shelf.read(ChangePlan, request.plan)

@@ -191,6 +191,14 @@ class PublishResult(Word):
     head_commit: str
 
 
+class ClosingRequest(Word):
+    """For ``ClosePR``: a person closed the task; its pull request is closed without merging."""
+
+    task: Task
+    preparation: Preparation
+    pull_request_id: str
+
+
 class ProgressRequest(Word):
     """For ``RecordProgress``: the run store follows the workflow."""
 

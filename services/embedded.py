@@ -8,6 +8,7 @@ import logging
 import os
 import socket
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,11 +27,12 @@ from services.pull_request_diffs import MirrorDiffs
 from services.settings import Settings
 from services.tasks import TaskService
 from services.telemetry import telemetry
-from services.temporal_server import TemporalServer, temporal_server
-from services.worker import connect, make_worker
+from services.temporal_server import SEARCH_ATTRIBUTES, TemporalServer, temporal_server
+from services.worker import connect, ensure_search_attributes, make_worker
 
 log = logging.getLogger(__name__)
 STREAMS_END_SECONDS = 3
+THREADS = 64
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ async def stack(settings: Settings, scripted: bool = False) -> AsyncIterator[Sta
     With ``scripted`` the settings must name the scripted model server; it is only told to people here.
     """
     async with AsyncExitStack() as opened:
+        # A remote that hangs holds a thread for minutes; the default of a small machine is six.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, thread_name_prefix="patchwright"))
         interceptors = opened.enter_context(telemetry(settings))
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         opened.enter_context(_only_one(settings.data_dir))
@@ -66,6 +70,7 @@ async def stack(settings: Settings, scripted: bool = False) -> AsyncIterator[Sta
         forge = wiring.local_forge(settings, settings.public_url or url)
         temporal = await opened.enter_async_context(_temporal(settings))
         client = await connect(temporal.address, settings.temporal_namespace, interceptors)
+        await ensure_search_attributes(client, SEARCH_ATTRIBUTES)
         connected = await opened.enter_async_context(wiring.capabilities(settings, forge, boxes))
         models = ConfiguredModels(settings)
         opened.push_async_callback(models.close)

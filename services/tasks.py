@@ -97,10 +97,15 @@ class TaskService:
 
     async def start_unstarted(self) -> int:
         """Start the workflows of tasks that were accepted while Temporal was away; the number of them."""
-        waiting = await self.runs.unstarted()
-        for record in waiting:
-            await self._started(record)
-        return len(waiting)
+        started = 0
+        for record in await self.runs.unstarted():
+            try:
+                await self._started(record)
+                started += 1
+            except RPCError:
+                # One task that Temporal refuses must not keep the service from starting.
+                log.exception("The workflow of %s cannot be started", record.task.id)
+        return started
 
     async def _started(self, record: TaskRecord) -> TaskRecord:
         if record.workflow_run_id or record.state.final:
@@ -136,11 +141,12 @@ class TaskService:
         record = await self._living(name, "have its plan approved")
         if record.state is not TaskState.AWAITING_PLAN_APPROVAL:
             raise Conflict(f"The task {name} does not wait for a plan's approval; it is {_words(record.state)}.")
-        said = "yes" if approval.approved else "no"
+        # The same answer sent again counts once; to the same plan made a second time it is another answer.
+        answer = f"plan-{approval.plan_sha256[:24]}-{'yes' if approval.approved else 'no'}-{record.updated_at.timestamp():.6f}"
         handle = self._handle(record)
         try:
             await self._answered(handle.execute_update(
-                "approve_plan", approval, id=f"plan-{approval.plan_sha256[:24]}-{said}", rpc_timeout=PATIENCE))
+                "approve_plan", approval, id=answer, rpc_timeout=PATIENCE))
         except WorkflowUpdateFailedError as refused:
             raise Conflict(str(refused.cause or refused)) from refused
 

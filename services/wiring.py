@@ -114,6 +114,7 @@ def deeds(kept: Stores, connected: Capabilities, models: ConfiguredModels) -> li
     planning = PlanningDeeds(kept.runs, shelf, connected, runs)
     editing = EditingDeeds(kept.runs, shelf, connected, runs)
     checking = CheckingDeeds(kept.runs, shelf, connected)
+    publishing = PublishingDeeds(kept.runs, shelf, connected)
     return [
         PreparationDeeds(kept.runs, kept.artifacts, connected, cards).prepare,
         planning.plan,
@@ -122,7 +123,8 @@ def deeds(kept: Stores, connected: Capabilities, models: ConfiguredModels) -> li
         editing.address,
         checking.judge,
         checking.run_checks,
-        PublishingDeeds(kept.runs, shelf, connected).publish,
+        publishing.publish,
+        publishing.close,
         ProgressDeeds(kept.runs, connected).record,
     ]
 

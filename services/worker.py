@@ -4,14 +4,19 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
 from temporalio.client import Client, Interceptor
 from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 from temporalio.workflow import SandboxImportNotificationPolicy
 
+from contracts.errors import Conflict
 from workflows.coding_task import CodingTaskWorkflow
 
+KEYWORD = IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
 STICKY = timedelta(seconds=10)
 """How long a workflow task waits for a worker that died before any other may take it."""
 BEAT_AT_LEAST = timedelta(seconds=1)
@@ -25,6 +30,27 @@ async def connect(address: str, namespace: str, interceptors: Sequence[Intercept
     return await Client.connect(
         address, namespace=namespace, data_converter=pydantic_data_converter, interceptors=list(interceptors)
     )
+
+
+async def ensure_search_attributes(client: Client, names: Sequence[str]) -> None:
+    """Register the search attributes that are missing. Raises ``Conflict`` with the command when we are not allowed to.
+
+    Without them a cluster refuses every task, and a task that runs already would fail its workflow tasks for ever.
+    """
+    operator, namespace = client.operator_service, client.namespace
+    try:
+        known = await operator.list_search_attributes(ListSearchAttributesRequest(namespace=namespace))
+        missing = {name: KEYWORD for name in names if name not in known.custom_attributes}
+        if missing:
+            await operator.add_search_attributes(AddSearchAttributesRequest(namespace=namespace, search_attributes=missing))
+    except RPCError as error:
+        if error.status is RPCStatusCode.ALREADY_EXISTS:
+            return
+        wanted = " ".join(f"--name {name} --type Keyword" for name in names)
+        raise Conflict(
+            f"The search attributes of the namespace {namespace!r} cannot be registered ({error.message}). Register them once: "
+            f"temporal operator search-attribute create --namespace {namespace} {wanted}"
+        ) from error
 
 
 def make_worker(client: Client, task_queue: str, activities: list[Callable[..., Any]], concurrency: int) -> Worker:

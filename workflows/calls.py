@@ -12,6 +12,7 @@ from temporalio.workflow import ActivityCancellationType
 from contracts.steps import (
     ChecksOutcome,
     ChecksRequest,
+    ClosingRequest,
     ContextRequest,
     ContextResult,
     EditRequest,
@@ -30,7 +31,7 @@ from contracts.steps import (
 
 Request = TypeVar("Request")
 Result = TypeVar("Result")
-HEARTBEAT = timedelta(seconds=20)
+HEARTBEAT = timedelta(seconds=10)
 """A worker that says nothing for so long is taken for dead; activities beat every two seconds."""
 
 
@@ -94,4 +95,5 @@ judge_change = Call("JudgeChange", GateRequest, GateResult, 10, 5)
 run_ci = Call("RunCI", ChecksRequest, ChecksOutcome, 240, 5)
 open_pr = Call("OpenPR", PublishRequest, PublishResult, 30, 8)
 address_feedback = Call("AddressFeedback", FeedbackRequest, EditResult, 240, 8)
+close_pr = Call("ClosePR", ClosingRequest, type(None), 10, 8)
 record_progress = Note("RecordProgress", ProgressRequest, 1)

@@ -9,6 +9,7 @@ from contracts.artifact import ArtifactRef
 from contracts.review import ReviewSignal, Verdict
 from contracts.steps import (
     ChecksRequest,
+    ClosingRequest,
     ContextRequest,
     EditRequest,
     EditResult,
@@ -25,7 +26,7 @@ from contracts.task import TaskState
 with workflow.unsafe.sandbox_import_notification_policy(workflow.SandboxImportNotificationPolicy.SILENT):
     from workflows import calls
     from workflows.standing import Outcome, TaskRun
-    from workflows.steps import Ended, TaskSteps, failure
+    from workflows.steps import CANCELLED, Ended, TaskSteps, failure, to_the_end
 
 
 UNUSABLE = ("repository-unusable", "invalid-input", "not-found", "conflict")
@@ -46,14 +47,14 @@ class CodingTaskWorkflow(TaskSteps):
         """Live the task's life and say how it ended."""
         try:
             await self._story()
-            shown = "though no check could be run" if self.standing.unproven else "and the checks are green"
-            return await self.end(TaskState.READY_TO_MERGE, f"A person approved it {shown}; a person merges.")
-        except Ended as ended:
-            return await self.end(ended.state, ended.reason)
+            ended = Ended(TaskState.READY_TO_MERGE, "A person approved it and the checks are green; a person merges.")
+        except Ended as early:
+            ended = early
         except BaseException as error:
             if isinstance(error, workflow.ContinueAsNewError) or not is_cancelled_exception(error):
                 raise
-            return await self.end(TaskState.CANCELLED, "A person cancelled the task.")
+            ended = Ended(TaskState.CANCELLED, CANCELLED)
+        return await to_the_end(self._end(ended))
 
     async def _story(self) -> None:
         if not self.standing.pull_request_id:
@@ -67,6 +68,17 @@ class CodingTaskWorkflow(TaskSteps):
             await self._publish(draft=False)
             if not self._asked:  # nobody asked for more while the approval was being carried out
                 return
+
+    async def _end(self, ended: Ended) -> Outcome:
+        """Close the pull request of a task that a person closed, and tell everybody."""
+        reason = ended.reason
+        if ended.state is TaskState.CLOSED and self.standing.pull_request_id:
+            asked = ClosingRequest(task=self.task, preparation=self.ready, pull_request_id=self.standing.pull_request_id)
+            try:
+                await calls.close_pr(asked, asked.pull_request_id)
+            except ActivityError as error:
+                reason += f" The pull request {asked.pull_request_id} is still open: {failure(error)[1]}"
+        return await self.end(ended.state, reason)
 
     # -- the steps -------------------------------------------------------------------------------------------
 

@@ -1,9 +1,9 @@
 """How a task takes a step: agents run slice by slice, failures halt with a reason, and everybody is told."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from temporalio import workflow
 from temporalio.common import SearchAttributeKey
@@ -20,6 +20,7 @@ from workflows.standing import Outcome
 
 STATE = SearchAttributeKey.for_keyword("PatchwrightState")
 TIMED_OUT = "timed-out"
+CANCELLED = "A person cancelled the task."
 SAME_RUN = ("budget", "model-unavailable", "sandbox-unavailable", "sandbox-lost", "remote-unavailable", TIMED_OUT)
 """Failures after which the same run goes on from its journal; after any other one it is begun anew."""
 Result = TypeVar("Result")
@@ -132,7 +133,7 @@ class TaskSteps(TaskDoors):
         A cancellation reaches whatever is awaited, and is gone when that ends well or badly all the same: so it is looked for.
         """
         if workflow.cancellation_reason() is not None:
-            raise Ended(TaskState.CANCELLED, "A person cancelled the task.")
+            raise Ended(TaskState.CANCELLED, CANCELLED)
         if self.standing.closed:
             raise Ended(TaskState.CLOSED, self.standing.closed)
 
@@ -183,14 +184,8 @@ class TaskSteps(TaskDoors):
         return "\n\n".join(line for line in lines if line)
 
     async def end(self, state: TaskState, reason: str) -> Outcome:
-        """Say how the task ended, whoever cancels it meanwhile: an end nobody was told of would look like work in progress."""
-        telling = asyncio.create_task(self._record(state, "", reason, notify=True))
-        while not telling.done():
-            try:
-                await asyncio.shield(telling)
-            except asyncio.CancelledError:
-                continue
-        telling.result()
+        """Say how the task ended."""
+        await self._record(state, "", reason, notify=True)
         now = self.standing
         return Outcome(
             state=state,
@@ -217,6 +212,17 @@ class TaskSteps(TaskDoors):
         if self.standing.plan is None:
             raise ApplicationError("There is no plan", non_retryable=True)
         return self.standing.plan
+
+
+async def to_the_end(deed: Coroutine[Any, Any, Result]) -> Result:
+    """Do what must be done whoever cancels the task meanwhile: an end nobody was told of would look like work in progress."""
+    doing = asyncio.create_task(deed)
+    while not doing.done():
+        try:
+            await asyncio.shield(doing)
+        except asyncio.CancelledError:
+            continue
+    return doing.result()
 
 
 def failure(error: ActivityError) -> tuple[str, str, Spending]:

@@ -39,7 +39,7 @@ def add_service_tools(
             server.tool()(tell_failures(tool))
 
     offer(tools.open_workspace, tools.reset_workspace, tools.seal_change, tools.changed_files, tools.whole_diff, tools.set_plan)
-    offer(tools.publish_pull_request, tools.get_pull_request, tools.report_checks)
+    offer(tools.publish_pull_request, tools.get_pull_request, tools.close_pull_request, tools.report_checks)
     offer(tools.list_reviews, tools.list_threads, tools.answer_threads)
 
 
@@ -121,6 +121,10 @@ class _ServiceTools:
     async def get_pull_request(self, pull_request_id: str) -> PullRequest:
         """For the service: one pull request as the forge has it."""
         return await self._forge.get(pull_request_id)
+
+    async def close_pull_request(self, pull_request_id: str) -> PullRequest:
+        """For the service: close a pull request without merging; its branch stays."""
+        return await self._forge.close(pull_request_id)
 
     async def _on_mirror(self, ctx: Context[Any, Any], deed: Callable[[Mirror, Scope], R]) -> R:
         scope = scope_of(ctx, self._default)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from temporalio import activity
@@ -15,6 +15,7 @@ from contracts.sandbox import Recipe
 from contracts.steps import (
     ChecksOutcome,
     ChecksRequest,
+    ClosingRequest,
     ContextRequest,
     ContextResult,
     EditRequest,
@@ -78,6 +79,8 @@ class ScriptedDeeds:
         self.idle_fixer = False
         self.held: asyncio.Event | None = None
         self.goal = "g"
+        self.plan_digests: list[str] = []
+        self.on_progress: Callable[[ProgressRequest], Awaitable[Any]] | None = None
         self._gates: dict[tuple[str, str], Gate] = {}
 
     def hold(self, name: str, state: str = "") -> Gate:
@@ -103,6 +106,7 @@ class ScriptedDeeds:
             self.run_ci,
             self.open_pr,
             self.address,
+            self.close_pr,
             self.record,
         ]
 
@@ -135,8 +139,9 @@ class ScriptedDeeds:
     async def plan(self, request: PlanRequest) -> PlanResult:
         number = await self._count("PlanChanges", request)
         self.runs.append(request.run)
+        digest = self.plan_digests.pop(0) if self.plan_digests else str(number) * 64
         return PlanResult(
-            plan=artifact(f"plan{number}"), plan_sha256=str(number) * 64, goal=self.goal, edits=1, spent=Spending(model_calls=2)
+            plan=artifact(f"plan{number}"), plan_sha256=digest, goal=self.goal, edits=1, spent=Spending(model_calls=2)
         )
 
     @activity.defn(name="FetchContext")
@@ -198,10 +203,16 @@ class ScriptedDeeds:
         await self._count("OpenPR", request)
         return PublishResult(pull_request_id="local-1", url="http://localhost/prs/local-1", head_commit=request.commit)
 
+    @activity.defn(name="ClosePR")
+    async def close_pr(self, request: ClosingRequest) -> None:
+        await self._count("ClosePR", request)
+
     @activity.defn(name="RecordProgress")
     async def record(self, request: ProgressRequest) -> None:
         if gate := self._gates.pop(("RecordProgress", request.state.value), None):
             await gate.passed()
+        if self.on_progress is not None:
+            await self.on_progress(request)
         if not any(known.key == request.key for known in self.progress):
             self.progress.append(request)
 

@@ -153,6 +153,7 @@ async def test_closing_while_the_pull_request_is_being_published_closes(temporal
         gate.open()
         outcome = await asyncio.wait_for(handle.result(), 15)
     assert (outcome.state, outcome.pull_request_id) == (TaskState.CLOSED, "local-1")
+    assert deeds.asked["ClosePR"] == 1, "a pull request that was opened after the task was closed does not stay open"
 
 
 async def test_resume_twice_goes_on_once_and_does_not_skip_the_next_halt(temporal_client: Client) -> None:
