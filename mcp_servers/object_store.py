@@ -24,6 +24,7 @@ from contracts.change import Change, ChangedFile, FileStatus
 from contracts.errors import Conflict, NotFound
 from contracts.workspace import Workspace
 from mcp_servers.git_process import run_git, start_git
+from mcp_servers.made_calls import MadeCalls
 from mcp_servers.tree_objects import nested, tree_bytes, tree_children
 
 LOCK = "patchwright.lock"
@@ -107,6 +108,7 @@ class Mirrors:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._made = MadeCalls()
 
     def of(self, workspace: Workspace) -> "Mirror":
         """The mirror that holds a workspace. Raises ``NotFound``."""
@@ -117,7 +119,7 @@ class Mirrors:
         path = self.root / f"{name}.git"
         if not (path / "HEAD").is_file():
             raise NotFound(f"There is no mirror named {name!r}; open the workspace first.")
-        return Mirror(path)
+        return Mirror(path, self._made)
 
     def create(self, name: str) -> "Mirror":
         """The mirror of that name, made when it is not there yet."""
@@ -132,14 +134,15 @@ class Mirrors:
                     (path / "info").mkdir(exist_ok=True)
                     (path / "info" / "attributes").write_text(ATTRIBUTES)
                     (path / "patchwright-ready").touch()
-        return Mirror(path)
+        return Mirror(path, self._made)
 
 
 class Mirror:
     """One bare repository of the service. Cheap to make; use an instance in one thread at a time."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, made: MadeCalls | None = None) -> None:
         self.path = path
+        self._made = made or MadeCalls()
         self._objects = pygit2.Repository(str(path), pygit2.enums.RepositoryOpenFlag.BARE)
 
     # -- reading ---------------------------------------------------------------------------------------------
@@ -357,15 +360,18 @@ class Mirror:
 
     def made_by(self, workspace: Workspace, call: str) -> str:
         """The commit that a tool call made on this workspace, or an empty string."""
+        head = self.head(workspace)
+        return self._made.up_to(f"{self.path}:{workspace.name}", head, self._calls(workspace, head)).get(call, "")
+
+    def _calls(self, workspace: Workspace, head: str) -> Iterator[tuple[str, str]]:
+        """The commits of a workspace, newest first, each with the call that made it."""
         base, others = self.base(workspace), 0
-        for commit in self._objects.walk(self.head(workspace)):
+        for commit in self._objects.walk(head):
             made_by = _call_of(commit)
-            if made_by == call:
-                return str(commit.id)
+            yield str(commit.id), made_by
             others += not made_by
             if str(commit.id) == base or others > UNMARKED:
-                break
-        return ""
+                return
 
     def call_of(self, commit: str) -> str:
         """The tool call that made a commit; an empty string when none did."""
