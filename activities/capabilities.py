@@ -1,12 +1,13 @@
 """The MCP clients of the activities: the only way to a repository, a sandbox or a forge."""
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from mcp import Client, MCPError
-from mcp.types import CallToolResult, TextContent, Tool
+from mcp.shared.dispatcher import ProgressFnT
+from mcp.types import CallToolResult, RequestParamsMeta, TextContent, Tool
 from pydantic import BaseModel
 
 from contracts import errors
@@ -17,7 +18,6 @@ WORKSPACE, CALL, POLICY, BASE = "patchwright/workspace", "patchwright/call", "pa
 """Keys of a call's ``_meta``; the servers read the same ones."""
 ANSWERED_TIMEOUT = 7_500.0
 """Seconds a call may take: longer than the longest check."""
-Progress = Callable[[float, float | None, str | None], Awaitable[None]]
 Words = TypeVar("Words", bound=BaseModel)
 
 _MISFIT = re.compile(r"^(\S+)\n  (.+?) \[type=[a-z_]+, input_value=.*$", re.MULTILINE)
@@ -46,12 +46,12 @@ class CallScope:
     base: str = ""
     policy: Policy = field(default_factory=Policy)
 
-    def meta(self, call: str) -> dict[str, Any]:
+    def meta(self, call: str) -> RequestParamsMeta:
         """The call's ``_meta``."""
         meta: dict[str, Any] = {CALL: call, BASE: self.base, POLICY: self.policy.model_dump(mode="json")}
         if self.workspace is not None:
             meta[WORKSPACE] = self.workspace.model_dump(mode="json")
-        return meta
+        return cast(RequestParamsMeta, meta)
 
 
 class Capabilities:
@@ -94,14 +94,14 @@ class Capabilities:
         return self._tools[name]
 
     async def call(
-        self, name: str, arguments: dict[str, Any], scope: CallScope, key: str, progress: Progress | None = None
+        self, name: str, arguments: dict[str, Any], scope: CallScope, key: str, progress: ProgressFnT | None = None
     ) -> CallToolResult:
         """One call, its failures left in the result. Raises ``SandboxLost`` when the server itself is gone."""
         client, server, _ = self._known(name)
         try:
             return await client.call_tool(
                 name, arguments, read_timeout_seconds=ANSWERED_TIMEOUT, progress_callback=progress, meta=scope.meta(key)
-            )  # type: ignore[arg-type]
+            )
         except MCPError as error:
             raise errors.SandboxLost(f"The MCP server {server!r} did not answer {name}: {error}.") from error
 
@@ -112,7 +112,7 @@ class Capabilities:
         arguments: dict[str, Any],
         scope: CallScope,
         key: str,
-        progress: Progress | None = None,
+        progress: ProgressFnT | None = None,
     ) -> Words:
         """One call of the service's own, its answer as words. Raises the failure that the server named."""
         result = await self.call(name, arguments, scope, key, progress)

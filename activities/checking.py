@@ -146,7 +146,7 @@ class _Live:
         self._number = 0
         self._last = 0.0
 
-    async def progress(self, _done: float, _total: float | None, message: str | None) -> None:
+    async def progress(self, progress: float, total: float | None, message: str | None) -> None:
         now = asyncio.get_running_loop().time()
         if not message or now - self._last < LOG_EVENT_SECONDS:
             return

@@ -134,7 +134,7 @@ class RunStory:
 
 def _gist(response: ModelResponse) -> str:
     """What an answer does, in a few words."""
-    calls = [item.name for item in response.output if getattr(item, "type", "") == "function_call"]  # type: ignore[union-attr]
+    calls = [str(getattr(item, "name", "")) for item in response.output if getattr(item, "type", "") == "function_call"]
     if calls:
         return "calls " + ", ".join(calls)
     parts = [part for item in response.output for part in getattr(item, "content", None) or []]
