@@ -35,6 +35,7 @@ def test_a_call_of_before_finds_its_commit_and_a_new_one_does_not(tmp_path: Path
 def test_a_call_whose_commit_was_put_away_is_made_anew(tmp_path: Path, desk: Workspace) -> None:
     mirrors = Mirrors(tmp_path)
     one, two = save(mirrors, desk, "one"), save(mirrors, desk, "two")
+    assert mirrors.of(desk).made_by(desk, "two") == two
     mirrors.of(desk).start(desk, one)
     assert mirrors.of(desk).made_by(desk, "two") == ""
     assert mirrors.of(desk).made_by(desk, "one") == one
