@@ -1,6 +1,7 @@
 """The verdict on a change: what the gates say, and what the checks showed in the sandbox."""
 
 import asyncio
+from collections.abc import Sequence
 
 from temporalio import activity
 
@@ -16,6 +17,8 @@ from contracts.gates import change_problems
 from contracts.steps import ChecksOutcome, ChecksRequest, GateRequest, GateResult
 from contracts.word import Word
 
+COMMAND_NOT_FOUND = 127
+"""What a shell ends with when there is no such program."""
 TAIL_CHARACTERS = 4_000
 LOG_EVENT_SECONDS = 2.0
 """Output of running checks reaches the live log at most this often."""
@@ -70,18 +73,11 @@ class CheckingDeeds:
     @deed("RunCI")
     async def run_checks(self, request: ChecksRequest) -> ChecksOutcome:
         """Run the project's checks on one commit, in the sandbox."""
-        opened = request.preparation.opened
-        scope = CallScope(opened.workspace, opened.base_commit, request.preparation.policy)
-        run = await self._capabilities.ask(
-            ChecksRun,
-            "run_checks",
-            {"commit": request.commit},
-            scope,
-            f"{request.task.id}/checks/{request.commit}/{activity.info().attempt}",
-            _Live(self.run_store, request.task.id, request.commit).progress,
-        )
+        run = await self._run(request, request.commit, ())
         results = tuple([await self._result(request.task.id, check) for check in run.runs])
-        report = ChecksReport(commit=run.commit, tree=run.tree, tier=run.tier, image=run.image, results=results, note=run.note)
+        red_before = await self._red_before(request, results)
+        note = " ".join([run.note, *(f"The check {name!r} fails on the base commit, too." for name in red_before or ())]).strip()
+        report = ChecksReport(commit=run.commit, tree=run.tree, tier=run.tier, image=run.image, results=results, note=note)
         await self._tell(request.task.id, report)
         ref = await self._shelf.keep_words(request.task.id, "RunCI", f"checks-{request.commit[:12]}.json", report)
         return ChecksOutcome(
@@ -89,8 +85,29 @@ class CheckingDeeds:
             passed=report.passed,
             summary=report.summary,
             unproven=not results,
-            failed=tuple(r.name for r in results if not r.passed),
+            failed=tuple(_named(r, red_before or ()) for r in results if not r.passed),
+            red_before=red_before,
         )
+
+    async def _run(self, request: ChecksRequest, commit: str, names: Sequence[str]) -> ChecksRun:
+        opened = request.preparation.opened
+        return await self._capabilities.ask(
+            ChecksRun,
+            "run_checks",
+            {"commit": commit, "names": list(names)},
+            CallScope(opened.workspace, opened.base_commit, request.preparation.policy),
+            f"{request.task.id}/checks/{commit}/{activity.info().attempt}",
+            _Live(self.run_store, request.task.id, commit).progress,
+        )
+
+    async def _red_before(self, request: ChecksRequest, results: Sequence[CheckResult]) -> tuple[str, ...] | None:
+        """Which of the failed checks fail on the base commit, too. One look is enough for a task."""
+        known = {check.name for check in request.preparation.recipe.checks}
+        failed = [result.name for result in results if not result.passed and result.name in known]
+        if request.red_before is not None or not failed:
+            return request.red_before
+        run = await self._run(request, request.preparation.opened.base_commit, failed)
+        return tuple(check.name for check in run.runs if check.result.exit_code != 0)
 
     async def _result(self, task_id: str, check: CheckRun) -> CheckResult:
         result = check.result
@@ -156,6 +173,20 @@ class _Live:
             await self._store.append(
                 self._task_id, [NewEvent(kind=EventKind.NOTE, text=line, step="RunCI", key=f"{self._key}/{self._number}")]
             )
+
+
+def _named(result: CheckResult, red_before: Sequence[str]) -> str:
+    """A failed check as people should hear of it: also that its time was up, or that the change is not to blame."""
+    special = [
+        told
+        for told, holds in (
+            ("timed out", result.timed_out),
+            ("command not found", result.exit_code == COMMAND_NOT_FOUND),
+            ("as on the base commit", result.name in red_before),
+        )
+        if holds
+    ]
+    return f"{result.name} ({', '.join(special)})" if special else result.name
 
 
 def _credentials_in(diff: str) -> list[str]:

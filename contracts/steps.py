@@ -129,6 +129,8 @@ class ChecksRequest(Word):
     task: Task
     preparation: Preparation
     commit: str
+    red_before: tuple[str, ...] | None = None
+    """Checks that are known to fail on the base commit; None: look, if any fails."""
 
 
 class ChecksOutcome(Word):
@@ -136,7 +138,9 @@ class ChecksOutcome(Word):
     passed: bool
     summary: str
     failed: tuple[str, ...] = ()
-    """Names of the checks that failed."""
+    """The checks that failed, by name, with what is special about it."""
+    red_before: tuple[str, ...] | None = None
+    """Those that fail on the base commit, too; None while nobody looked."""
     unproven: bool = False
     """Whether there was nothing to run: the pull request says so and a person decides."""
 

@@ -167,10 +167,16 @@ class CodingTaskWorkflow(TaskSteps):
                 await self.enter(TaskState.CHECKING, "RunCI")
                 checked = await self.take(
                     lambda: calls.run_ci(
-                        ChecksRequest(task=self.task, preparation=self.ready, commit=self.standing.commit),
+                        ChecksRequest(
+                            task=self.task,
+                            preparation=self.ready,
+                            commit=self.standing.commit,
+                            red_before=self.standing.red_before,
+                        ),
                         self.standing.commit[:12],
                     )
                 )
+                self.now_is(red_before=checked.red_before)
                 self.now_is(checks=checked.report, checks_summary=checked.summary, unproven=checked.unproven)
                 if checked.passed or checked.unproven:
                     self.now_is(fix_rounds=0)
@@ -198,7 +204,8 @@ class CodingTaskWorkflow(TaskSteps):
     async def _within_fix_rounds(self, problem: str) -> None:
         rounds = self.ready.policy.max_fix_rounds
         if self.standing.fix_rounds >= rounds:
-            await self.halt(f"After {rounds} rounds of mending: {problem} Look at the diff, steer the task, and resume it.")
+            many = "1 round" if rounds == 1 else f"{rounds} rounds"
+            await self.halt(f"After {many} of mending: {problem} Look at the diff, steer the task, and resume it.")
             self.now_is(fix_rounds=0)
         self.now_is(fix_rounds=self.standing.fix_rounds + 1)
 

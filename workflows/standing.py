@@ -29,6 +29,8 @@ class Standing(Word):
     summary: str = ""
     checks: ArtifactRef | None = None
     checks_summary: str = ""
+    red_before: tuple[str, ...] | None = None
+    """Checks that fail on the base commit, too; None while no check failed and nobody looked."""
     unproven: bool = False
     """Whether there was no check to run."""
     pull_request_id: str = ""

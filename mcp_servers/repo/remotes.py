@@ -149,10 +149,10 @@ def _push_failure(remote: str, ref: str, told: str) -> Conflict | RepositoryUnus
     if refused:
         said = " ".join(line.strip() for line in re.findall(r"remote: (.+)", told))
         return RepositoryUnusable(f"{remote} refused {ref}: {refused[1]}. {said}".strip())
-    return remote_failure(remote, told)
+    return remote_failure(remote, told, "written to")
 
 
-def remote_failure(remote: str, stderr: str) -> RepositoryUnusable | RemoteUnavailable:
+def remote_failure(remote: str, stderr: str, deed: str = "read") -> RepositoryUnusable | RemoteUnavailable:
     """What git said about a remote, as a failure that says what to do; never with a credential in it."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     told = (line for line in lines if line.startswith(("fatal:", "ERROR", "remote:")))
@@ -161,5 +161,6 @@ def remote_failure(remote: str, stderr: str) -> RepositoryUnusable | RemoteUnava
     if PASSING.search(stderr):
         return RemoteUnavailable(f"The repository {remote} did not answer: {reason}")
     return RepositoryUnusable(
-        f"The repository {remote} cannot be read: {reason}. Check the URL or path, and that the service's credential allows it."
+        f"The repository {remote} cannot be {deed}: {reason.rstrip('.')}. "
+        "Check the URL or path, and that the service's credential allows it."
     )
