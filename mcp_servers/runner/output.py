@@ -62,11 +62,13 @@ def cut(text: str, characters: int) -> str:
 class Lines:
     """Cuts a stream into cleaned lines for progress messages."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = 40) -> None:
+        """``most``: lines to give for one chunk; cleaning each of a flood would hold up everything else here."""
+        self._most = most
         self._rest = b""
 
     def add(self, chunk: bytes) -> list[str]:
-        """The lines that ``chunk`` completes."""
+        """The last lines that ``chunk`` completes."""
         *lines, rest = (self._rest + chunk[-65_536:]).split(b"\n")
         self._rest = rest[-4_096:]
-        return [line for raw in lines if (line := cleaned(raw[:4_096]).strip())]
+        return [line for raw in lines[-self._most :] if (line := cleaned(raw[:4_096]).strip())]

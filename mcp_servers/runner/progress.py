@@ -20,7 +20,7 @@ class Progress:
 
     def __init__(self, ctx: Context[Any, Any]) -> None:
         self._ctx = ctx
-        self._lines = Lines()
+        self._lines = Lines(MOST_LINES)
         self._waiting: deque[str] = deque(maxlen=MOST_LINES)
         self._sent = 0
         self._sender: asyncio.Task[None] | None = None
