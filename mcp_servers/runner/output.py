@@ -69,6 +69,6 @@ class Lines:
 
     def add(self, chunk: bytes) -> list[str]:
         """The last lines that ``chunk`` completes."""
-        *lines, rest = (self._rest + chunk[-65_536:]).split(b"\n")
+        *lines, rest = (self._rest + chunk[-65_536:]).rsplit(b"\n", self._most + 1)
         self._rest = rest[-4_096:]
         return [line for raw in lines[-self._most :] if (line := cleaned(raw[:4_096]).strip())]
