@@ -124,9 +124,7 @@ def measure(tasks: int, colds: int) -> dict[str, Any]:
 
 
 def _spread(found: list[float]) -> dict[str, float]:
-    ordered = sorted(found)
-    p95 = ordered[min(len(ordered) - 1, int(len(ordered) * 0.95))]
-    return {"p50": round(statistics.median(ordered), 1), "p95": round(p95, 1), "max": round(ordered[-1], 1)}
+    return {"p50": round(statistics.median(found), 1), "p95": round(form.percentile(found, 95), 1), "max": round(max(found), 1)}
 
 
 NAMES = {

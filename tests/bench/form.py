@@ -40,12 +40,19 @@ def machine() -> dict[str, Any]:
 
 def table(title: str, heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
     """A table whose first column is words and whose others are figures."""
-    made = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
+    look: dict[str, Any] = {"title_justify": "left", "title_style": "bold", "header_style": "bold", "box": None, "pad_edge": False}
+    made = Table(title=title, min_width=len(title), **look)
     for number, head in enumerate(heads):
         made.add_column(head, justify="right" if number else "left")
     for row in rows:
         made.add_row(*(shown(value) for value in row))
     return made
+
+
+def percentile(values: Sequence[float], percent: int) -> float:
+    """The smallest value that so many percent of the values do not exceed."""
+    ordered = sorted(values)
+    return ordered[max(0, -(-len(ordered) * percent // 100) - 1)]
 
 
 def report(name: str, figures: dict[str, Any], tables: Sequence[Table], as_json: bool, notes: Sequence[str] = (),

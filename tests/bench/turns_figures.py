@@ -5,6 +5,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
+from tests.bench import form
 from tests.bench.turns_script import kind_of
 
 SKIPPED = 3
@@ -69,7 +70,7 @@ def summary(runs: Sequence[dict[str, Any]], turns: int) -> dict[str, Any]:
     return {
         "median_ms": statistics.median(inner),
         "last_median_ms": statistics.median(last),
-        "p95_ms": sorted(inner)[int(len(inner) * 0.95)],
+        "p95_ms": form.percentile(inner, 95),
         "mean_ms": statistics.fmean(gap["ms"] for gap in edits),
         "mean_with_commands_ms": statistics.fmean(gap["ms"] for gap in steady),
         **{f"{kind}_ms": _median_of(kind, steady) for kind in ("read", "write", "command")},
