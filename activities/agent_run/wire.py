@@ -4,6 +4,7 @@ The typed client spends about a millisecond per pair of input items on transform
 Here the plain body is posted, and each item of a conversation is encoded once.
 """
 
+import json
 import re
 from collections.abc import AsyncIterator
 from types import SimpleNamespace
@@ -25,6 +26,8 @@ from pydantic import ValidationError
 from activities.agent_run.encoding import Conversation, Frame, as_items, canonical
 from activities.agent_run.wire_answers import PassingFailure, completion_as_promised, response_as_promised
 
+SHORTEST_KEY = 8
+"""Characters; anything shorter stands for no key."""
 Answer = TypeVar("Answer", Response, ChatCompletion)
 WireApi = Literal["auto", "responses", "chat"]
 _NO_SUCH_ENDPOINT = (404, 405, 501)
@@ -185,6 +188,8 @@ async def post(client: AsyncOpenAI, path: str, body: bytes, answer: type[Answer]
         raw = await client.post(
             path, cast_to=object, content=body, options={"headers": {"Content-Type": "application/json", **(headers or {})}}
         )
+    except APIStatusError as error:
+        raise _without_key(error, client.api_key) from None
     except ValueError as error:
         raise _passing(client, path, f"The model endpoint answered {path} with something that is not JSON.") from error
     if isinstance(raw, str):
@@ -199,6 +204,15 @@ async def post(client: AsyncOpenAI, path: str, body: bytes, answer: type[Answer]
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         raise ModelBehaviorError(f"The model endpoint's answer to {path} is malformed at {place!r}: {first['msg']}.") from error
+
+
+def _without_key(error: APIStatusError, key: str) -> APIStatusError:
+    """The failure without our key in it: some gateways repeat what they were sent, and people read what they said."""
+    told = json.dumps([error.message, error.body], default=str, ensure_ascii=False)
+    if len(key) < SHORTEST_KEY or key not in told:
+        return error
+    message, body = json.loads(told.replace(key, "(the key)"))
+    return type(error)(message, response=error.response, body=body)
 
 
 def _refuses_schema(error: APIStatusError) -> bool:
