@@ -40,8 +40,8 @@ def machine() -> dict[str, Any]:
 
 def table(title: str, heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> Table:
     """A table whose first column is words and whose others are figures."""
-    look: dict[str, Any] = {"title_justify": "left", "title_style": "bold", "header_style": "bold", "box": None, "pad_edge": False}
-    made = Table(title=title, min_width=len(title), **look)
+    made = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
+    made.min_width = len(title)
     for number, head in enumerate(heads):
         made.add_column(head, justify="right" if number else "left")
     for row in rows:
