@@ -1,5 +1,7 @@
 """The run store follows the workflow, and whoever asked for the task is told."""
 
+import asyncio
+
 from temporalio import activity
 
 from activities.capabilities import CallScope, Capabilities
@@ -9,6 +11,9 @@ from contracts.errors import PatchwrightError
 from contracts.event import EventKind, NewEvent
 from contracts.steps import ProgressRequest
 from contracts.word import Word
+
+RELEASE_SECONDS = 15
+"""A container engine that hangs must not keep the task from resting; what is left there is reaped."""
 
 
 class ProgressDeeds:
@@ -37,8 +42,9 @@ class ProgressDeeds:
 
     async def _release(self, request: ProgressRequest) -> None:
         try:
-            await self._capabilities.ask(
-                Word, "close_sandbox", {}, CallScope(request.workspace), f"{request.task_id}/release/{request.key}"
-            )
-        except PatchwrightError as error:
+            async with asyncio.timeout(RELEASE_SECONDS):
+                await self._capabilities.ask(
+                    Word, "close_sandbox", {}, CallScope(request.workspace), f"{request.task_id}/release/{request.key}"
+                )
+        except (PatchwrightError, TimeoutError) as error:
             activity.logger.warning("The sandbox of %s was not given back: %s", request.task_id, error)
