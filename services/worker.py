@@ -21,6 +21,8 @@ STICKY = timedelta(seconds=10)
 """How long a workflow task waits for a worker that died before any other may take it."""
 BEAT_AT_LEAST = timedelta(seconds=1)
 """Heartbeats are passed on at least this often: a cancellation comes back with one. The default is 16 s here."""
+BUILD = "patchwright-0.1.0"
+"""Named, because the SDK makes a name by compiling every loaded module: some 3 s at each start. Nothing is routed by it."""
 DRAIN = timedelta(seconds=5)
 """How long activities in progress may go on when the worker is told to stop; their journals keep what they had."""
 
@@ -61,6 +63,7 @@ def make_worker(client: Client, task_queue: str, activities: list[Callable[..., 
         workflows=[CodingTaskWorkflow],
         activities=activities,
         workflow_runner=workflow_runner(),
+        build_id=BUILD,
         max_concurrent_activities=concurrency,
         sticky_queue_schedule_to_start_timeout=STICKY,
         graceful_shutdown_timeout=DRAIN,
