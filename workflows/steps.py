@@ -151,7 +151,8 @@ class TaskSteps(TaskDoors):
         """Let the run store, the search attributes and the Web UI know of a state."""
         now = self.standing
         self.now_is(state=state, reason=reason, records=now.records + 1)
-        workflow.upsert_search_attributes([STATE.value_set(state.value)])
+        if state is not now.state:
+            workflow.upsert_search_attributes([STATE.value_set(state.value)])
         workflow.set_current_details(self._details(step))
         await calls.record_progress(
             ProgressRequest(
