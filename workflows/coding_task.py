@@ -47,7 +47,8 @@ class CodingTaskWorkflow(TaskSteps):
         """Live the task's life and say how it ended."""
         try:
             await self._story()
-            ended = Ended(TaskState.READY_TO_MERGE, "A person approved it and the checks are green; a person merges.")
+            shown = "though no check could be run" if self.standing.unproven else "and the checks are green"
+            ended = Ended(TaskState.READY_TO_MERGE, f"A person approved it {shown}; a person merges.")
         except Ended as early:
             ended = early
         except BaseException as error:
