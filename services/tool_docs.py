@@ -94,7 +94,7 @@ Patchwright posts to `{{OPENAI_BASE_URL}}/responses` or `{{OPENAI_BASE_URL}}/cha
 
 - The instructions (Responses: `instructions`; Chat: the system message) begin with the line `{opening_line("<agent>")}`, for
   example `{opening_line("planner")}`. The header `{TASK_HEADER}` carries the task's id.
-- Tools come as functions under the names below. Arguments are one JSON object. Several calls in one answer are fine.
+- Tools come as functions under the names below. Arguments are one JSON object. Several calls in one answer are made one after another, as written.
 - A handoff is a function named `transfer_to_<agent>` without arguments (`{{}}`). From then on that agent is asked.
 - An agent ends its run with a message and no call. Agents with an output type answer with its JSON; `text` agents with plain
   text. Where another agent than the one that began ends the run, the first one is asked for the answer once more, if it has an
@@ -120,7 +120,7 @@ def _outputs() -> str:
     parts = [
         "## Output types\n\nThe schema goes to the model in strict mode. "
         "JSON in a code fence or with words around it is read, too; "
-        "fields that are missing take their empty value. A fixer that was given no threads may answer in plain words."
+        "fields that are missing or null take their empty value. A fixer that was given no threads may answer in plain words."
     ]
     for name, wanted in OUTPUTS.items():
         schema = json.dumps(WantedOutput(wanted).json_schema(), indent=2)
