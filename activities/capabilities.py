@@ -3,13 +3,14 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
-from mcp import Client, MCPError
+from mcp import MCPError
 from mcp.shared.dispatcher import ProgressFnT
-from mcp.types import CallToolResult, RequestParamsMeta, TextContent, Tool
+from mcp.types import CallToolResult, ListToolsResult, RequestParamsMeta, TextContent, Tool
 from pydantic import BaseModel
 
+from activities.remote_server import ServerAway
 from contracts import errors
 from contracts.policy import Policy
 from contracts.workspace import Workspace
@@ -32,6 +33,7 @@ _CLASSES = {
         errors.RemoteUnavailable,
         errors.SandboxUnavailable,
         errors.SandboxLost,
+        errors.CapabilityUnavailable,
         errors.GuardrailTripped,
         errors.BudgetExceeded,
     )
@@ -54,15 +56,35 @@ class CallScope:
         return cast(RequestParamsMeta, meta)
 
 
+class ToolServer(Protocol):
+    """One MCP server: the SDK's client for one in this process, ``RemoteServer`` for one in another."""
+
+    async def list_tools(self, *, cursor: str | None = None) -> ListToolsResult:
+        """One page of its tools."""
+        ...
+
+    async def call_tool(
+        self,
+        name: str,
+        arguments: dict[str, Any] | None = None,
+        read_timeout_seconds: float | None = None,
+        progress_callback: ProgressFnT | None = None,
+        *,
+        meta: RequestParamsMeta | None = None,
+    ) -> CallToolResult:
+        """Call a tool."""
+        ...
+
+
 class Capabilities:
     """Every tool of every connected server, by name."""
 
-    def __init__(self, clients: Mapping[str, Client]) -> None:
+    def __init__(self, clients: Mapping[str, ToolServer]) -> None:
         self._clients = clients
-        self._tools: dict[str, tuple[Client, str, Tool]] = {}
+        self._tools: dict[str, tuple[ToolServer, str, Tool]] = {}
 
     async def survey(self) -> None:
-        """Ask each server for its tools. Raises ``InvalidInput`` when two servers offer the same name."""
+        """Ask each server for its tools. Raises ``InvalidInput`` when two servers offer the same name, ``ServerAway``."""
         for server, client in self._clients.items():
             cursor: str | None = None
             while True:
@@ -88,7 +110,7 @@ class Capabilities:
         """Every tool's name."""
         return sorted(self._tools)
 
-    def _known(self, name: str) -> tuple[Client, str, Tool]:
+    def _known(self, name: str) -> tuple[ToolServer, str, Tool]:
         if name not in self._tools:
             raise errors.NotFound(f"No MCP server offers a tool named {name!r}. There are: {', '.join(self.names)}.")
         return self._tools[name]
@@ -96,14 +118,14 @@ class Capabilities:
     async def call(
         self, name: str, arguments: dict[str, Any], scope: CallScope, key: str, progress: ProgressFnT | None = None
     ) -> CallToolResult:
-        """One call, its failures left in the result. Raises ``SandboxLost`` when the server itself is gone."""
+        """One call, its failures left in the result. Raises ``CapabilityUnavailable`` when the server itself is gone."""
         client, server, _ = self._known(name)
         try:
             return await client.call_tool(
                 name, arguments, read_timeout_seconds=ANSWERED_TIMEOUT, progress_callback=progress, meta=scope.meta(key)
             )
-        except MCPError as error:
-            raise errors.SandboxLost(f"The MCP server {server!r} did not answer {name}: {error}.") from error
+        except (MCPError, ServerAway) as error:
+            raise errors.CapabilityUnavailable(f"The MCP server {server!r} did not answer {name}: {error}.") from error
 
     async def ask(
         self,

@@ -68,6 +68,13 @@ class SandboxLost(PatchwrightError):
     retryable = True
 
 
+class CapabilityUnavailable(PatchwrightError):
+    """An MCP server is away: the process died or is being started. The call can be made again with its key."""
+
+    code = "capability-unavailable"
+    retryable = True
+
+
 class GuardrailTripped(PatchwrightError):
     """A gate said no. The task halts with the reason and keeps its work."""
 

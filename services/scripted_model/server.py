@@ -156,7 +156,7 @@ class ScriptedModelServer(uvicorn.Server):
         app = create_app(script, latency_seconds=latency_seconds)
         super().__init__(uvicorn.Config(app, log_level="critical", lifespan="off", timeout_graceful_shutdown=1))
         self.stats: Stats = app.state.stats
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.bind(("127.0.0.1", port))
         self.listening = asyncio.Event()
