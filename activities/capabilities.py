@@ -34,6 +34,8 @@ _CLASSES = {
         errors.SandboxUnavailable,
         errors.SandboxLost,
         errors.CapabilityUnavailable,
+        errors.StoreUnavailable,
+        errors.DiskFull,
         errors.GuardrailTripped,
         errors.BudgetExceeded,
     )

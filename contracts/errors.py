@@ -9,6 +9,8 @@ class PatchwrightError(Exception):
     """HTTP status at the API's edge."""
     retryable = False
     """Whether the same activity may succeed when simply run again."""
+    infrastructure = False
+    """Whether something that the task needs was away. It does not count as a failure of the task: see ``contracts.attempts``."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -66,13 +68,34 @@ class SandboxLost(PatchwrightError):
     code = "sandbox-lost"
     http_status = 503
     retryable = True
+    infrastructure = True
 
 
 class CapabilityUnavailable(PatchwrightError):
     """An MCP server is away: the process died or is being started. The call can be made again with its key."""
 
     code = "capability-unavailable"
+    http_status = 503
     retryable = True
+    infrastructure = True
+
+
+class StoreUnavailable(PatchwrightError):
+    """The database did not answer. What was told as done is kept; the same request can be sent again."""
+
+    code = "store-unavailable"
+    http_status = 503
+    retryable = True
+    infrastructure = True
+
+
+class DiskFull(PatchwrightError):
+    """A disk or quota is full. Nothing was half written; the work goes on by itself once there is space."""
+
+    code = "disk-full"
+    http_status = 503
+    retryable = True
+    infrastructure = True
 
 
 class GuardrailTripped(PatchwrightError):

@@ -9,6 +9,7 @@ from temporalio import workflow
 from temporalio.common import RetryPolicy
 from temporalio.workflow import ActivityCancellationType
 
+from contracts.attempts import BACKOFF, WEIGHT
 from contracts.steps import (
     ChecksOutcome,
     ChecksRequest,
@@ -45,7 +46,7 @@ class Call(Generic[Request, Result]):
     minutes: float
     """Limit of one attempt."""
     attempts: int
-    """Attempts before the failure reaches the workflow."""
+    """Failures that the deed itself reports before one reaches the workflow; dead workers and lost databases are none."""
 
     def __call__(self, request: Request, summary: str = "") -> Awaitable[Result]:
         """Execute it. ``summary`` is what the Temporal Web UI shows beside the name, at most 200 bytes."""
@@ -58,7 +59,7 @@ class Call(Generic[Request, Result]):
             summary=short(summary) or None,
             cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
             retry_policy=RetryPolicy(
-                initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=60), maximum_attempts=self.attempts
+                initial_interval=timedelta(seconds=1), maximum_interval=BACKOFF, maximum_attempts=self.attempts * WEIGHT
             ),
         )
 
@@ -77,7 +78,7 @@ class Note(Generic[Request]):
             self.name,
             request,
             start_to_close_timeout=timedelta(minutes=self.minutes),
-            retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=60)),
+            retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=BACKOFF),
         )
 
 

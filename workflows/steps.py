@@ -21,7 +21,17 @@ from workflows.standing import Outcome
 STATE = SearchAttributeKey.for_keyword("PatchwrightState")
 TIMED_OUT = "timed-out"
 CANCELLED = "A person cancelled the task."
-SAME_RUN = ("budget", "model-unavailable", "sandbox-unavailable", "sandbox-lost", "remote-unavailable", TIMED_OUT)
+SAME_RUN = (
+    "budget",
+    "model-unavailable",
+    "sandbox-unavailable",
+    "sandbox-lost",
+    "remote-unavailable",
+    "capability-unavailable",
+    "store-unavailable",
+    "disk-full",
+    TIMED_OUT,
+)
 """Failures after which the same run goes on from its journal; after any other one it is begun anew."""
 Result = TypeVar("Result")
 

@@ -24,7 +24,7 @@ from activities.stores.database import open_database
 from activities.stores.journal_store import JournalRow, JournalStore
 from activities.stores.run_store import RunStore
 from contracts.card import AgentCard
-from contracts.errors import PatchwrightError, SandboxLost
+from contracts.errors import CapabilityUnavailable, PatchwrightError
 from contracts.policy import Policy
 from contracts.steps import Spending
 from contracts.task import Task, TaskRequest, task_id
@@ -206,7 +206,7 @@ async def test_a_capability_server_that_dies_is_not_blamed_on_the_model(tmp_path
             slice=1,
             transcript=b'{"agent": "coder", "items": []}',
         )
-        with pytest.raises(SandboxLost) as failed:
+        with pytest.raises(CapabilityUnavailable) as failed:
             await d.runs.run(task)
         assert failed.value.retryable
 
