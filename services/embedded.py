@@ -6,7 +6,6 @@ import fcntl
 import json
 import logging
 import os
-import socket
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -14,8 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import uvicorn
-from fastapi import FastAPI
 from temporalio.worker import Worker
 
 from contracts.errors import Conflict
@@ -24,14 +21,13 @@ from services import wiring
 from services.api.app import create_app
 from services.models import ConfiguredModels
 from services.pull_request_diffs import MirrorDiffs
+from services.serving import address_of, listening, serving
 from services.settings import Settings
-from services.tasks import TaskService
 from services.telemetry import telemetry
 from services.temporal_server import SEARCH_ATTRIBUTES, TemporalServer, temporal_server
 from services.worker import connect, ensure_search_attributes, make_worker
 
 log = logging.getLogger(__name__)
-STREAMS_END_SECONDS = 3
 THREADS = 64
 
 
@@ -60,9 +56,9 @@ async def stack(settings: Settings, scripted: bool = False) -> AsyncIterator[Sta
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, thread_name_prefix="patchwright"))
         interceptors = opened.enter_context(telemetry(settings))
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        opened.enter_context(_only_one(settings.data_dir))
-        listening = opened.enter_context(_listening(settings))
-        url = f"http://{_shown(settings.host)}:{listening.getsockname()[1]}"
+        opened.enter_context(only_one(settings.data_dir))
+        door = opened.enter_context(listening(settings.host, settings.port, "PATCHWRIGHT_PORT"))
+        url = address_of(settings.host, door)
         boxes = wiring.sandboxes(settings)
         opened.push_async_callback(boxes.close)
         tier = _told(await boxes.report())
@@ -71,27 +67,18 @@ async def stack(settings: Settings, scripted: bool = False) -> AsyncIterator[Sta
         temporal = await opened.enter_async_context(_temporal(settings))
         client = await connect(temporal.address, settings.temporal_namespace, interceptors)
         await ensure_search_attributes(client, SEARCH_ATTRIBUTES)
-        connected = await opened.enter_async_context(wiring.capabilities(settings, forge, boxes))
+        connected = await opened.enter_async_context(wiring.capabilities(settings, settings.public_url or url, boxes))
         models = ConfiguredModels(settings)
         opened.push_async_callback(models.close)
-        tasks = TaskService(
-            kept.runs,
-            kept.artifacts,
-            forge,
-            temporal=client,
-            task_queue=settings.task_queue,
-            namespace=settings.temporal_namespace,
-            ui_url=temporal.ui_url,
-            policy=settings.default_policy,
-        )
+        tasks = wiring.task_service(settings, kept, forge, client, temporal.ui_url)
         token = settings.access_token()
-        app = create_app(tasks, token, MirrorDiffs(wiring.mirrors(settings)), allowed_hosts=_hosts(settings))
+        app = create_app(tasks, token, MirrorDiffs(wiring.mirrors(settings)), allowed_hosts=allowed_hosts(settings))
         worker = make_worker(client, settings.task_queue, wiring.deeds(kept, connected, models), settings.concurrency)
         await opened.enter_async_context(_working(worker))
-        await opened.enter_async_context(_serving(app, listening))
+        await opened.enter_async_context(serving(app, door, app.state.closing))
         await tasks.start_unstarted()
         running = Stack(url, token, temporal.address, temporal.ui_url, tier)
-        opened.enter_context(_announced(settings, running, scripted))
+        opened.enter_context(announced(settings, running, scripted))
         yield running
 
 
@@ -101,7 +88,7 @@ def _told(report: TierReport) -> str:
 
 
 @contextlib.contextmanager
-def _only_one(data_dir: Path) -> Iterator[None]:
+def only_one(data_dir: Path) -> Iterator[None]:
     """Hold the data folder: two services on one would run each task twice as often as wanted."""
     with (data_dir / "service.lock").open("w") as handle:
         try:
@@ -113,30 +100,9 @@ def _only_one(data_dir: Path) -> Iterator[None]:
         yield
 
 
-@contextlib.contextmanager
-def _listening(settings: Settings) -> Iterator[socket.socket]:
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    with socket.socket(family) as listening:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listening.bind((settings.host, settings.port))
-        except OSError as error:
-            raise Conflict(
-                f"Port {settings.port} on {settings.host} cannot be used: {error.strerror}. "
-                "Set PATCHWRIGHT_PORT to another one (0 takes a free one)."
-            ) from error
-        listening.listen(512)
-        yield listening
-
-
-def _hosts(settings: Settings) -> list[str]:
+def allowed_hosts(settings: Settings) -> list[str]:
     """The host names the service answers to, beside localhost and IP addresses."""
     return [settings.host, urlsplit(settings.public_url).hostname or settings.host]
-
-
-def _shown(host: str) -> str:
-    """The host as people can open it."""
-    return {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
 
 
 @asynccontextmanager
@@ -157,31 +123,8 @@ async def _working(worker: Worker) -> AsyncIterator[None]:
         yield
 
 
-class _Embedded(uvicorn.Server):
-    """A server that leaves signals to whoever runs it."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-@asynccontextmanager
-async def _serving(app: FastAPI, listening: socket.socket) -> AsyncIterator[None]:
-    config = uvicorn.Config(
-        app, log_level="warning", access_log=False, timeout_graceful_shutdown=STREAMS_END_SECONDS, lifespan="on"
-    )
-    server = _Embedded(config)
-    serving = asyncio.create_task(server.serve(sockets=[listening]))
-    try:
-        yield
-    finally:
-        app.state.closing.set()
-        server.should_exit = True
-        await serving
-
-
 @contextlib.contextmanager
-def _announced(settings: Settings, running: Stack, scripted: bool) -> Iterator[None]:
+def announced(settings: Settings, running: Stack, scripted: bool) -> Iterator[None]:
     """Tell the command line where the service answers, for as long as it does."""
     said = {
         "url": running.url,

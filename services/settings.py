@@ -7,6 +7,7 @@ Nested values take two underscores: ``PATCHWRIGHT_LIMITS__MEMORY_MIB=4096``.
 
 import os
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -27,10 +28,12 @@ from contracts.errors import InvalidInput
 from contracts.policy import Policy
 from contracts.sandbox import SandboxLimits
 from contracts.word import StrictWord
+from services.ledger.providers import DEFAULT_PROVIDER, ModelProvider, ModelRoute, Recovery
 
 PREFIX = "PATCHWRIGHT_"
 CONFIG_VARIABLE = "PATCHWRIGHT_CONFIG"
 REDACTED = "(set, not shown)"
+OPENAI_URL = "https://api.openai.com/v1"
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Origin = Literal["default", "file", "environment", "caller"]
 
@@ -80,6 +83,13 @@ class Settings(BaseSettings):
     database_url: str = Field(default_factory=lambda earlier: f"sqlite+aiosqlite:///{earlier['data_dir'] / 'patchwright.db'}")
     """The run store as a SQLAlchemy URL, e.g. postgresql+asyncpg://patchwright@db/patchwright."""
 
+    mcp_urls: dict[str, str] = Field(default_factory=dict)
+    """Where MCP servers answer that are processes of their own, as JSON: {"repo": "http://repo:7341/mcp"}."""
+    mcp_host: str = Field(default="127.0.0.1", min_length=1)
+    """The address an MCP server listens at that is a process of its own."""
+    mcp_port: Port = 7341
+    """The port of such a server, 0 to 65535; 0 takes a free one."""
+
     openai_base_url: str = Field(
         default="", validation_alias=AliasChoices("openai_base_url", "PATCHWRIGHT_OPENAI_BASE_URL", "OPENAI_BASE_URL"))
     """The OpenAI-compatible endpoint, e.g. http://127.0.0.1:1234/v1; empty means OpenAI's own."""
@@ -96,8 +106,30 @@ class Settings(BaseSettings):
     """Seconds to wait for one model answer."""
     model_retries: int = Field(default=6, ge=0, le=50)
     """How often a failed model call (429, 5xx, cut connection) is repeated before the step fails, 0 to 50."""
+    model_recovery: Recovery = "none"
+    """How that endpoint can be asked again for a lost answer: none, idempotency-key or background (see the ledger's page)."""
     prices: dict[str, ModelPrice] = Field(default_factory=dict)
     """US dollars for a million tokens per model, as JSON: {"gpt-5.1": {"input_per_million": 1.25, "output_per_million": 10}}."""
+    budget_per_day_usd: float | None = Field(default=None, ge=0)
+    """US dollars that all tasks together may spend on models in a day (UTC); unset: as much as they need."""
+    budget_per_requester_usd: float | None = Field(default=None, ge=0)
+    """US dollars that the tasks of one requester may spend on models in a day (UTC); unset: as much as they need."""
+    providers: dict[str, ModelProvider] = Field(default_factory=dict)
+    """More model endpoints by name, as JSON: {"local": {"base_url": "http://127.0.0.1:1234/v1", "max_concurrent": 2}}."""
+    model_routes: dict[str, tuple[ModelRoute, ...]] = Field(default_factory=dict)
+    """Where a model's name leads, first choice first, as JSON: {"big": [{"model": "gpt-5.1"}, {"provider": "local", "model": "qwen3"}]}."""
+    ledger_url: str = ""
+    """A model ledger that runs elsewhere, e.g. http://127.0.0.1:7090/v1; empty: the service runs its own."""
+    ledger_host: str = Field(default="127.0.0.1", min_length=1)
+    """The address our ledger listens at."""
+    ledger_port: Port = 0
+    """The port of our ledger, 0 to 65535; 0 takes a free one."""
+    ledger_token: SecretStr = SecretStr("")
+    """The bearer token of the ledger, at least 16 characters; empty makes one and keeps it in the data folder."""
+    ledger_database_url: str = Field(default_factory=lambda earlier: f"sqlite:///{earlier['data_dir'] / 'ledger.db'}")
+    """The ledger's own database as a SQLAlchemy URL, e.g. postgresql+asyncpg://ledger@db/ledger."""
+    ledger_keep_days: int = Field(default=30, ge=1, le=3_650)
+    """Days after which the ledger forgets the text of an answer; what it cost is kept."""
 
     sandbox: Literal["auto", "container", "bubblewrap"] = "auto"
     """Where untrusted code runs: auto, container or bubblewrap."""
@@ -118,14 +150,14 @@ class Settings(BaseSettings):
     def _absolute(cls, folder: Path) -> Path:
         return folder.expanduser().absolute()
 
-    @field_validator("token")
+    @field_validator("token", "ledger_token")
     @classmethod
     def _long_enough(cls, token: SecretStr) -> SecretStr:
         if 0 < len(token.get_secret_value()) < 16:
             raise ValueError("the token is shorter than 16 characters")
         return token
 
-    @field_validator("openai_base_url", "otlp_endpoint", "url", "public_url", "temporal_ui_url")
+    @field_validator("openai_base_url", "otlp_endpoint", "url", "public_url", "temporal_ui_url", "ledger_url")
     @classmethod
     def _web_address(cls, url: str) -> str:
         if url and not url.startswith(("http://", "https://")):
@@ -153,6 +185,46 @@ class Settings(BaseSettings):
         if configured := self.token.get_secret_value():
             return configured
         return _kept_token(self.data_dir / "token")
+
+    def mcp_token(self) -> str:
+        """The bearer token of MCP servers that are processes of their own, kept in the data folder (mode 0600)."""
+        return _kept_token(self.data_dir / "mcp-token")
+
+    def plain(self, without: Collection[str] = ()) -> dict[str, Any]:
+        """Every setting as JSON for a process of ours, secrets in plain text but for those named in ``without``."""
+        told = self.model_dump(mode="json", exclude=set(without))
+        for name in told:
+            if isinstance(secret := getattr(self, name), SecretStr):
+                told[name] = secret.get_secret_value()
+        return told
+
+    @property
+    def processes_file(self) -> Path:
+        """Where ``up --processes`` says which process plays which role."""
+        return self.data_dir / "processes.json"
+
+    def ledger_access_token(self) -> str:
+        """The bearer token of the ledger, as ``access_token``."""
+        return self.ledger_token.get_secret_value() or _kept_token(self.data_dir / "ledger-token")
+
+    def model_providers(self) -> dict[str, ModelProvider]:
+        """Every provider by name, with its key and the defaults of the settings filled in. Raises ``InvalidInput``."""
+        usual = ModelProvider(api=self.model_api, recovery=self.model_recovery)
+        named = {DEFAULT_PROVIDER: usual, **self.providers}
+        for alias, routes in self.model_routes.items():
+            if strange := [route.provider for route in routes if route.provider not in named]:
+                raise InvalidInput(f"model_routes: {alias!r} leads to {strange[0]!r}; the providers are {', '.join(named)}.")
+        return {name: self._filled(name, provider) for name, provider in named.items()}
+
+    def _filled(self, name: str, provider: ModelProvider) -> ModelProvider:
+        key = _provider_key(name, provider)
+        if not provider.base_url and not key:
+            key = self.openai_api_key.get_secret_value()
+        return provider.model_copy(update={
+            "base_url": provider.base_url or self.openai_base_url or OPENAI_URL,
+            "api_key": SecretStr(key),
+            "timeout_seconds": provider.timeout_seconds or self.model_timeout_seconds,
+        })
 
     @property
     def service_file(self) -> Path:
@@ -274,10 +346,19 @@ def _leaves(name: str, value: Any) -> list[tuple[str, Any]]:
     if isinstance(value, BaseModel):
         return [leaf for inner in type(value).model_fields for leaf in _leaves(f"{name}.{inner}", getattr(value, inner))]
     if isinstance(value, dict):
-        return [(name, {k: v.model_dump() if isinstance(v, BaseModel) else v for k, v in value.items()})]
-    if name == "database_url":
+        return [(name, {k: _shown(v) for k, v in value.items()})]
+    if name in ("database_url", "ledger_database_url"):
         return [(name, _without_password(str(value)))]
     return [(name, str(value) if isinstance(value, Path) else value)]
+
+
+def _shown(value: Any) -> Any:
+    """A nested value as JSON, its secrets replaced."""
+    if isinstance(value, SecretStr):
+        return REDACTED if value.get_secret_value() else ""
+    if isinstance(value, BaseModel):
+        return {name: _shown(getattr(value, name)) for name in type(value).model_fields}
+    return [_shown(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def _without_password(url: str) -> str:
@@ -321,6 +402,20 @@ def _unreadable(error: SettingsError) -> str:
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
+
+
+def _provider_key(name: str, provider: ModelProvider) -> str:
+    """A provider's key, from wherever it is named."""
+    if provider.api_key_variable:
+        if not (key := os.environ.get(provider.api_key_variable, "")):
+            raise InvalidInput(f"providers: the key of {name!r} is to be in {provider.api_key_variable}, which is not set.")
+        return key
+    if provider.api_key_file:
+        try:
+            return Path(provider.api_key_file).expanduser().read_text().strip()
+        except OSError as error:
+            raise InvalidInput(f"providers: the key of {name!r} is to be in {provider.api_key_file}: {error.strerror}.") from None
+    return provider.api_key.get_secret_value()
 
 
 def _kept_token(path: Path) -> str:

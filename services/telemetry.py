@@ -4,19 +4,14 @@ import contextlib
 import logging
 import sys
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import structlog
-from agents import add_trace_processor
-from agents.tracing import Span, Trace, TracingProcessor
-from opentelemetry import trace
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from temporalio.client import Interceptor
-from temporalio.contrib.opentelemetry import TracingInterceptor
 
 from services.settings import Settings
+
+if TYPE_CHECKING:
+    from temporalio.client import Interceptor
 
 QUIET = (
     "httpx2",
@@ -36,12 +31,23 @@ SILENT = ("temporalio.activity",)
 
 
 @contextlib.contextmanager
-def telemetry(settings: Settings) -> Iterator[list[Interceptor]]:
+def telemetry(settings: Settings) -> Iterator["list[Interceptor]"]:
     """Configure logs, and traces when an endpoint is set; gives the interceptors for Temporal's client."""
-    _configure_logs(settings.log_level)
+    configure_logs(settings.log_level)
     if not settings.otlp_endpoint:
         yield []
         return
+    # Loaded for those who want traces only: it is 20 MB and a second of every other process.
+    from agents import add_trace_processor
+    from opentelemetry import trace
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    from temporalio.contrib.opentelemetry import TracingInterceptor
+
+    from services.agent_spans import AgentSpans
+
     provider = TracerProvider(resource=Resource.create({"service.name": "patchwright"}))
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=f"{settings.otlp_endpoint}/v1/traces")))
     trace.set_tracer_provider(provider)
@@ -52,7 +58,8 @@ def telemetry(settings: Settings) -> Iterator[list[Interceptor]]:
         provider.shutdown()
 
 
-def _configure_logs(level: str) -> None:
+def configure_logs(level: str) -> None:
+    """Send logs to stderr: coloured text on a terminal, JSON lines elsewhere."""
     shown = logging.getLevelNamesMapping()[level.upper()]
     shared = [
         structlog.stdlib.add_log_level,
@@ -78,39 +85,3 @@ def _configure_logs(level: str) -> None:
         logging.getLogger(name).setLevel(max(shown, logging.WARNING))
     for name in SILENT:
         logging.getLogger(name).setLevel(logging.ERROR)
-
-
-class AgentSpans(TracingProcessor):
-    """The Agents SDK's spans as OpenTelemetry spans below the activity they belong to. Names and times, never content."""
-
-    def __init__(self, tracer: trace.Tracer) -> None:
-        self._tracer = tracer
-        self._open: dict[str, trace.Span] = {}
-
-    def on_trace_start(self, trace: Trace) -> None:
-        """The activity's own span stands for the run."""
-
-    def on_trace_end(self, trace: Trace) -> None:
-        """See ``on_trace_start``."""
-
-    def on_span_start(self, span: Span) -> None:
-        """Open the counterpart, below its parent where that is one of ours."""
-        parent = self._open.get(span.parent_id or "")
-        context = trace.set_span_in_context(parent) if parent else None
-        name = getattr(span.span_data, "name", None) or span.span_data.type
-        self._open[span.span_id] = self._tracer.start_span(f"{span.span_data.type} {name}", context=context)
-
-    def on_span_end(self, span: Span) -> None:
-        """Close it, with its failure."""
-        ours = self._open.pop(span.span_id, None)
-        if ours is None:
-            return
-        if span.error:
-            ours.set_status(trace.StatusCode.ERROR, span.error["message"])
-        ours.end()
-
-    def shutdown(self) -> None:
-        """Nothing is held back."""
-
-    def force_flush(self) -> None:
-        """Nothing is held back."""

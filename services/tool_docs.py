@@ -49,10 +49,9 @@ async def described_tools() -> dict[str, list[Tool]]:
     """Server name → its tools."""
     with tempfile.TemporaryDirectory() as folder:
         settings = IsolatedSettings(data_dir=Path(folder))
-        forge = wiring.local_forge(settings, "http://127.0.0.1")
         found = {}
-        for name, server in wiring.mcp_servers(settings, forge, wiring.sandboxes(settings)).items():
-            async with Client(server) as client:
+        for name in wiring.MCP_SERVERS:
+            async with Client(wiring.mcp_server(name, settings, "http://127.0.0.1")) as client:
                 found[name] = sorted((await client.list_tools()).tools, key=lambda tool: tool.name)
         return found
 
@@ -94,7 +93,8 @@ Patchwright posts to `{{OPENAI_BASE_URL}}/responses` or `{{OPENAI_BASE_URL}}/cha
 
 - The instructions (Responses: `instructions`; Chat: the system message) begin with the line `{opening_line("<agent>")}`, for
   example `{opening_line("planner")}`. The header `{TASK_HEADER}` carries the task's id.
-- Tools come as functions under the names below. Arguments are one JSON object. Several calls in one answer are made one after another, as written.
+- Tools come as functions under the names below. Arguments are one JSON object. Several calls in one answer are made one
+  after another, as written.
 - A handoff is a function named `transfer_to_<agent>` without arguments (`{{}}`). From then on that agent is asked.
 - An agent ends its run with a message and no call. Agents with an output type answer with its JSON; `text` agents with plain
   text. Where another agent than the one that began ends the run, the first one is asked for the answer once more, if it has an

@@ -5,40 +5,28 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mcp import Client as McpClient
-from mcp.server.mcpserver import MCPServer
-
-from activities.agent_run.cards import read_cards
-from activities.agent_run.cohort import check_cards
-from activities.agent_run.run import AgentRuns
-from activities.capabilities import Capabilities
-from activities.checking import CheckingDeeds
-from activities.editing import EditingDeeds
-from activities.planning import PlanningDeeds
-from activities.preparation import PreparationDeeds
-from activities.progress import ProgressDeeds
-from activities.publishing import PublishingDeeds
-from activities.shelf import Shelf
-from activities.stores.artifact_store import ArtifactStore
-from activities.stores.database import open_database
-from activities.stores.journal_store import JournalStore
-from activities.stores.run_store import RunStore
-from contracts.card import AgentCard
 from contracts.errors import InvalidInput
-from contracts.sandbox import SandboxTier
-from mcp_servers.code_search.server import build_server as code_search_server
-from mcp_servers.fs.server import build_server as fs_server
-from mcp_servers.object_store import Mirrors
-from mcp_servers.repo.local_forge import LocalForge
-from mcp_servers.repo.server import build_server as repo_server
-from mcp_servers.runner.bench import setup_environment
-from mcp_servers.runner.sandboxes import Sandboxes
-from mcp_servers.runner.server import build_server as runner_server
-from services.models import ConfiguredModels
 from services.settings import Settings, machine_environment
 
+# What only some processes need is imported where it is made: each process loads what it runs and nothing else.
+if TYPE_CHECKING:
+    from mcp.server.mcpserver import MCPServer
+    from temporalio.client import Client
+
+    from activities.capabilities import Capabilities
+    from activities.stores.artifact_store import ArtifactStore
+    from activities.stores.journal_store import JournalStore
+    from activities.stores.run_store import RunStore
+    from contracts.card import AgentCard
+    from mcp_servers.object_store import Mirrors
+    from mcp_servers.repo.local_forge import LocalForge
+    from mcp_servers.runner.sandboxes import Sandboxes
+    from services.models import ConfiguredModels
+    from services.tasks import TaskService
+
+MCP_SERVERS = ("fs", "repo", "code_search", "runner")
 Deed = Callable[..., Any]
 
 
@@ -46,14 +34,19 @@ Deed = Callable[..., Any]
 class Stores:
     """What outlives a process."""
 
-    runs: RunStore
-    journal: JournalStore
-    artifacts: ArtifactStore
+    runs: "RunStore"
+    journal: "JournalStore"
+    artifacts: "ArtifactStore"
 
 
 @asynccontextmanager
 async def stores(settings: Settings) -> AsyncIterator[Stores]:
     """The run store, journal and artifacts, their schema brought up to date."""
+    from activities.stores.artifact_store import ArtifactStore
+    from activities.stores.database import open_database
+    from activities.stores.journal_store import JournalStore
+    from activities.stores.run_store import RunStore
+
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     database = await open_database(settings.database_url)
     try:
@@ -62,18 +55,26 @@ async def stores(settings: Settings) -> AsyncIterator[Stores]:
         await database.close()
 
 
-def mirrors(settings: Settings) -> Mirrors:
+def mirrors(settings: Settings) -> "Mirrors":
     """The folder of bare mirrors."""
+    from mcp_servers.object_store import Mirrors
+
     return Mirrors(settings.data_dir / "mirrors")
 
 
-def local_forge(settings: Settings, base_url: str) -> LocalForge:
+def local_forge(settings: Settings, base_url: str) -> "LocalForge":
     """The forge of the embedded default: bare repositories on disk, reviewed on our own pages at ``base_url``."""
+    from mcp_servers.repo.local_forge import LocalForge
+
     return LocalForge(settings.data_dir / "local-forge.db", mirrors(settings), base_url=base_url)
 
 
-def sandboxes(settings: Settings) -> Sandboxes:
+def sandboxes(settings: Settings) -> "Sandboxes":
     """The sandboxes of this machine; which tier there is shows when the first one is needed."""
+    from contracts.sandbox import SandboxTier
+    from mcp_servers.runner.bench import setup_environment
+    from mcp_servers.runner.sandboxes import Sandboxes
+
     return Sandboxes.of_this_machine(
         settings.data_dir / "dependencies",
         settings.limits,
@@ -83,30 +84,81 @@ def sandboxes(settings: Settings) -> Sandboxes:
     )
 
 
-def mcp_servers(settings: Settings, forge: LocalForge, boxes: Sandboxes) -> dict[str, MCPServer]:
-    """Every MCP server by name, each with its own privilege."""
+def mcp_server(name: str, settings: Settings, base_url: str, boxes: "Sandboxes | None" = None) -> "MCPServer":
+    """One MCP server with its own privilege, and nothing loaded that it does not need.
+
+    ``base_url``: of our pages, for ``repo``; ``boxes``: for ``runner``, whoever made them closes them.
+    """
     folder = mirrors(settings)
-    return {
-        "fs": fs_server(folder),
-        "repo": repo_server(folder, forge),
-        "code_search": code_search_server(folder, settings.data_dir / "code-index"),
-        "runner": runner_server(folder, boxes),
-    }
+    match name:
+        case "fs":
+            from mcp_servers.fs.server import build_server as fs_server
+
+            return fs_server(folder)
+        case "repo":
+            from mcp_servers.repo.server import build_server as repo_server
+
+            return repo_server(folder, local_forge(settings, base_url))
+        case "code_search":
+            from mcp_servers.code_search.server import build_server as code_search_server
+
+            return code_search_server(folder, settings.data_dir / "code-index")
+        case "runner":
+            from mcp_servers.runner.server import build_server as runner_server
+
+            return runner_server(folder, boxes or sandboxes(settings))
+    raise InvalidInput(f"There is no MCP server named {name!r}; there are {', '.join(MCP_SERVERS)}.")
 
 
 @asynccontextmanager
-async def capabilities(settings: Settings, forge: LocalForge, boxes: Sandboxes) -> AsyncIterator[Capabilities]:
-    """Every MCP server inside this process, reached through clients only."""
+async def capabilities(settings: Settings, base_url: str, boxes: "Sandboxes | None" = None) -> AsyncIterator["Capabilities"]:
+    """Every MCP server, reached through clients only: in this process, or where the settings say that it answers."""
+    from mcp import Client as McpClient
+
+    from activities.capabilities import Capabilities, ToolServer
+    from activities.remote_server import RemoteServer
+
     async with AsyncExitStack() as stack:
-        servers = mcp_servers(settings, forge, boxes)
-        clients = {name: await stack.enter_async_context(McpClient(server)) for name, server in servers.items()}
+        clients: dict[str, ToolServer] = {}
+        for name in MCP_SERVERS:
+            if url := settings.mcp_urls.get(name):
+                clients[name] = remote = RemoteServer(url, settings.mcp_token())
+                stack.push_async_callback(remote.close)
+            else:
+                clients[name] = await stack.enter_async_context(McpClient(mcp_server(name, settings, base_url, boxes)))
         connected = Capabilities(clients)
         await connected.survey()
         yield connected
 
 
-def deeds(kept: Stores, connected: Capabilities, models: ConfiguredModels) -> list[Deed]:
+def task_service(settings: Settings, kept: Stores, forge: "LocalForge", temporal: "Client", ui_url: str) -> "TaskService":
+    """What the API does with tasks."""
+    from services.tasks import TaskService
+
+    return TaskService(
+        kept.runs,
+        kept.artifacts,
+        forge,
+        temporal=temporal,
+        task_queue=settings.task_queue,
+        namespace=settings.temporal_namespace,
+        ui_url=ui_url,
+        policy=settings.default_policy,
+    )
+
+
+def deeds(kept: Stores, connected: "Capabilities", models: "ConfiguredModels") -> list[Deed]:
     """Every activity of a worker. Raises ``InvalidInput`` when a card names what does not exist."""
+    from activities.agent_run.cohort import check_cards
+    from activities.agent_run.run import AgentRuns
+    from activities.checking import CheckingDeeds
+    from activities.editing import EditingDeeds
+    from activities.planning import PlanningDeeds
+    from activities.preparation import PreparationDeeds
+    from activities.progress import ProgressDeeds
+    from activities.publishing import PublishingDeeds
+    from activities.shelf import Shelf
+
     cards = agent_cards()
     check_cards(cards, connected)
     shelf = Shelf(kept.artifacts)
@@ -129,8 +181,10 @@ def deeds(kept: Stores, connected: Capabilities, models: ConfiguredModels) -> li
     ]
 
 
-def agent_cards() -> tuple[AgentCard, ...]:
+def agent_cards() -> "tuple[AgentCard, ...]":
     """The cards of this installation: beside the code in a checkout, below ``share`` in an installed package."""
+    from activities.agent_run.cards import read_cards
+
     for folder in (Path(__file__).parents[1] / "agents", Path(sys.prefix) / "share" / "patchwright" / "agents"):
         if (folder / "planner.md").is_file():
             return read_cards(folder)

@@ -31,7 +31,7 @@ from services import wiring
 from services.settings import IsolatedSettings
 from tests.bench import form
 from tests.bench.bench_turns import repository
-from tests.bench.turns_script import PARTS, lines
+from tests.bench.turns_words import PARTS, lines
 
 ROUNDS = 25
 """Measurements of each part; the median counts."""
@@ -113,8 +113,7 @@ async def _measure(folder: Path, at: int) -> dict[str, dict[str, float]]:
     settings = IsolatedSettings(data_dir=folder / "data", log_level="error")
     mirrors = wiring.mirrors(settings)
     opened = open_workspace(mirrors, str(repository(folder)), "main", "bench")
-    forge, boxes = wiring.local_forge(settings, "http://127.0.0.1"), wiring.sandboxes(settings)
-    async with wiring.stores(settings) as kept, wiring.capabilities(settings, forge, boxes) as connected:
+    async with wiring.stores(settings) as kept, wiring.capabilities(settings, "http://127.0.0.1") as connected:
         task = await _task(kept.runs, opened.workspace.mirror)
         scope = CallScope(opened.workspace, opened.base_commit, Policy())
         parts = Parts(kept, connected, mirrors, scope, task)
