@@ -20,10 +20,11 @@ CHECKS = {
     "pyright": (sys.executable, "-m", "pyright", "--pythonpath", sys.executable),
     "import-linter": (sys.executable, "-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"),
 }
-# The second is held to the first: development never runs on other versions than people do.
+# The others are held to the first: development and comparisons never run on other versions than people do.
 LOCKS = {
-    "requirements.lock": (),
-    "requirements-dev.lock": ("--extra", "dev", "--constraint", "deploy/locks/requirements.lock"),
+    "requirements.lock": ("pyproject.toml",),
+    "requirements-dev.lock": ("pyproject.toml", "--extra", "dev", "--constraint", "deploy/locks/requirements.lock"),
+    "requirements-plugin.lock": ("--group", "pyproject.toml:plugin", "--constraint", "deploy/locks/requirements.lock"),
 }
 
 
@@ -77,7 +78,7 @@ def lock(
     upgrade: Annotated[bool, typer.Option("--upgrade", help="Take newer versions of what pyproject.toml leaves open.")] = False,
 ) -> None:
     """Write the hashed locks anew from pyproject.toml, for every platform and without any registry's address."""
-    for name, extra in LOCKS.items():
+    for name, source in LOCKS.items():
         target = ROOT / "deploy" / "locks" / name
         compiled = subprocess.run(
             [
@@ -86,8 +87,7 @@ def lock(
                 "uv",
                 "pip",
                 "compile",
-                "pyproject.toml",
-                *extra,
+                *source,
                 "--universal",
                 "--generate-hashes",
                 "--no-emit-index-url",

@@ -20,7 +20,7 @@ from tests.bench.bodies import get_json, post_json
 from tests.bench.lanes import Lane
 from tests.bench.processes import running
 from tests.bench.turns_figures import COLUMNS, cpu, gaps, ratios, summary
-from tests.bench.turns_script import documentation, ticket
+from tests.bench.turns_words import documentation, ticket
 
 OURS = {"ours-responses": "responses", "ours-chat": "chat"}
 CONTESTANTS = ("floor", "sdk-responses", "sdk-chat", *OURS)
@@ -47,11 +47,11 @@ def run_ours(name: str, lane: Lane, turns: int) -> dict[str, Any]:
             lane.watch(child.pid)
             body = {"repo": str(repo), "title": "Write the notes", "description": ticket(turns)}
             task = post_json(f"{service['url']}/tasks", body, service["token"])["id"]
-            _until_review(service, task, lane)
+            until_review(service, task, lane)
             return {"memory": child.peak_memory(), "sandbox": service["sandbox"]}
 
 
-def _until_review(service: dict[str, Any], task: str, lane: Lane) -> None:
+def until_review(service: dict[str, Any], task: str, lane: Lane) -> None:
     """Wait; while the coder is at work nobody asks the service anything."""
     ends = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < ends:

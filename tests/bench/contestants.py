@@ -9,43 +9,15 @@ history of the files, an event log or a sandbox.
 
 import asyncio
 import json
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from tests.bench.turns_script import documentation, ticket
+from tests.bench.plain_tools import INSTRUCTIONS, PlainTools
+from tests.bench.turns_words import ticket
 
-INSTRUCTIONS = "You are the coder of Patchwright.\n\nCarry out what the user asks for with the tools you have."
 PATH = {"type": "string", "description": "Path relative to the root."}
-
-
-class PlainTools:
-    """The three tools on an ordinary folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        for path, text in documentation().items():
-            self.write_file(path, text)
-
-    def read_file(self, path: str) -> str:
-        """Read a text file: a line about it, then its lines as NUMBER, TAB, TEXT."""
-        text = (self.folder / path).read_text()
-        lines = text.splitlines()
-        numbered = "\n".join(f"{number:>6}\t{line}" for number, line in enumerate(lines, 1))
-        return f"{path}: lines 1-{len(lines)} of {len(lines)}, {len(text)} bytes\n{numbered}"
-
-    def write_file(self, path: str, content: str) -> str:
-        """Create a file or replace its whole content."""
-        (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (self.folder / path).write_text(content)
-        return f"Wrote {path}."
-
-    def run_command(self, command: str) -> str:
-        """Run a shell command in the root."""
-        done = subprocess.run(["sh", "-c", command], cwd=self.folder, capture_output=True, text=True, check=False)
-        return f"Exit code {done.returncode}.\n{done.stdout}{done.stderr}"
 
 
 def _schema(tool: Any, **properties: Any) -> dict[str, Any]:

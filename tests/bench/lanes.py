@@ -1,8 +1,9 @@
 """The scripted model of the benchmarks, in a process of its own, with a clock on each contestant's lane.
 
 ``python -m tests.bench.lanes MODULE:ATTRIBUTE`` prints its address and serves until stdin ends. ``{address}/LANE/v1`` is the
-base URL of a contestant, ``POST {address}/watch?lane=&pid=`` says whose CPU seconds belong to it, and
-``POST {address}/clock?lane=`` tells what was measured. Times are seconds of the machine's monotonic clock, which all its
+base URL of a contestant, ``POST {address}/watch?lane=&pid=&beside=`` says whose CPU seconds belong to it,
+``POST {address}/kill?lane=&pid=&turn=`` has a process killed with SIGKILL while the answer to the coder's turn is on its way,
+and ``POST {address}/clock?lane=`` tells what was measured. Times are seconds of the machine's monotonic clock, which all its
 processes share.
 
 What a contestant costs is the time from the end of one answer to the end of its next request: the server's own reading,
@@ -11,6 +12,8 @@ parsing and answering is not in it.
 
 import asyncio
 import importlib
+import os
+import signal
 import sys
 from collections import defaultdict
 from contextvars import ContextVar
@@ -27,6 +30,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from services.scripted_model.script import ModelRequest, Script, Turn
 from services.scripted_model.server import create_app
 from tests.bench.bodies import post_json
+
+CPU_EVERY = 25
+"""Turns from one reading of CPU seconds to the next."""
 
 
 @dataclass
@@ -47,7 +53,9 @@ class Call:
     ends: bool = False
     """Whether the answer was the last of the agent: no tool call."""
     cpu: tuple[float, float] = (0, 0)
-    """CPU seconds so far of the contestant's process and of the processes below it; at the first and last turn only."""
+    """CPU seconds so far of the contestant's process, and of those below and beside it; at the last and every 25th turn only."""
+    killed: bool = False
+    """Whether the contestant was killed while this answer was on its way."""
 
 
 _serving: ContextVar[Call] = ContextVar("_serving")
@@ -73,7 +81,8 @@ class Lanes:
     def __init__(self, script: Script) -> None:
         self._model: ASGIApp = create_app(Watched(script))
         self._calls: defaultdict[str, list[Call]] = defaultdict(list)
-        self._watched: dict[str, psutil.Process] = {}
+        self._watched: dict[str, tuple[psutil.Process, list[psutil.Process]]] = {}
+        self._doomed: dict[str, tuple[int, int]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -84,12 +93,21 @@ class Lanes:
             await self._play(lane, {**scope, "path": "/" + "/".join(rest)}, receive, send)
             return
         asked = dict(parse_qsl(scope["query_string"].decode()))
-        answer = self._watch(**asked) if lane == "watch" else [asdict(call) for call in self._calls[asked["lane"]]]
-        await JSONResponse(answer)(scope, receive, send)
+        await JSONResponse(getattr(self, lane)(**asked))(scope, receive, send)
 
-    def _watch(self, lane: str, pid: str) -> dict[str, str]:
-        self._watched[lane] = psutil.Process(int(pid))
+    def watch(self, lane: str, pid: str, beside: str = "") -> dict[str, str]:
+        """Note whose CPU seconds to read: the contestant's own process, and holders of what works beside it."""
+        self._watched[lane] = psutil.Process(int(pid)), [psutil.Process(int(other)) for other in beside.split(",") if other]
         return {"watching": pid}
+
+    def kill(self, lane: str, pid: str, turn: str) -> dict[str, str]:
+        """Note whom to kill, and while which turn of the coder is answered."""
+        self._doomed[lane] = int(turn), int(pid)
+        return {"dooming": pid}
+
+    def clock(self, lane: str) -> list[dict[str, Any]]:
+        """Every call of a lane."""
+        return [asdict(call) for call in self._calls[lane]]
 
     async def _play(self, lane: str, scope: Scope, receive: Receive, send: Send) -> None:
         headers, chunks, more = monotonic(), [], True
@@ -106,27 +124,38 @@ class Lanes:
             return next(parts, None) or await receive()
 
         async def clocked(message: Message) -> None:
-            if message["type"] == "http.response.start" and (call.turn == 0 or call.ends):
+            if message["type"] == "http.response.start" and (call.turn % CPU_EVERY == 0 or call.ends):
                 call.cpu = self._cpu(lane)
             await send(message)
             if message["type"] == "http.response.body" and not message.get("more_body", False):
                 call.answered = monotonic()
                 self._calls[lane].append(call)
+                self._strike(lane, call)
 
         await self._model(scope, again, clocked)
 
     def _cpu(self, lane: str) -> tuple[float, float]:
-        watched = self._watched.get(lane)
-        if watched is None:
+        if lane not in self._watched:
             return 0, 0
-        own, below = watched.cpu_times(), 0.0
-        for child in watched.children(recursive=True):
+        watched, beside = self._watched[lane]
+        try:
+            own, below = watched.cpu_times(), 0.0
+        except psutil.NoSuchProcess:
+            return 0, 0
+        for child in (child for process in (watched, *beside) for child in process.children(recursive=True)):
             try:
                 times = child.cpu_times()
             except psutil.NoSuchProcess:
                 continue
             below += times.user + times.system + times.children_user + times.children_system
         return own.user + own.system, below + own.children_user + own.children_system
+
+    def _strike(self, lane: str, call: Call) -> None:
+        turn, pid = self._doomed.get(lane, (-1, 0))
+        if call.agent == "coder" and call.turn == turn:
+            del self._doomed[lane]
+            call.killed = True
+            os.kill(pid, signal.SIGKILL)
 
 
 class Lane:
@@ -136,9 +165,13 @@ class Lane:
         self.base_url = f"{address}/{name}/v1"
         self._address, self._name = address, name
 
-    def watch(self, pid: int) -> None:
-        """Say whose CPU seconds to note."""
-        post_json(f"{self._address}/watch?lane={self._name}&pid={pid}")
+    def watch(self, pid: int, *beside: int) -> None:
+        """Say whose CPU seconds to note: a process with all below it, and all below the others."""
+        post_json(f"{self._address}/watch?lane={self._name}&pid={pid}&beside={','.join(map(str, beside))}")
+
+    def kill(self, pid: int, turn: int) -> None:
+        """Have a process killed while the answer to turn ``turn`` of the coder (from 0) is on its way."""
+        post_json(f"{self._address}/kill?lane={self._name}&pid={pid}&turn={turn}")
 
     def calls(self) -> list[dict[str, Any]]:
         """Every model call so far, oldest first."""

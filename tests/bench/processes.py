@@ -40,6 +40,10 @@ class Child:
         self._process.stdin.write("\n")
         self._process.stdin.flush()
 
+    def wait(self, seconds: float) -> int:
+        """Its exit code. Raises ``subprocess.TimeoutExpired``."""
+        return self._process.wait(seconds)
+
     def peak_memory(self) -> tuple[float, float]:
         """The most memory it held so far, in MiB, and that of the processes below it that still live."""
         below = sum(_peak(child.pid) for child in psutil.Process(self.pid).children(recursive=True))
@@ -47,9 +51,9 @@ class Child:
 
 
 @contextmanager
-def running(module: str, *arguments: str) -> Iterator[Child]:
-    """A Python module of ours, running until the block ends."""
-    command = [sys.executable, "-m", module, *arguments]
+def running(module: str, *arguments: str, python: str = sys.executable) -> Iterator[Child]:
+    """A Python module of ours, running until the block ends; ``python`` may be that of another environment."""
+    command = [python, "-m", module, *arguments]
     process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         yield Child(process)

@@ -37,7 +37,8 @@ async def main(data_dir: Path, base_url: str, api: str) -> None:
         default_policy=Policy(max_model_calls=10_000),
     )
     async with embedded.stack(settings, scripted=True) as stack:
-        print(json.dumps({"url": stack.url, "token": stack.token, "sandbox": stack.sandbox}), flush=True)
+        said = {"url": stack.url, "token": stack.token, "sandbox": stack.sandbox, "temporal": stack.temporal_address}
+        print(json.dumps(said), flush=True)
         await asyncio.to_thread(sys.stdin.read)
 
 

@@ -7,28 +7,11 @@ import re
 
 from contracts.plan import ChangePlan, PlannedEdit
 from services.scripted_model.script import ModelRequest, ScriptEnded, Turn
+from tests.bench.turns_words import PARTS, lines, ticket
 
-PARTS = 20
-"""Files that are read, and files that are written over and over."""
 COMMAND_EVERY = 10
 COMMAND = "wc -c docs/part_00.md"
 TURNS = re.compile(r"\bAmong (\d+) turns\b")
-FILLING = "Nobody reads this line, yet each of its letters travels on the wire."
-
-
-def ticket(turns: int) -> str:
-    """What the user asks for; it tells the script how long to go on."""
-    return f"Among {turns} turns, read the parts of the documentation and write the notes anew from them."
-
-
-def lines(count: int, width: int, told: str) -> str:
-    """Text of ``count`` lines of ``width`` characters each, newline included."""
-    return "".join(f"{f'{number:02} {told}: {FILLING}'[:width - 1]}\n" for number in range(count))
-
-
-def documentation() -> dict[str, str]:
-    """The files that are there to be read: with line numbers before each line they come to 4 KiB."""
-    return {f"docs/part_{n:02}.md": lines(63, 58, f"part {n}") for n in range(PARTS)}
 
 
 def kind_of(turn: int) -> str:
