@@ -36,8 +36,10 @@ class Stats:
         self.by_task: Counter[str] = Counter()
         self.by_agent: Counter[str] = Counter()
         self.faults: Counter[str] = Counter()
+        self.repeats: list[dict[str, Any]] = []
+        """Each answer that was paid again: digest, task, agent, and when the first and this one were given (Unix seconds)."""
         self._attempts: Counter[str] = Counter()
-        self._paid: set[str] = set()
+        self._paid: dict[str, float] = {}
 
     def next_attempt(self, digest: str) -> int:
         """How often this very request came before."""
@@ -47,15 +49,18 @@ class Stats:
     def count(self, request: ModelRequest) -> None:
         """One answer was given."""
         self.answered += 1
-        self.repeated += request.digest in self._paid
-        self._paid.add(request.digest)
+        now = time.time()
+        if (first := self._paid.setdefault(request.digest, now)) is not now:
+            self.repeated += 1
+            told = {"digest": request.digest, "task": request.task, "agent": request.agent}
+            self.repeats.append({**told, "first": first, "again": now})
         self.by_task[request.task] += 1
         self.by_agent[request.agent] += 1
 
     def as_dict(self) -> dict[str, Any]:
         """For ``GET /stats``."""
         return {"scripted": True, "note": NOTE, "total": self.answered, "repeated": self.repeated, "by_task": dict(self.by_task),
-                "by_agent": dict(self.by_agent), "faults": dict(self.faults)}
+                "by_agent": dict(self.by_agent), "faults": dict(self.faults), "repeats": self.repeats}
 
 
 class _CutResponse(Response):
