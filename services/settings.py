@@ -26,6 +26,7 @@ from pydantic_settings import (
 
 from contracts.errors import InvalidInput
 from contracts.policy import Policy
+from contracts.pool import Pool, PoolSizes
 from contracts.sandbox import SandboxLimits
 from contracts.word import StrictWord
 from services.ledger.providers import DEFAULT_PROVIDER, ModelProvider, ModelRoute, Recovery
@@ -78,8 +79,14 @@ class Settings(BaseSettings):
     """Where people reach the Web UI of a Temporal cluster of your own, e.g. http://127.0.0.1:8080; empty shows no links."""
     task_queue: str = Field(default="patchwright", min_length=1, max_length=200)
     """The Temporal task queue that workers listen at."""
-    concurrency: int = Field(default=8, ge=1, le=1_000)
-    """How many activities a worker runs at once, 1 to 1000."""
+    pools: PoolSizes = PoolSizes()
+    """How much of each kind this process does at once, as JSON, e.g. {"agents": 4, "sandbox": 1}."""
+    serve_pools: tuple[Pool, ...] = Field(default=tuple(Pool), min_length=1)
+    """Which pools this process works for, as JSON, e.g. ["sandbox"]; each pool needs at least one process."""
+    drain_seconds: float = Field(default=30, ge=0, le=600)
+    """Seconds that work in progress may go on when the service is told to stop, 0 to 600; then it is given back."""
+    deployment_version: str = Field(default="", pattern=r"^[A-Za-z0-9._-]{0,100}$")
+    """The name of this build for Temporal's worker deployments, e.g. 0.1.0-7b557c1; empty pins no task to a build."""
     database_url: str = Field(default_factory=lambda earlier: f"sqlite+aiosqlite:///{earlier['data_dir'] / 'patchwright.db'}")
     """The run store as a SQLAlchemy URL, e.g. postgresql+asyncpg://patchwright@db/patchwright."""
 
@@ -117,7 +124,7 @@ class Settings(BaseSettings):
     providers: dict[str, ModelProvider] = Field(default_factory=dict)
     """More model endpoints by name, as JSON: {"local": {"base_url": "http://127.0.0.1:1234/v1", "max_concurrent": 2}}."""
     model_routes: dict[str, tuple[ModelRoute, ...]] = Field(default_factory=dict)
-    """Where a model's name leads, first choice first, as JSON: {"big": [{"model": "gpt-5.1"}, {"provider": "local", "model": "qwen3"}]}."""
+    """Where a model's name leads, first choice first, as JSON: {"big": [{"model": "gpt-5.1"}, {"provider": "local"}]}."""
     ledger_url: str = ""
     """A model ledger that runs elsewhere, e.g. http://127.0.0.1:7090/v1; empty: the service runs its own."""
     ledger_host: str = Field(default="127.0.0.1", min_length=1)

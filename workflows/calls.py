@@ -10,6 +10,7 @@ from temporalio.common import RetryPolicy
 from temporalio.workflow import ActivityCancellationType
 
 from contracts.attempts import BACKOFF, WEIGHT
+from contracts.pool import Pool
 from contracts.steps import (
     ChecksOutcome,
     ChecksRequest,
@@ -47,6 +48,8 @@ class Call(Generic[Request, Result]):
     """Limit of one attempt."""
     attempts: int
     """Failures that the deed itself reports before one reaches the workflow; dead workers and lost databases are none."""
+    pool: Pool = Pool.LIGHT
+    """Whose workers do it."""
 
     def __call__(self, request: Request, summary: str = "") -> Awaitable[Result]:
         """Execute it. ``summary`` is what the Temporal Web UI shows beside the name, at most 200 bytes."""
@@ -54,6 +57,7 @@ class Call(Generic[Request, Result]):
             self.name,
             request,
             result_type=self.result,
+            task_queue=self.pool.queue(workflow.info().task_queue),
             start_to_close_timeout=timedelta(minutes=self.minutes),
             heartbeat_timeout=HEARTBEAT,
             summary=short(summary) or None,
@@ -87,14 +91,14 @@ def short(text: str, limit: int = 200) -> str:
     return " ".join(text.split()).encode()[:limit].decode(errors="ignore")
 
 
-#                       name in the Web UI   request             result         minutes  attempts
+#                       name in the Web UI   request             result         minutes  attempts  pool
 prepare_task = Call("PrepareTask", PreparationRequest, Preparation, 30, 5)
-plan_changes = Call("PlanChanges", PlanRequest, PlanResult, 120, 8)
+plan_changes = Call("PlanChanges", PlanRequest, PlanResult, 120, 8, Pool.AGENTS)
 fetch_context = Call("FetchContext", ContextRequest, ContextResult, 30, 5)
-apply_diffs = Call("ApplyDiffs", EditRequest, EditResult, 240, 8)
+apply_diffs = Call("ApplyDiffs", EditRequest, EditResult, 240, 8, Pool.AGENTS)
 judge_change = Call("JudgeChange", GateRequest, GateResult, 10, 5)
-run_ci = Call("RunCI", ChecksRequest, ChecksOutcome, 240, 5)
+run_ci = Call("RunCI", ChecksRequest, ChecksOutcome, 240, 5, Pool.SANDBOX)
 open_pr = Call("OpenPR", PublishRequest, PublishResult, 30, 8)
-address_feedback = Call("AddressFeedback", FeedbackRequest, EditResult, 240, 8)
+address_feedback = Call("AddressFeedback", FeedbackRequest, EditResult, 240, 8, Pool.AGENTS)
 close_pr = Call("ClosePR", ClosingRequest, type(None), 10, 8)
 record_progress = Note("RecordProgress", ProgressRequest, 1)

@@ -18,7 +18,7 @@ from contracts.policy import Policy
 from contracts.task import TaskRequest, TaskState, TicketSource
 from services.tasks import WORKFLOW, OrchestratorUnavailable
 from services.temporal_server import temporal_server
-from services.worker import connect, ensure_search_attributes, make_worker
+from services.worker import connect, ensure_search_attributes, make_workers
 from tests.fakes.deeds import ScriptedDeeds
 from tests.fakes.service import open_service
 
@@ -90,7 +90,7 @@ async def test_the_same_plan_made_a_second_time_can_be_rejected_a_second_time(te
     deeds.plan_digests = ["1" * 64, "1" * 64, "2" * 64]
     deeds.on_progress = service.runs.record_progress
     service.tasks.temporal = temporal_client
-    async with make_worker(temporal_client, "patchwright", deeds.all, 8):
+    async with make_workers(temporal_client, "patchwright", deeds.all):
         deeds.policy = Policy(plan_approval=True)
         record, _ = await service.tasks.submit(TaskRequest(repo="/srv/shop.git", title="Plan it"))
         for times in (1, 2):

@@ -21,7 +21,7 @@ from contracts.policy import Policy
 from contracts.review import ReviewSignal, Verdict
 from contracts.task import Task, TaskRequest, TaskState
 from services.temporal_server import temporal_server
-from services.worker import connect, make_worker
+from services.worker import connect, make_workers
 from tests.fakes.deeds import ScriptedDeeds
 from workflows.coding_task import CodingTaskWorkflow
 from workflows.standing import TaskRun
@@ -107,7 +107,7 @@ async def record(client: Client, story: Story) -> dict[str, Any]:
     deeds, name = ScriptedDeeds(), story.__name__.replace("_", "-")
     task = Task(id=name, request=TaskRequest(repo="/r", title="Mend it"), created_at=datetime(2025, 11, 21, tzinfo=UTC))
     gate = deeds.hold("PrepareTask")
-    async with make_worker(client, name, deeds.all, 8):
+    async with make_workers(client, name, deeds.all):
         handle = await client.start_workflow(CodingTaskWorkflow.run, TaskRun(task=task), id=name, task_queue=name)
         await gate.reached()
         telling = asyncio.create_task(story(deeds, handle))  # type: ignore[arg-type]

@@ -15,7 +15,7 @@ from contracts.policy import BudgetRaise, Policy
 from contracts.review import ReviewSignal, Verdict
 from contracts.steps import FeedbackRequest, PlanRequest, PublishRequest, Spending
 from contracts.task import Task, TaskRequest, TaskState
-from services.worker import make_worker
+from services.worker import make_workers
 from tests.fakes.deeds import ScriptedDeeds
 from workflows.coding_task import CodingTaskWorkflow
 from workflows.standing import Outcome, Standing, TaskRun
@@ -30,7 +30,7 @@ def asks(number: int = 1) -> ReviewSignal:
 @asynccontextmanager
 async def started(client: Client, deeds: ScriptedDeeds) -> AsyncIterator[WorkflowHandle]:
     task = Task(id=f"pw-{uuid.uuid4().hex[:12]}", request=TaskRequest(repo="/r", title="Mend it"), created_at=datetime.now(UTC))
-    async with make_worker(client, task.id, deeds.all, 8):
+    async with make_workers(client, task.id, deeds.all):
         yield await client.start_workflow(CodingTaskWorkflow.run, TaskRun(task=task), id=task.id, task_queue=task.id)
 
 

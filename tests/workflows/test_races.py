@@ -15,7 +15,7 @@ from contracts.policy import Policy
 from contracts.review import ReviewSignal, Verdict
 from contracts.steps import EditRequest, FeedbackRequest
 from contracts.task import Task, TaskRequest, TaskState
-from services.worker import make_worker
+from services.worker import make_workers
 from tests.fakes.deeds import ScriptedDeeds
 from workflows.coding_task import CodingTaskWorkflow
 from workflows.standing import TaskRun
@@ -31,7 +31,7 @@ def new_task() -> Task:
 @asynccontextmanager
 async def started(client: Client, deeds: ScriptedDeeds) -> AsyncIterator[WorkflowHandle]:
     task = new_task()
-    async with make_worker(client, task.id, deeds.all, 8):
+    async with make_workers(client, task.id, deeds.all):
         yield await client.start_workflow(CodingTaskWorkflow.run, TaskRun(task=task), id=task.id, task_queue=task.id)
 
 
@@ -91,12 +91,12 @@ async def test_a_task_that_rests_can_be_cancelled(temporal_client: Client, resti
 
 async def test_a_cancel_that_comes_while_no_worker_is_there_is_carried_out_by_the_next_one(temporal_client: Client) -> None:
     deeds, task = ScriptedDeeds(), new_task()
-    async with make_worker(temporal_client, task.id, deeds.all, 8):
+    async with make_workers(temporal_client, task.id, deeds.all):
         handle = await temporal_client.start_workflow(CodingTaskWorkflow.run, TaskRun(task=task), id=task.id, task_queue=task.id)
         await deeds.told(TaskState.AWAITING_REVIEW)
     await handle.cancel()
     await handle.signal(CodingTaskWorkflow.submit_review, APPROVED)
-    async with make_worker(temporal_client, task.id, deeds.all, 8):
+    async with make_workers(temporal_client, task.id, deeds.all):
         assert (await asyncio.wait_for(handle.result(), 30)).state is TaskState.CANCELLED
 
 
@@ -172,7 +172,7 @@ async def test_resume_twice_goes_on_once_and_does_not_skip_the_next_halt(tempora
 async def test_a_plan_is_decided_once(temporal_client: Client) -> None:
     deeds, task = ScriptedDeeds(Policy(plan_approval=True)), new_task()
     yes = PlanApproval(plan_sha256="1" * 64, approved=True)
-    async with make_worker(temporal_client, task.id, deeds.all, 8):
+    async with make_workers(temporal_client, task.id, deeds.all):
         handle = await temporal_client.start_workflow(CodingTaskWorkflow.run, TaskRun(task=task), id=task.id, task_queue=task.id)
         await deeds.told(TaskState.AWAITING_PLAN_APPROVAL)
     # Both wait for the next worker and come to the workflow in one piece.
@@ -181,7 +181,7 @@ async def test_a_plan_is_decided_once(temporal_client: Client) -> None:
         for answer in (yes, yes.model_copy(update={"approved": False}))
     ]
     await asyncio.sleep(0.5)
-    async with make_worker(temporal_client, task.id, deeds.all, 8):
+    async with make_workers(temporal_client, task.id, deeds.all):
         answers = await asyncio.gather(*asked, return_exceptions=True)
         await handle.cancel()
     assert sorted(type(answer) for answer in answers if not isinstance(answer, str)) == [WorkflowUpdateFailedError], answers

@@ -16,7 +16,7 @@ from contracts.review import ReviewSignal, Verdict
 from contracts.steps import FeedbackRequest
 from contracts.task import Task, TaskRequest, TaskState
 from services.temporal_server import SEARCH_ATTRIBUTES, temporal_binary
-from services.worker import make_worker, workflow_runner
+from services.worker import make_workers, workflow_runner
 from tests.fakes.deeds import ScriptedDeeds
 from workflows.coding_task import CodingTaskWorkflow
 from workflows.standing import TaskRun
@@ -51,7 +51,7 @@ async def short_histories() -> AsyncIterator[Client]:
 @asynccontextmanager
 async def started(client: Client, deeds: ScriptedDeeds) -> AsyncIterator[WorkflowHandle]:
     task = Task(id=f"pw-{uuid.uuid4().hex[:12]}", request=TaskRequest(repo="/r", title="Mend it"), created_at=datetime.now(UTC))
-    async with make_worker(client, task.id, deeds.all, 8):
+    async with make_workers(client, task.id, deeds.all):
         yield await client.start_workflow(CodingTaskWorkflow.run, TaskRun(task=task), id=task.id, task_queue=task.id)
     # Each run of the chain, as a worker would hear it that takes over.
     replayer = Replayer(workflows=[CodingTaskWorkflow], workflow_runner=workflow_runner(), data_converter=pydantic_data_converter)
