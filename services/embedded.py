@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from temporalio.worker import Worker
-
 from contracts.errors import Conflict
 from mcp_servers.runner.sandbox import TierReport
 from services import wiring
@@ -25,7 +23,7 @@ from services.serving import address_of, listening, serving
 from services.settings import Settings
 from services.telemetry import telemetry
 from services.temporal_server import SEARCH_ATTRIBUTES, TemporalServer, temporal_server
-from services.worker import connect, ensure_search_attributes, make_worker
+from services.worker import connect, ensure_search_attributes, make_workers
 
 log = logging.getLogger(__name__)
 THREADS = 64
@@ -73,8 +71,17 @@ async def stack(settings: Settings, scripted: bool = False) -> AsyncIterator[Sta
         tasks = wiring.task_service(settings, kept, forge, client, temporal.ui_url)
         token = settings.access_token()
         app = create_app(tasks, token, MirrorDiffs(wiring.mirrors(settings)), allowed_hosts=allowed_hosts(settings))
-        worker = make_worker(client, settings.task_queue, wiring.deeds(kept, connected, models), settings.concurrency)
-        await opened.enter_async_context(_working(worker))
+        deeds = wiring.deeds(kept, connected, models)
+        workers = make_workers(
+            client,
+            settings.task_queue,
+            deeds,
+            settings.pools,
+            settings.serve_pools,
+            drain_seconds=settings.drain_seconds,
+            deployment_version=settings.deployment_version,
+        )
+        await opened.enter_async_context(workers)
         await opened.enter_async_context(serving(app, door, app.state.closing))
         await tasks.start_unstarted()
         running = Stack(url, token, temporal.address, temporal.ui_url, tier)
@@ -114,13 +121,6 @@ async def _temporal(settings: Settings) -> AsyncIterator[TemporalServer]:
         settings.data_dir / "temporal.db", settings.temporal_namespace, settings.temporal_port, settings.temporal_ui_port
     ) as server:
         yield server
-
-
-@asynccontextmanager
-async def _working(worker: Worker) -> AsyncIterator[None]:
-    """Run the worker beside everything else; a fatal error of it ends the block."""
-    async with worker:
-        yield
 
 
 @contextlib.contextmanager
