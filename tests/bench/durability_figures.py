@@ -60,7 +60,7 @@ def _history(ran: Ran, turns: int) -> dict[str, Any]:
 
 
 def growth(figures: Mapping[int, Mapping[str, dict[str, Any]]]) -> dict[str, float]:
-    """Kilobytes by which a history grows with 100 turns more, by contestant: between the shortest and the longest finished run."""
+    """Kilobytes by which a history grows with 100 turns more, by contestant: between its shortest and its longest run."""
     found = {}
     for name in {name for by_name in figures.values() for name in by_name}:
         kept = sorted((by_name[name]["turns_done"], by_name[name]["history_kb"]) for by_name in figures.values()

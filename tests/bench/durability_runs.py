@@ -20,6 +20,7 @@ from tests.bench.turns_words import ticket
 
 WORKFLOW = "run"
 QUEUE = "bench"
+MANY = 10_000
 DEATH_SECONDS = 600
 """How long the killed turn is waited for."""
 
@@ -116,7 +117,8 @@ def whole_service(lane: Lane, turns: int, kill_at: int | None) -> Ran:
             lane.watch(child.pid)
             if kill_at is not None:
                 lane.kill(child.pid, kill_at)
-            body = {"repo": str(repo), "title": "Write the notes", "description": ticket(turns)}
+            body = {"repo": str(repo), "title": "Write the notes", "description": ticket(turns),
+                    "policy": {"max_model_calls": MANY}}
             task = post_json(f"{service['url']}/tasks", body, service["token"])["id"]
             if kill_at is None:
                 return _reviewed(service, task, lane, child)
