@@ -1,46 +1,25 @@
 """The whole service in one process and one command: Temporal dev server, API and pages, worker, MCP servers, SQLite."""
 
 import asyncio
-import contextlib
-import fcntl
-import json
 import logging
-import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from urllib.parse import urlsplit
 
-from contracts.errors import Conflict
 from mcp_servers.runner.sandbox import TierReport
 from services import wiring
 from services.api.app import create_app
+from services.instance import Stack, allowed_hosts, announced, only_one, temporal
 from services.models import ConfiguredModels
 from services.pull_request_diffs import MirrorDiffs
 from services.serving import address_of, listening, serving
 from services.settings import Settings
 from services.telemetry import telemetry
-from services.temporal_server import SEARCH_ATTRIBUTES, TemporalServer, temporal_server
+from services.temporal_server import SEARCH_ATTRIBUTES
 from services.worker import connect, ensure_search_attributes, make_workers
 
 log = logging.getLogger(__name__)
 THREADS = 64
-
-
-@dataclass(frozen=True)
-class Stack:
-    """A running service."""
-
-    url: str
-    """Base of the API and the pages."""
-    token: str
-    temporal_address: str
-    temporal_ui_url: str
-    """Empty when the Temporal cluster is not ours and nobody said where its Web UI is."""
-    sandbox: str
-    """What untrusted code runs in, for people."""
 
 
 @asynccontextmanager
@@ -62,13 +41,13 @@ async def stack(settings: Settings, scripted: bool = False) -> AsyncIterator[Sta
         tier = _told(await boxes.report())
         kept = await opened.enter_async_context(wiring.stores(settings))
         forge = wiring.local_forge(settings, settings.public_url or url)
-        temporal = await opened.enter_async_context(_temporal(settings))
-        client = await connect(temporal.address, settings.temporal_namespace, interceptors)
+        server = await opened.enter_async_context(temporal(settings))
+        client = await connect(server.address, settings.temporal_namespace, interceptors)
         await ensure_search_attributes(client, SEARCH_ATTRIBUTES)
         connected = await opened.enter_async_context(wiring.capabilities(settings, settings.public_url or url, boxes))
         models = ConfiguredModels(settings)
         opened.push_async_callback(models.close)
-        tasks = wiring.task_service(settings, kept, forge, client, temporal.ui_url)
+        tasks = wiring.task_service(settings, kept, forge, client, server.ui_url)
         token = settings.access_token()
         app = create_app(tasks, token, MirrorDiffs(wiring.mirrors(settings)), allowed_hosts=allowed_hosts(settings))
         deeds = wiring.deeds(kept, connected, models)
@@ -84,7 +63,7 @@ async def stack(settings: Settings, scripted: bool = False) -> AsyncIterator[Sta
         await opened.enter_async_context(workers)
         await opened.enter_async_context(serving(app, door, app.state.closing))
         await tasks.start_unstarted()
-        running = Stack(url, token, temporal.address, temporal.ui_url, tier)
+        running = Stack(url, token, server.address, server.ui_url, tier)
         opened.enter_context(announced(settings, running, scripted))
         yield running
 
@@ -92,52 +71,3 @@ async def stack(settings: Settings, scripted: bool = False) -> AsyncIterator[Sta
 def _told(report: TierReport) -> str:
     """The sandbox in words: its tier, and aloud what it does not hold."""
     return ". ".join([f"{report.tier} ({report.version})", *(note.rstrip(".") for note in report.notes)])
-
-
-@contextlib.contextmanager
-def only_one(data_dir: Path) -> Iterator[None]:
-    """Hold the data folder: two services on one would run each task twice as often as wanted."""
-    with (data_dir / "service.lock").open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Conflict(
-                f"A service already runs on {data_dir}. Use it, stop it, or set PATCHWRIGHT_DATA_DIR for another one."
-            ) from None
-        yield
-
-
-def allowed_hosts(settings: Settings) -> list[str]:
-    """The host names the service answers to, beside localhost and IP addresses."""
-    return [settings.host, urlsplit(settings.public_url).hostname or settings.host]
-
-
-@asynccontextmanager
-async def _temporal(settings: Settings) -> AsyncIterator[TemporalServer]:
-    if settings.temporal_address:
-        yield TemporalServer(settings.temporal_address, settings.temporal_ui_url)
-        return
-    async with temporal_server(
-        settings.data_dir / "temporal.db", settings.temporal_namespace, settings.temporal_port, settings.temporal_ui_port
-    ) as server:
-        yield server
-
-
-@contextlib.contextmanager
-def announced(settings: Settings, running: Stack, scripted: bool) -> Iterator[None]:
-    """Tell the command line where the service answers, for as long as it does."""
-    said = {
-        "url": running.url,
-        "token": running.token,
-        "temporal_ui_url": running.temporal_ui_url,
-        "pid": os.getpid(),
-        "scripted": scripted,
-    }
-    draft = settings.service_file.with_suffix(".new")
-    draft.touch(mode=0o600)
-    draft.write_text(json.dumps(said))
-    draft.replace(settings.service_file)
-    try:
-        yield
-    finally:
-        settings.service_file.unlink(missing_ok=True)

@@ -1,16 +1,18 @@
 """The embedded Temporal server: the CLI's dev server with a SQLite file, started and ended by us."""
 
 import asyncio
+import contextlib
 import fcntl
 import logging
 import shutil
-import signal
 import socket
 import sysconfig
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from tenacity import AsyncRetrying, RetryCallState, wait_exponential
 
 from contracts.errors import Conflict
 
@@ -29,6 +31,8 @@ class TemporalServer:
 
     address: str
     ui_url: str
+    process: "_Running | None" = None
+    """Ours; None for a cluster that others run."""
 
 
 def temporal_binary() -> Path | None:
@@ -39,8 +43,12 @@ def temporal_binary() -> Path | None:
 
 
 @asynccontextmanager
-async def temporal_server(database: Path, namespace: str, port: int = 0, ui_port: int = 0) -> AsyncIterator[TemporalServer]:
-    """Run the server on loopback until the block ends; port 0 takes a free one.
+async def temporal_server(
+    database: Path, namespace: str, port: int = 0, ui_port: int = 0, changed: Callable[[], None] = lambda: None
+) -> AsyncIterator[TemporalServer]:
+    """Run the server on loopback until the block ends, started again when it dies; port 0 takes a free one.
+
+    ``changed`` is called whenever another process has taken its place.
 
     Raises ``Conflict`` with the server's own words.
     """
@@ -50,16 +58,76 @@ async def temporal_server(database: Path, namespace: str, port: int = 0, ui_port
     port, ui_port = port or free_port(), ui_port or free_port()
     database.parent.mkdir(parents=True, exist_ok=True)
     async with _alone(database) as lock:
-        process = await _start(binary, database, namespace, port, ui_port, lock)
-        drain: asyncio.Task[None] | None = None
+        running = _Running(lambda: _start(binary, database, namespace, port, ui_port, lock), port, changed)
         try:
-            await _until_ready(process, port)
-            drain = asyncio.create_task(_drain(process))
-            yield TemporalServer(f"127.0.0.1:{port}", f"http://127.0.0.1:{ui_port}")
+            await running.start()
+            yield TemporalServer(f"127.0.0.1:{port}", f"http://127.0.0.1:{ui_port}", running)
         finally:
-            await _stop(process)
-            if drain is not None:
-                await drain
+            await running.stop()
+
+
+class _Running:
+    """The server's process, started again on the same ports and file whenever it ends by itself."""
+
+    def __init__(
+        self, start: Callable[[], Awaitable[asyncio.subprocess.Process]], port: int, changed: Callable[[], None]
+    ) -> None:
+        self._start = start
+        self._port = port
+        self._changed = changed
+        self.ready = False
+        self._process: asyncio.subprocess.Process | None = None
+        self._watching: asyncio.Task[None] | None = None
+        self.restarts = 0
+
+    @property
+    def pid(self) -> int:
+        """The process of this moment."""
+        return self._process.pid if self._process is not None else 0
+
+    async def start(self) -> None:
+        """Start it the first time. Raises ``Conflict`` with the server's own words."""
+        self._process = await self._start()
+        try:
+            await _until_ready(self._process, self._port)
+        except BaseException:
+            await _stop(self._process)
+            raise
+        self.ready = True
+        self._watching = asyncio.create_task(self._watch(self._process))
+
+    async def _watch(self, process: asyncio.subprocess.Process) -> None:
+        while True:
+            await _drain(process)
+            self.ready = False
+            log.error("The Temporal server ended by itself (%s); it is started again", process.returncode)
+            async for attempt in AsyncRetrying(wait=wait_exponential(multiplier=0.1, max=5), before_sleep=_say_why):
+                with attempt:
+                    process = self._process = await self._start()
+                    self.restarts += 1
+                    self._changed()
+                    try:
+                        await _until_ready(process, self._port)
+                    except Conflict:
+                        await _stop(process)
+                        raise
+            self.ready = True
+            self._changed()
+
+    async def stop(self) -> None:
+        """End it with its file in order."""
+        if self._watching is not None:
+            self._watching.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._watching
+        if self._process is not None:
+            emptying = asyncio.create_task(_drain(self._process))
+            await _stop(self._process)
+            await emptying
+
+
+def _say_why(state: RetryCallState) -> None:
+    log.error("The Temporal server does not start: %s", state.outcome.exception() if state.outcome else "")
 
 
 @asynccontextmanager
@@ -138,10 +206,7 @@ async def _drain(process: asyncio.subprocess.Process) -> None:
     assert process.stdout is not None
     while await process.stdout.read(65_536):
         pass
-    if await process.wait() not in (0, -signal.SIGTERM, -signal.SIGKILL):
-        log.error(
-            "The Temporal server ended by itself (%s); nothing goes on until the service is started again", process.returncode
-        )
+    await process.wait()
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:

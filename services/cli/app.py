@@ -36,6 +36,7 @@ PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_optio
 
 app.command(rich_help_panel=RUN)(running.demo)
 app.command(rich_help_panel=RUN)(running.up)
+app.command(rich_help_panel=RUN)(running.serve)
 app.command(rich_help_panel=TASKS)(tasks.submit)
 app.command(rich_help_panel=TASKS)(tasks.watch)
 app.command("list", rich_help_panel=TASKS)(tasks.list_tasks)

@@ -4,14 +4,20 @@ import asyncio
 import logging
 import os
 import sys
-from typing import Annotated, NoReturn
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from contracts.errors import InvalidInput
 from services import settings as configuration
 from services.cli.screen import errors, screen
+from services.event_loop import run
 from services.settings import Settings
 from services.stopping import stop_signal
+
+if TYPE_CHECKING:
+    from services.instance import Stack
 
 
 def demo(
@@ -28,7 +34,11 @@ def demo(
     _leave(asyncio.run(run_demo(configuration.load(), keep=keep, as_json=as_json)))
 
 
-def up() -> None:
+def up(
+    processes: Annotated[
+        bool, typer.Option("--processes", help="Each part as a process of its own, started again when it dies.")
+    ] = False,
+) -> None:
     """Run the service for real work, until ctrl-C.
 
     Needs a model: OPENAI_API_KEY, or OPENAI_BASE_URL for any OpenAI-compatible endpoint. A task in the middle of its way goes on
@@ -37,15 +47,30 @@ def up() -> None:
     settings = configuration.load()
     for name in configuration.unknown_variables():
         errors.print(f"patchwright: no setting is called {name}; see ./patchwright config view", markup=False)
-    _leave(asyncio.run(_serve(settings)))
+    _leave(run(_serve(settings, processes)))
 
 
-async def _serve(settings: Settings) -> int:
-    from services import embedded
+def serve(
+    role: Annotated[
+        str, typer.Argument(help="api, worker, ledger, or an MCP server: mcp-fs, mcp-repo, mcp-code-search, mcp-runner.")
+    ],
+) -> None:
+    """Run one part of the service as this process, for containers and machines of its own.
 
+    Needs to be told where the others are: PATCHWRIGHT_TEMPORAL_ADDRESS, PATCHWRIGHT_DATABASE_URL, PATCHWRIGHT_LEDGER_URL,
+    PATCHWRIGHT_MCP_URLS.
+    """
+    from services import process
+
+    if role not in process.ROLES:
+        raise InvalidInput(f"there is no part {role!r}; there are {', '.join(process.ROLES)}")
+    _leave(process.play(role))
+
+
+async def _serve(settings: Settings, processes: bool) -> int:
     stopping = stop_signal()
     screen.print("Starting …")
-    async with embedded.stack(settings) as stack:
+    async with _running(settings, processes) as stack:
         screen.print(
             f"[bold]Patchwright is up.[/]\n  Pages and API  {stack.url}\n"
             f"  Temporal       {stack.temporal_ui_url or settings.temporal_address}\n"
@@ -58,6 +83,17 @@ async def _serve(settings: Settings) -> int:
         await stopping.wait()
         screen.print("Stopping; tasks go on where they are when you start again.")
     return 0
+
+
+def _running(settings: Settings, processes: bool) -> AbstractAsyncContextManager["Stack"]:
+    """The service; only the way that is taken is loaded."""
+    if processes:
+        from services.supervisor import supervised
+
+        return supervised(settings)
+    from services.embedded import stack
+
+    return stack(settings)
 
 
 def _leave(code: int) -> NoReturn:

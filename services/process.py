@@ -1,0 +1,200 @@
+"""One role of the service as a process of its own: ``python -m services.process ROLE``.
+
+Roles: ``api``, ``worker``, ``ledger``, and one for each MCP server (``mcp-repo``). Settings come from the environment, or,
+with ``--supervised``, as one line of JSON on standard input. That pipe stays open as long as the supervisor lives: its end is
+the order to stop, so that no role outlives a supervisor that was killed.
+"""
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from contracts.errors import PatchwrightError
+from services import settings as configuration
+from services import wiring
+from services.event_loop import run
+from services.serving import address_of, listening, serving
+from services.settings import IsolatedSettings, Settings
+from services.stopping import stop_signal
+from services.telemetry import telemetry
+
+log = logging.getLogger(__name__)
+MCP = "mcp-"
+ROLES = ("ledger", *(MCP + name.replace("_", "-") for name in wiring.MCP_SERVERS), "worker", "api")
+READY = "ready"
+"""What a role prints when it can be used."""
+LAST_SECONDS = 20.0
+"""How long a role may take to stop when its supervisor is gone."""
+THREADS = 32
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a role is given."""
+
+    settings: Settings
+    door: socket.socket | None
+    """Where it listens, when its supervisor listens for it: connections wait there while the process is made anew."""
+    base_url: str
+    """Of API and pages."""
+    ui_url: str
+    """Of the Temporal Web UI; empty when nobody knows."""
+
+
+def main() -> None:
+    """Play a role until SIGTERM, ctrl-C, or the end of the supervisor."""
+    parser = argparse.ArgumentParser(prog="python -m services.process", description="One role of Patchwright as a process.")
+    parser.add_argument("role", choices=ROLES)
+    parser.add_argument("--supervised", action="store_true", help="settings come on standard input")
+    options = parser.parse_args()
+    try:
+        code = play(options.role, options.supervised)
+    except PatchwrightError as error:
+        sys.stderr.write(f"patchwright {options.role}: {error.message}\n")
+        code = 1
+    except Exception:
+        log.exception("The process of %s failed", options.role)
+        code = 1
+    logging.shutdown()
+    sys.stdout.flush()
+    # Without the interpreter's farewell: Temporal's client can abort there, after all work was done and closed.
+    os._exit(code)
+
+
+def play(role: str, supervised: bool = False) -> int:
+    """Play a role to its end; the exit code. Raises ``PatchwrightError`` when it cannot be played here."""
+    return run(_play(role, _supervised() if supervised else _alone()))
+
+
+def _alone() -> Part:
+    settings = configuration.load()
+    return Part(settings, None, settings.public_url or f"http://{settings.host}:{settings.port}", settings.temporal_ui_url)
+
+
+def _supervised() -> Part:
+    told = json.loads(sys.stdin.buffer.readline())
+    threading.Thread(target=_end_with_supervisor, daemon=True).start()
+    door = socket.socket(fileno=told["door"]) if told["door"] is not None else None
+    return Part(IsolatedSettings(**told["settings"]), door, told["base_url"], told["ui_url"])
+
+
+def _end_with_supervisor() -> None:
+    sys.stdin.buffer.read()
+    os.kill(os.getpid(), signal.SIGTERM)
+    threading.Event().wait(LAST_SECONDS)
+    os._exit(1)
+
+
+async def _play(role: str, part: Part) -> int:
+    stopping = stop_signal()
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, thread_name_prefix="patchwright"))
+    with telemetry(part.settings) as interceptors:
+        playing = asyncio.create_task(_role(role, part, stopping, interceptors))
+        stopped = asyncio.create_task(stopping.wait())
+        await asyncio.wait({playing, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.set()
+        await playing
+    return 0
+
+
+async def _role(role: str, part: Part, stopping: asyncio.Event, interceptors: list[Any]) -> None:
+    async with AsyncExitStack() as opened:
+        if role == "ledger":
+            await opened.enter_async_context(_ledger(part))
+        elif role == "api":
+            await opened.enter_async_context(_api(part, interceptors))
+        elif role == "worker":
+            await opened.enter_async_context(_worker(part, interceptors))
+        else:
+            await opened.enter_async_context(_mcp(role.removeprefix(MCP).replace("-", "_"), part))
+        sys.stdout.write(READY + "\n")
+        sys.stdout.flush()
+        await stopping.wait()
+
+
+@asynccontextmanager
+async def _door(part: Part, host: str, port: int, setting: str) -> AsyncIterator[socket.socket]:
+    if part.door is not None:
+        yield part.door
+        return
+    with listening(host, port, setting) as opened:
+        log.info("Listening at %s", address_of(host, opened))
+        yield opened
+
+
+@asynccontextmanager
+async def _ledger(part: Part) -> AsyncIterator[None]:
+    from services.ledger.serving import ledger
+
+    async with ledger(part.settings, part.door):
+        yield
+
+
+@asynccontextmanager
+async def _mcp(name: str, part: Part) -> AsyncIterator[None]:
+    from mcp_servers.serving import BearerOnly
+
+    settings = part.settings
+    async with AsyncExitStack() as opened:
+        boxes = None
+        if name == "runner":
+            boxes = wiring.sandboxes(settings)
+            opened.push_async_callback(boxes.close)
+        server = wiring.mcp_server(name, settings, part.base_url, boxes)
+        app = server.streamable_http_app(stateless_http=True, host=settings.mcp_host)
+        door = await opened.enter_async_context(_door(part, settings.mcp_host, settings.mcp_port, "PATCHWRIGHT_MCP_PORT"))
+        await opened.enter_async_context(serving(BearerOnly(app, settings.mcp_token()), door))
+        yield
+
+
+@asynccontextmanager
+async def _worker(part: Part, interceptors: list[Any]) -> AsyncIterator[None]:
+    from services.ledger.address import configured_address
+    from services.models import ConfiguredModels
+    from services.worker import connect_patiently, make_workers
+
+    settings = part.settings
+    async with AsyncExitStack() as opened:
+        kept = await opened.enter_async_context(wiring.stores(settings))
+        connected = await opened.enter_async_context(wiring.capabilities(settings, part.base_url))
+        models = ConfiguredModels(settings, configured_address(settings))
+        opened.push_async_callback(models.close)
+        client = await connect_patiently(settings.temporal_address, settings.temporal_namespace, interceptors)
+        deeds = wiring.deeds(kept, connected, models)
+        async with make_workers(client, settings.task_queue, deeds, settings.pools, settings.serve_pools):
+            yield
+
+
+@asynccontextmanager
+async def _api(part: Part, interceptors: list[Any]) -> AsyncIterator[None]:
+    from services.api.app import create_app
+    from services.instance import allowed_hosts
+    from services.pull_request_diffs import MirrorDiffs
+    from services.worker import connect
+
+    settings = part.settings
+    async with wiring.stores(settings) as kept:
+        client = await connect(settings.temporal_address, settings.temporal_namespace, interceptors, lazy=True)
+        tasks = wiring.task_service(settings, kept, wiring.local_forge(settings, part.base_url), client, part.ui_url)
+        diffs = MirrorDiffs(wiring.mirrors(settings))
+        app = create_app(tasks, settings.access_token(), diffs, allowed_hosts=allowed_hosts(settings))
+        async with (
+            _door(part, settings.host, settings.port, "PATCHWRIGHT_PORT") as door,
+            serving(app, door, app.state.closing),
+        ):
+            yield
+
+
+if __name__ == "__main__":
+    main()
