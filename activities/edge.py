@@ -5,12 +5,16 @@ import functools
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities.attempts import counted, failure_limit, given_back, in_temporals_words, present_attempt
+from activities.stores.attempt_store import Standing
+from activities.stores.availability import DEED_SECONDS, patience
 from activities.stores.run_store import RunStore
 from contracts.errors import PatchwrightError
 from contracts.event import EventKind, NewEvent
@@ -55,19 +59,35 @@ class _Told:
     """Around one attempt: events, heartbeats, and the failure in Temporal's words."""
 
     def __init__(self, store: RunStore, name: str, task_id: str) -> None:
-        self._store = store
+        self._attempts = store.attempts
         self._name = name
-        self._task_id = task_id
+        self._attempt = present_attempt(task_id)
         self._started = time.monotonic()
         self._heart: asyncio.Task[None] | None = None
+        self._around = ExitStack()
 
     async def __aenter__(self) -> "_Told":
-        info = activity.info()
-        self._key = f"{info.workflow_run_id}/{info.activity_id}"
-        again = f" (attempt {info.attempt})" if info.attempt > 1 else ""
-        await self._tell(EventKind.STEP_STARTED, f"{self._name}{again}", f"started-{info.attempt}", {"attempt": info.attempt})
         self._heart = asyncio.create_task(_beat())
+        self._around.callback(self._heart.cancel)
+        self._around.enter_context(patience(DEED_SECONDS))
+        try:
+            with as_temporal():
+                standing = await self._attempts.begin(self._attempt, self._begun)
+            await self._refuse_when_used_up(standing)
+        except BaseException:
+            self._around.close()
+            raise
         return self
+
+    async def _refuse_when_used_up(self, standing: Standing) -> None:
+        limit = failure_limit()
+        if limit and standing.failures >= limit:
+            await self._attempts.end(self._attempt)
+            raise ApplicationError(
+                f"{self._name} failed {standing.failures} times; the log of the task has the reasons.",
+                type="attempts-used-up",
+                non_retryable=True,
+            )
 
     def check(self, result: Word | None) -> None:
         """Refuse a result that a workflow's history should not carry."""
@@ -77,28 +97,50 @@ class _Told:
             )
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
-        if self._heart is not None:
-            self._heart.cancel()
-        seconds = round(time.monotonic() - self._started, 3)
-        attempt = activity.info().attempt
-        if error is None:
-            await self._tell(EventKind.STEP_FINISHED, f"{self._name} took {seconds:.1f} s", "finished", {"seconds": seconds})
-        elif isinstance(error, asyncio.CancelledError):
-            return
-        else:
-            if not isinstance(error, PatchwrightError | ApplicationError):
-                log.error("%s of %s failed unexpectedly", self._name, self._task_id, exc_info=error)
-            reason = error.message if isinstance(error, PatchwrightError) else f"{type(error).__name__}: {error}"
-            await self._tell(
-                EventKind.STEP_FAILED, f"{self._name}: {reason}", f"failed-{attempt}", {"seconds": seconds, "reason": reason}
-            )
-        if isinstance(error, PatchwrightError):
-            raise _temporal(error) from error
+        with self._around, as_temporal():
+            if error is None:
+                seconds = self._seconds
+                told = f"{self._name} took {seconds:.1f} s"
+                await self._attempts.end(
+                    self._attempt, [self._event(EventKind.STEP_FINISHED, told, "finished", {"seconds": seconds})]
+                )
+            elif isinstance(error, asyncio.CancelledError):
+                await self._cancelled()
+            elif isinstance(error, Exception):
+                if not isinstance(error, PatchwrightError | ApplicationError):
+                    log.error("%s of %s failed unexpectedly", self._name, self._attempt.task_id, exc_info=error)
+                raise await counted(self._attempts, self._attempt, error, self._failed) from error
 
-    async def _tell(self, kind: EventKind, text: str, key: str, data: dict[str, Any]) -> None:
-        await self._store.append(
-            self._task_id, [NewEvent(kind=kind, text=text[:2_000], step=self._name, key=f"{self._key}/{key}", data=data)]
-        )
+    async def _cancelled(self) -> None:
+        """A time limit that is over counts as a failure; a person's word, a drained worker and a new owner do not."""
+        details = activity.cancellation_details()
+        if details is not None and details.timed_out:
+            await self._attempts.failed(self._attempt)
+        elif details is not None and details.worker_shutdown:
+            raise given_back("Its worker was stopped; another one goes on.")
+
+    # -- telling ---------------------------------------------------------------------------------------------
+
+    @property
+    def _seconds(self) -> float:
+        return round(time.monotonic() - self._started, 3)
+
+    def _begun(self, standing: Standing) -> NewEvent:
+        number = self._attempt.number
+        again = f" (attempt {number})" if number > 1 else ""
+        # While something is away there is an attempt every few seconds: one line tells of all of them.
+        key = f"again-{standing.away_since.timestamp():.0f}" if standing.away_since else f"started-{number}"
+        return self._event(EventKind.STEP_STARTED, f"{self._name}{again}", key, {"attempt": number})
+
+    def _failed(self, reason: str, away_since: datetime | None) -> NewEvent:
+        data = {"seconds": self._seconds, "reason": reason}
+        if away_since is not None:
+            return self._event(EventKind.NOTE, f"{self._name} waits: {reason}", f"away-{away_since.timestamp():.0f}", data)
+        return self._event(EventKind.STEP_FAILED, f"{self._name}: {reason}", f"failed-{self._attempt.number}", data)
+
+    def _event(self, kind: EventKind, text: str, key: str, data: dict[str, Any]) -> NewEvent:
+        place = f"{self._attempt.run_id}/{self._attempt.activity_id}"
+        return NewEvent(kind=kind, text=text[:2_000], step=self._name, key=f"{place}/{key}", data=data)
 
 
 @contextmanager
@@ -107,12 +149,7 @@ def as_temporal() -> Iterator[None]:
     try:
         yield
     except PatchwrightError as error:
-        raise _temporal(error) from error
-
-
-def _temporal(error: PatchwrightError) -> ApplicationError:
-    details = [error.spent] if error.spent is not None else []
-    return ApplicationError(error.message, *details, type=error.code, non_retryable=not error.retryable)
+        raise in_temporals_words(error, final=not error.retryable) from error
 
 
 async def _beat() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sqlalchemy import select
 
+from activities.stores.availability import as_store_failures, repeatable
 from activities.stores.database import Database
 from activities.stores.event_log import printable
 from activities.stores.tables import artifacts
@@ -26,10 +27,12 @@ class ArtifactStore:
         self.root = root
         self._database = database
 
+    @repeatable
     async def put(self, task_id: str, step: str, content: bytes, media_type: str, name: str) -> ArtifactRef:
         """Store bytes and link them to a step; the same again is the same artifact."""
         ref = ArtifactRef(sha256=digest(content), size=len(content), media_type=media_type, name=printable(name))
-        await asyncio.to_thread(self._write, ref.sha256, content)
+        with as_store_failures():
+            await asyncio.to_thread(self._write, ref.sha256, content)
         link = {"task_id": task_id, "step": step, **ref.model_dump(), "at": datetime.now(UTC)}
         async with self._database.writing() as connection:
             await connection.execute(self._database.insert(artifacts).on_conflict_do_nothing(
@@ -42,6 +45,7 @@ class ArtifactStore:
             raise NotFound(f"{sha256!r} is not a sha256 in lower-case hex.")
         return await asyncio.to_thread(self._read, sha256)
 
+    @repeatable
     async def ref(self, sha256: str) -> ArtifactRef:
         """How an artifact was called and typed when it was first stored. Raises ``NotFound``."""
         async with self._database.reading() as connection:
@@ -51,6 +55,7 @@ class ArtifactStore:
             raise NotFound(f"There is no artifact {sha256!r}.")
         return ArtifactRef.model_validate(dict(row))
 
+    @repeatable
     async def of_task(self, task_id: str) -> list[StepArtifact]:
         """All artifacts of a task, oldest first."""
         async with self._database.reading() as connection:

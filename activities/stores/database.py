@@ -13,6 +13,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.util import await_only
 
+from activities.stores.availability import FAILURES, as_store_failures, classified, patience, repeatable
 from activities.stores.migrations import upgrade_connection
 from activities.stores.tables import metadata
 from contracts.errors import Conflict, InvalidInput
@@ -22,6 +23,13 @@ __all__ = ["Database", "metadata", "open_database", "upgrade"]
 BUSY_TIMEOUT_MS = 30_000
 """How long SQLite waits for another process that writes, in milliseconds."""
 WAL_PAUSE_MS = 20
+CONNECT_SECONDS = 10.0
+"""How long Postgres may take to let us in."""
+COMMAND_SECONDS = 60.0
+"""How long Postgres may take for one statement of ours; a server that hangs is away."""
+MIGRATION_SECONDS = 3_600.0
+START_SECONDS = 60.0
+"""How long a start waits for a database that is started at the same time."""
 LOG_LOCK = 0x70617463
 """Postgres advisory lock that makes appends to the event log visible in the order of their numbers."""
 
@@ -33,14 +41,16 @@ class Database:
     is too long. Here nobody upgrades: every writing transaction says so at its begin and waits its turn.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, command_seconds: float = COMMAND_SECONDS) -> None:
         self.url = _with_driver(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         if self.is_sqlite:
             self.engine = _sqlite_engine(self.url, begin="BEGIN", pool_size=8)
             self._writer = _sqlite_engine(self.url, begin="BEGIN IMMEDIATE", pool_size=1)
         else:
-            self.engine = self._writer = create_async_engine(self.url, pool_size=10, max_overflow=10, pool_pre_ping=True)
+            self.engine = self._writer = create_async_engine(
+                self.url, pool_size=10, max_overflow=10, pool_pre_ping=True, pool_timeout=30,
+                connect_args={"timeout": CONNECT_SECONDS, "command_timeout": command_seconds})
         self._turn = asyncio.Lock()
         self._held: AsyncConnection | None = None
 
@@ -51,23 +61,39 @@ class Database:
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction that only reads."""
-        async with self.engine.connect() as connection:
-            yield connection
+        """A transaction that only reads. Raises ``StoreUnavailable`` and ``DiskFull``."""
+        with as_store_failures():
+            async with self.engine.connect() as connection:
+                yield connection
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction that writes; committed at the end, rolled back when an exception leaves the block."""
-        if not self.is_sqlite:
-            async with self.engine.begin() as connection:
-                yield connection
-            return
-        async with self._turn:
-            # The one writing connection stays open: taking it from a pool costs as much as the write itself.
-            if self._held is None or self._held.closed or self._held.invalidated:
-                self._held = await self._writer.connect()
-            async with self._held.begin():
-                yield self._held
+        """A transaction that writes; committed at the end, rolled back when an exception leaves the block.
+
+        Raises ``StoreUnavailable`` and ``DiskFull``; whether it was committed is then not known: it must be safe to repeat.
+        """
+        with as_store_failures():
+            if self.is_sqlite:
+                async with self._turn, self._held_open() as connection, connection.begin():
+                    yield connection
+            else:
+                async with self.engine.begin() as connection:
+                    yield connection
+
+    @asynccontextmanager
+    async def _held_open(self) -> AsyncIterator[AsyncConnection]:
+        """The one writing connection stays open: taking it from a pool costs as much as the write itself."""
+        if self._held is None or self._held.closed or self._held.invalidated:
+            self._held = await self._writer.connect()
+        try:
+            yield self._held
+        except FAILURES as error:
+            if classified(error) is not None:
+                # A full disk can leave a transaction half open: the next writer begins on a connection of its own.
+                failed, self._held = self._held, None
+                await failed.invalidate()
+                await failed.close()
+            raise
 
     async def order_appends(self, connection: AsyncConnection) -> None:
         """Let no later event become visible before an earlier one; to be called before inserting events."""
@@ -84,14 +110,16 @@ class Database:
 
 
 async def open_database(url: str) -> Database:
-    """The database at ``url``, brought to the newest schema first."""
-    await upgrade(url)
+    """The database at ``url``, brought to the newest schema first; waits ``START_SECONDS`` for one that is away."""
+    with patience(START_SECONDS):
+        await upgrade(url)
     return Database(url)
 
 
+@repeatable
 async def upgrade(url: str) -> None:
     """Bring the schema to the newest revision; safe to run from several processes at once."""
-    database = Database(url)
+    database = Database(url, MIGRATION_SECONDS)
     try:
         async with database.writing() as connection:
             await database.order_appends(connection)

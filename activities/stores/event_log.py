@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, RowMapping, bindparam, select
+from sqlalchemy import ColumnElement, RowMapping, bindparam, case, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from activities.stores.availability import repeatable
 from activities.stores.database import Database
 from activities.stores.tables import events
 from contracts.event import EventKind, NewEvent, TaskEvent
@@ -18,6 +19,9 @@ POLL_SECONDS = 1.0
 """How soon appends of other processes are seen."""
 AFTER = (select(events).where(events.c.task_id == bindparam("of_task"), events.c.seq > bindparam("after"))
          .order_by(events.c.seq).limit(bindparam("most")))
+# Asked before every model call: it looks at what is new alone, and takes nothing but numbers from what is not steering.
+STEERING = (select(events.c.seq, case((events.c.kind == EventKind.STEERING.value, events.c.data)))
+            .where(events.c.task_id == bindparam("of_task"), events.c.seq > bindparam("after")).order_by(events.c.seq))
 
 
 class EventLog:
@@ -28,6 +32,7 @@ class EventLog:
         self._insert = database.insert(events).on_conflict_do_nothing(index_elements=["task_id", "key"]).returning(events.c.seq)
         self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
 
+    @repeatable
     async def append(self, task_id: str, wanted: Sequence[NewEvent]) -> list[TaskEvent]:
         """Append events; those whose key is known already are left out of the answer."""
         async with self._database.writing() as connection:
@@ -48,11 +53,19 @@ class EventLog:
                 appended.append(stored.model_copy(update={"seq": seq}))
         return appended
 
+    @repeatable
     async def read(self, task_id: str, after: int = 0, limit: int = 500) -> list[TaskEvent]:
         """Events of a task with a higher number than ``after``, oldest first."""
         async with self._database.reading() as connection:
             found = await connection.execute(AFTER, {"of_task": task_id, "after": after, "most": limit})
             return [_event(row) for row in found.mappings()]
+
+    @repeatable
+    async def steering(self, task_id: str, after: int) -> tuple[int, list[tuple[int, str]]]:
+        """What people told the agents after an event, each with its number; before it, the number of the newest event of all."""
+        async with self._database.reading() as connection:
+            rows = (await connection.execute(STEERING, {"of_task": task_id, "after": after})).all()
+        return rows[-1][0] if rows else after, [(seq, str(json.loads(data)["message"])) for seq, data in rows if data is not None]
 
     async def told(self, task_id: str, kinds: Sequence[EventKind], limit: int) -> list[TaskEvent]:
         """The newest events of some kinds, oldest first."""
@@ -62,6 +75,7 @@ class EventLog:
         """The newest events, oldest first."""
         return await self._newest(task_id, limit)
 
+    @repeatable
     async def _newest(self, task_id: str, limit: int, *narrower: ColumnElement[bool]) -> list[TaskEvent]:
         wanted = select(events).where(events.c.task_id == task_id, *narrower).order_by(events.c.seq.desc()).limit(limit)
         async with self._database.reading() as connection:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from sqlalchemy import bindparam, delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from activities.stores.availability import repeatable
 from activities.stores.database import Database
 from activities.stores.tables import journal
 from contracts.errors import PatchwrightError
@@ -63,27 +64,32 @@ class JournalStore:
             index_elements=IDENTITY, set_={name: wanted.excluded[name] for name in NAMES if name not in IDENTITY}
         )
 
+    @repeatable
     async def load(self, task_id: str, run: str) -> list[JournalRow]:
         """All rows of one run, by ordinal."""
         async with self._database.reading() as connection:
             found = await connection.execute(LOAD, {"of_task": task_id, "of_run": run})
             return [JournalRow(*row) for row in found]
 
+    @repeatable
     async def claim(self, task_id: str, run: str, attempt: str) -> None:
         """Make a run the attempt's own: from now on the writes of every attempt before it are refused."""
         await self.put(JournalRow(task_id, run, kind=ATTEMPT, key="", ordinal=-1, digest=attempt, state="done"))
 
+    @repeatable
     async def hold(self, task_id: str, run: str, attempt: str) -> None:
         """Raise ``Overtaken`` when the run is not the attempt's own any more."""
         async with self._database.writing() as connection:
             await _hold(connection, task_id, run, attempt)
 
+    @repeatable
     async def put(self, row: JournalRow, attempt: str = "") -> None:
         """Store a row, over the one with the same key. Raises ``Overtaken`` when the run is no longer the attempt's own."""
         async with self._database.writing() as connection:
             await _hold(connection, row.task_id, row.run, attempt)
             await connection.execute(self._put, {name: getattr(row, name) for name in NAMES})
 
+    @repeatable
     async def drop_from(self, task_id: str, run: str, ordinal: int, attempt: str = "") -> None:
         """Forget the rows of a run from an ordinal on. Raises ``Overtaken``."""
         async with self._database.writing() as connection:

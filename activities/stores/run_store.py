@@ -5,13 +5,15 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, RowMapping, Select, func, select, update
+from sqlalchemy import ColumnElement, RowMapping, Select, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from activities.stores.attempt_store import AttemptStore
+from activities.stores.availability import repeatable
 from activities.stores.database import Database
 from activities.stores.event_log import EventLog, printable
-from activities.stores.tables import idempotency_keys, tasks
+from activities.stores.tables import attempts, idempotency_keys, tasks
 from contracts.errors import InvalidInput, NotFound
 from contracts.event import EventKind, NewEvent, TaskEvent
 from contracts.record import TaskRecord
@@ -35,14 +37,17 @@ class IdempotencyMismatch(InvalidInput):
 
 
 class RunStore:
-    """Keeps the standing of every task, and its events."""
+    """Keeps the standing of every task, and its events. Its methods raise ``StoreUnavailable`` while the database is away."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._log = EventLog(database)
+        self.attempts = AttemptStore(database, self._log)
+        """The steps that are being tried."""
 
     # -- accepting -------------------------------------------------------------------------------------------
 
+    @repeatable
     async def accept(self, task: Task, idempotency_key: str, body_sha256: str) -> tuple[TaskRecord, bool]:
         """Keep a new task; the same key or the same ticket finds the task it made before. The flag says whether it is new.
 
@@ -84,17 +89,20 @@ class RunStore:
 
     # -- reading ---------------------------------------------------------------------------------------------
 
+    @repeatable
     async def get(self, task_id: str) -> TaskRecord:
         """One task. Raises ``NotFound``."""
         async with self._database.reading() as connection:
             return _record(await _row(connection, tasks.c.id == task_id, f"There is no task {task_id!r}."))
 
+    @repeatable
     async def by_pull_request(self, pull_request_id: str) -> TaskRecord:
         """The task that opened a pull request. Raises ``NotFound``."""
         async with self._database.reading() as connection:
             return _record(await _row(connection, (tasks.c.pull_request_id == pull_request_id) & (tasks.c.pull_request_id != ""),
                                       f"No task has the pull request {pull_request_id!r}."))
 
+    @repeatable
     async def list(self, states: Sequence[TaskState] = (), repo: str = "", requester: str = "", kind: str = "", query: str = "",
                    cursor: str = "", limit: int = 50) -> tuple[Records, str]:
         """Tasks that match every given filter, newest first, and the cursor of the next page (empty on the last)."""
@@ -106,18 +114,21 @@ class RunStore:
         more = _cursor(rows[limit - 1]["number"]) if len(rows) > limit else ""
         return [_record(row) for row in rows[:limit]], more
 
+    @repeatable
     async def counts(self) -> dict[TaskState, int]:
         """How many tasks stand in each state; states without tasks are left out."""
         async with self._database.reading() as connection:
             found = await connection.execute(select(tasks.c.state, func.count()).group_by(tasks.c.state))
             return {TaskState(state): number for state, number in found}
 
+    @repeatable
     async def repositories(self, limit: int = 100) -> Names:
         """The repositories that have tasks, by name."""
         async with self._database.reading() as connection:
             wanted = select(tasks.c.repo).distinct().order_by(tasks.c.repo).limit(limit)
             return [str(repo) for repo in (await connection.execute(wanted)).scalars()]
 
+    @repeatable
     async def unstarted(self) -> Records:
         """Accepted tasks whose workflow is not known to have started, oldest first."""
         wanted = select(tasks).where(tasks.c.workflow_run_id == "", tasks.c.state == TaskState.QUEUED.value)
@@ -126,6 +137,7 @@ class RunStore:
 
     # -- following the workflow ------------------------------------------------------------------------------
 
+    @repeatable
     async def set_workflow_run(self, task_id: str, run_id: str) -> None:
         """Remember the run of the task's workflow. Raises ``NotFound``."""
         async with self._database.writing() as connection:
@@ -133,12 +145,15 @@ class RunStore:
             if changed.rowcount == 0:
                 raise NotFound(f"There is no task {task_id!r}.")
 
+    @repeatable
     async def record_progress(self, progress: ProgressRequest) -> TaskRecord:
         """Follow the workflow; the same key again changes nothing, and a final state stays. Raises ``NotFound``."""
         missing = f"There is no task {progress.task_id!r}."
         here = tasks.c.id == progress.task_id
         async with self._database.writing() as connection:
             row = await _row(connection, here, missing, lock=True)
+            if progress.state in FINAL_STATES:
+                await connection.execute(delete(attempts).where(attempts.c.task_id == progress.task_id))
             stays = TaskState(row["state"]) in FINAL_STATES and not _goes_on(TaskState(row["state"]), progress.state)
             fresh = stays or await self._log.append_in(connection, progress.task_id, [_state_event(progress)])
             if fresh:

@@ -129,3 +129,17 @@ journal = Table(
     Column("commit", String(64), nullable=False),
     Column("at", Moment, nullable=False),
 )
+
+attempts = Table(
+    "attempts", metadata,
+    Column("run_id", String(100), primary_key=True),
+    Column("activity_id", String(100), primary_key=True),
+    Column("task_id", String(100), nullable=False, index=True),
+    Column("attempt", Integer, nullable=False),
+    Column("worker", String(200), nullable=False),
+    Column("token", LargeBinary, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("away_since", Moment),
+    Column("away_at", Moment),
+    Column("at", Moment, nullable=False),
+)
