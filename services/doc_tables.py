@@ -25,7 +25,8 @@ from services.settings import Settings, variable_of
 
 DOCS = Path(__file__).parents[1] / "docs"
 PLACE = re.compile(r"(<!-- made: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
-OWN_DEFAULTS = {"data_dir": "your user data folder", "database_url": "SQLite in the data folder"}
+OWN_DEFAULTS = {"data_dir": "your user data folder", "database_url": "SQLite in the data folder",
+                "ledger_database_url": "SQLite in the data folder"}
 """Defaults that depend on the machine or on another setting."""
 
 

@@ -1,0 +1,334 @@
+"""What the ledger writes down, as deeds of one transaction each. Every deed may run twice and counts once.
+
+A call is ``out`` from before its request is sent until it is settled: as ``done`` with its answer, ``refused`` by the
+provider for good, or ``failed`` when all tries were used up. One that was out when its ledger died is ``interrupted``.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from contracts.errors import PatchwrightError
+from services.ledger.money import Tokens, dollars
+from services.ledger.tables import calls, owners, spending
+
+OUT, DONE, REFUSED, FAILED, INTERRUPTED = "out", "done", "refused", "failed", "interrupted"
+
+
+class Replaced(PatchwrightError):
+    """Another ledger has taken over this database; this one makes no call any more."""
+
+    code = "ledger-replaced"
+    http_status = 503
+    retryable = True
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A cap on one scope of spending, in billionths of a US dollar."""
+
+    scope: str
+    cap: int
+    told: str
+    """What is full, and what to do: the end of the refusal's message."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewCall:
+    """A call that is about to be made."""
+
+    key: str
+    flight: str
+    task_id: str
+    requester: str
+    model: str
+    provider: str
+    provider_model: str
+    recovery: str
+    day: str
+    estimate_nanousd: int
+    limits: tuple[Limit, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A call that was answered before."""
+
+    status: int
+    media_type: str
+    answer: bytes
+    provider: str
+    provider_model: str
+    cost_nanousd: int
+
+
+@dataclass(frozen=True, slots=True)
+class OverBudget:
+    """A call that its budget does not cover; nothing was written."""
+
+    told: str
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A call that may go out, and what is known of earlier tries."""
+
+    refusals: int = 0
+    response_id: str = ""
+    provider: str = ""
+    provider_model: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """How a call ended."""
+
+    key: str
+    flight: str
+    state: str
+    provider: str
+    provider_model: str
+    cost_nanousd: int
+    tokens: Tokens = field(default_factory=Tokens)
+    attempts: int = 0
+    uncertain: int = 0
+    status: int = 0
+    media_type: str = ""
+    answer: bytes = b""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """A call that was out when its ledger died and runs on at its provider."""
+
+    key: str
+    flight: str
+    task_id: str
+    requester: str
+    model: str
+    provider: str
+    provider_model: str
+    response_id: str
+    estimate_nanousd: int
+
+
+_FLOWN = (calls.c.key == bindparam("of_key")) & (calls.c.flight == bindparam("of_flight"))
+_OWNER = select(owners.c.owner).where(owners.c.number == 1).with_for_update(read=True)
+_KNOWN = select(
+    calls.c.state,
+    calls.c.flight,
+    calls.c.status,
+    calls.c.media_type,
+    calls.c.answer,
+    calls.c.provider,
+    calls.c.provider_model,
+    calls.c.refusals,
+    calls.c.response_id,
+    calls.c.cost_nanousd,
+).where(calls.c.key == bindparam("of_key"))
+_INSERT = insert(calls)
+_RENEWED = ("flight", "provider", "provider_model", "recovery", "day", "estimate_nanousd")
+_AGAIN = (
+    update(calls)
+    .where(calls.c.key == bindparam("of_key"))
+    .values(
+        state=OUT,
+        settled_at=None,
+        **{name: bindparam(f"new_{name}") for name in _RENEWED},
+    )
+)
+_TOLD = ("state", "provider", "provider_model", "status", "media_type", "answer", "reason")
+_SETTLED = {name: bindparam(f"new_{name}") for name in (*_TOLD, "input_tokens", "output_tokens", "settled_at")}
+_SETTLE = {
+    before: update(calls)
+    .where(_FLOWN & (calls.c.state == before))
+    .values(
+        **_SETTLED,
+        cost_nanousd=calls.c.cost_nanousd + bindparam("more_cost"),
+        attempts=calls.c.attempts + bindparam("more_attempts"),
+        uncertain=calls.c.uncertain + bindparam("more_uncertain"),
+        refusals=calls.c.refusals + bindparam("more_refusals"),
+    )
+    for before in (OUT, INTERRUPTED)
+}
+_SPENT = select(spending.c.scope, spending.c.settled_nanousd, spending.c.reserved_nanousd).where(
+    spending.c.scope.in_(bindparam("scopes", expanding=True))
+)
+_SCOPES = select(calls.c.task_id, calls.c.requester, calls.c.day, calls.c.estimate_nanousd).where(_FLOWN)
+
+
+def take_over(owner: str) -> Callable[[Connection], tuple[list[Interrupted], dict[str, int]]]:
+    """Make the database this ledger's own and settle what a dead one left.
+
+    A call that can be asked for again gives its reservation back until it is. Any other may have been paid: it costs its
+    estimate. Gives the calls whose answers can be fetched, and the number of uncertain ones by provider.
+    """
+
+    def deed(connection: Connection) -> tuple[list[Interrupted], dict[str, int]]:
+        _put_owner(connection, owner)
+        left, uncertain = [], dict[str, int]()
+        for row in connection.execute(select(calls).where(calls.c.state == OUT)).all():
+            lost = row.recovery == "none" or (row.recovery == "background" and not row.response_id)
+            cost = row.estimate_nanousd if lost else 0
+            connection.execute(
+                update(calls)
+                .where(calls.c.key == row.key)
+                .values(
+                    state=INTERRUPTED,
+                    uncertain=calls.c.uncertain + int(lost),
+                    cost_nanousd=calls.c.cost_nanousd + cost,
+                    reason="the ledger ended while the call was out",
+                )
+            )
+            _spend(connection, scopes(row.task_id, row.requester, row.day), settled=cost, reserved=-row.estimate_nanousd)
+            if lost:
+                uncertain[row.provider] = uncertain.get(row.provider, 0) + 1
+        for row in connection.execute(select(calls).where((calls.c.state == INTERRUPTED) & (calls.c.response_id != ""))).all():
+            left.append(Interrupted(*(getattr(row, name) for name in Interrupted.__slots__)))
+        return left, uncertain
+
+    return deed
+
+
+def begin(owner: str, call: NewCall) -> Callable[[Connection], Begun | Kept | OverBudget]:
+    """Write a call down and reserve its cost, or say why not. Raises ``Replaced``."""
+
+    def deed(connection: Connection) -> Begun | Kept | OverBudget:
+        known = connection.execute(_KNOWN, {"of_key": call.key}).one_or_none()
+        if known is not None and known.state == DONE:
+            return Kept(known.status, known.media_type, known.answer, known.provider, known.provider_model, known.cost_nanousd)
+        if connection.execute(_OWNER).scalar() != owner:
+            raise Replaced("Another ledger has taken over; ask again in a moment.")
+        if known is not None and known.state == OUT and known.flight == call.flight:
+            return Begun(known.refusals, known.response_id, known.provider, known.provider_model)
+        if full := _full(connection, call.limits):
+            return OverBudget(full)
+        if known is None:
+            connection.execute(_INSERT, _fresh(call))
+        else:
+            connection.execute(_AGAIN, {"of_key": call.key, **{f"new_{name}": getattr(call, name) for name in _RENEWED}})
+        _spend(connection, scopes(call.task_id, call.requester, call.day), reserved=call.estimate_nanousd)
+        if known is None:
+            return Begun()
+        return Begun(known.refusals, known.response_id, known.provider, known.provider_model)
+
+    return deed
+
+
+def settle(end: Settlement) -> Callable[[Connection], None]:
+    """Write down how a call ended, and put its cost in the place of its reservation."""
+
+    def deed(connection: Connection) -> None:
+        values = _ending(end)
+        if connection.execute(_SETTLE[OUT], values).rowcount:
+            _close(connection, end, reserved=True)
+        # A ledger that was replaced may still bring home what it had out; its reservation is gone already.
+        elif connection.execute(_SETTLE[INTERRUPTED], values).rowcount:
+            _close(connection, end, reserved=False)
+
+    return deed
+
+
+def note_response(key: str, flight: str, response_id: str) -> Callable[[Connection], None]:
+    """Keep the name under which a background response can be fetched; empty when it is there no more."""
+
+    def deed(connection: Connection) -> None:
+        connection.execute(update(calls).where(_FLOWN).values(response_id=response_id), {"of_key": key, "of_flight": flight})
+
+    return deed
+
+
+def forget(days: int, now: datetime) -> Callable[[Connection], None]:
+    """Drop the text of answers older than so many days; what was paid stays."""
+
+    def deed(connection: Connection) -> None:
+        connection.execute(delete(calls).where(calls.c.settled_at < now - timedelta(days=days)))
+
+    return deed
+
+
+def spent(scope: str) -> Callable[[Connection], tuple[int, int]]:
+    """What a scope has settled and reserved, in billionths of a US dollar."""
+
+    def deed(connection: Connection) -> tuple[int, int]:
+        row = connection.execute(_SPENT, {"scopes": [scope]}).one_or_none()
+        return (row.settled_nanousd, row.reserved_nanousd) if row is not None else (0, 0)
+
+    return deed
+
+
+def scopes(task_id: str, requester: str, day: str) -> list[str]:
+    """What a call's cost counts for."""
+    named = [(f"task:{task_id}", task_id), (f"day:{day}", day), (f"requester:{day}:{requester}", requester)]
+    return [scope for scope, name in named if name]
+
+
+def _full(connection: Connection, limits: Sequence[Limit]) -> str:
+    """Why nothing more may be spent; empty when it may. The last call may go over: what it costs is known when it is answered."""
+    if not limits:
+        return ""
+    found = {row.scope: row for row in connection.execute(_SPENT, {"scopes": [limit.scope for limit in limits]})}
+    for limit in limits:
+        row = found.get(limit.scope)
+        settled, reserved = (row.settled_nanousd, row.reserved_nanousd) if row is not None else (0, 0)
+        if settled + reserved >= limit.cap:
+            held = f" and {dollars(reserved):.4f} reserved for calls under way" if reserved else ""
+            return f"{dollars(settled):.4f}{held} of {dollars(limit.cap):.4f} US dollars are spent {limit.told}"
+    return ""
+
+
+def _close(connection: Connection, end: Settlement, reserved: bool) -> None:
+    task_id, requester, day, estimate = connection.execute(_SCOPES, {"of_key": end.key, "of_flight": end.flight}).one()
+    _spend(connection, scopes(task_id, requester, day), settled=end.cost_nanousd, reserved=-estimate if reserved else 0)
+
+
+def _spend(connection: Connection, wanted: Sequence[str], settled: int = 0, reserved: int = 0) -> None:
+    if not (settled or reserved):
+        return
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    # In one order, so that two ledgers at once never wait for each other.
+    rows = [{"scope": scope, "settled_nanousd": settled, "reserved_nanousd": reserved} for scope in sorted(wanted)]
+    put = dialect.insert(spending).values(rows)
+    connection.execute(
+        put.on_conflict_do_update(
+            index_elements=["scope"],
+            set_={
+                "settled_nanousd": spending.c.settled_nanousd + put.excluded.settled_nanousd,
+                "reserved_nanousd": spending.c.reserved_nanousd + put.excluded.reserved_nanousd,
+            },
+        )
+    )
+
+
+def _put_owner(connection: Connection, owner: str) -> None:
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    put = dialect.insert(owners).values(number=1, owner=owner, since=datetime.now(UTC))
+    connection.execute(
+        put.on_conflict_do_update(index_elements=["number"], set_={"owner": put.excluded.owner, "since": put.excluded.since})
+    )
+
+
+def _fresh(call: NewCall) -> Mapping[str, object]:
+    named = {name: getattr(call, name) for name in NewCall.__slots__ if name != "limits"}
+    zero = dict.fromkeys(("attempts", "uncertain", "refusals", "cost_nanousd", "input_tokens", "output_tokens", "status"), 0)
+    return {**named, **zero, "state": OUT, "response_id": "", "media_type": "", "answer": b"", "reason": "",
+            "created_at": datetime.now(UTC), "settled_at": None}
+
+
+def _ending(end: Settlement) -> Mapping[str, object]:
+    return {
+        "of_key": end.key,
+        "of_flight": end.flight,
+        **{f"new_{name}": getattr(end, name) for name in _TOLD},
+        "new_input_tokens": end.tokens.sent,
+        "new_output_tokens": end.tokens.got,
+        "new_settled_at": datetime.now(UTC),
+        "more_cost": end.cost_nanousd,
+        "more_attempts": end.attempts,
+        "more_uncertain": end.uncertain,
+        "more_refusals": int(end.state == REFUSED),
+    }
