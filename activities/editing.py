@@ -136,6 +136,7 @@ class EditingDeeds:
             commit=counted.change.head_commit,
             summary=summary[:SUMMARY_CHARACTERS],
             spent=answer.spent,
+            heard=answer.heard,
             finished=answer.finished,
             transcript=transcript,
         )

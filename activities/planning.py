@@ -46,7 +46,7 @@ class PlanningDeeds:
             request.task.id, "PlanChanges", f"transcript-{request.run}.{request.slice}.json", answer.transcript
         )
         if not answer.finished:
-            return PlanResult(spent=answer.spent, finished=False, transcript=transcript)
+            return PlanResult(spent=answer.spent, heard=answer.heard, finished=False, transcript=transcript)
         plan: ChangePlan = answer.final
         ref = await self._shelf.keep_words(request.task.id, "PlanChanges", f"{request.run}.json", plan)
         digest = plan_sha256(plan)
@@ -68,7 +68,13 @@ class PlanningDeeds:
             ],
         )
         return PlanResult(
-            plan=ref, plan_sha256=digest, goal=plan.goal[:500], edits=len(plan.edits), spent=answer.spent, transcript=transcript
+            plan=ref,
+            plan_sha256=digest,
+            goal=plan.goal[:500],
+            edits=len(plan.edits),
+            spent=answer.spent,
+            heard=answer.heard,
+            transcript=transcript,
         )
 
     @deed("FetchContext")

@@ -84,8 +84,13 @@ def _thread(thread: Thread) -> str:
     return f"[thread {thread.id}] {place}\n\n{_fenced(said)}"
 
 
+def steering_prompt(messages: Sequence[str]) -> str:
+    """What people say while an agent works."""
+    return "# From the people you work for\n\n" + _bullets(messages)
+
+
 def _steering(steering: Sequence[str]) -> list[str]:
-    return ["# From the people you work for\n\n" + _bullets(steering)] if steering else []
+    return [steering_prompt(steering)] if steering else []
 
 
 def _bullets(lines: Sequence[str]) -> str:

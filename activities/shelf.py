@@ -52,5 +52,6 @@ async def invocation(step: AgentStep, shelf: Shelf, name: str, cast: tuple[str, 
         facts=facts,
         spent=step.spent,
         slice=step.slice,
+        heard=step.heard,
         transcript=await shelf.bytes_of(step.transcript),
     )

@@ -38,6 +38,8 @@ class EventKind(StrEnum):
     """A gate said no; ``data.rule``."""
     ARTIFACT = "artifact"
     """``data``: an ArtifactRef."""
+    STEERING = "steering"
+    """A person told the agents something; ``data.message``. The next model call hears it."""
     NOTE = "note"
     """Something a person should know."""
 

@@ -58,7 +58,9 @@ class AgentStep(Word):
     spent: Spending = Spending()
     """What the task had used before this run."""
     steering: tuple[str, ...] = ()
-    """What people told the agents since the last run."""
+    """What people told the workflow itself since the last run."""
+    heard: int = 0
+    """Number of the newest message of people that the runs before have heard; newer ones are heard before a model call."""
     slice: int = 0
     """Which slice of a long run this is."""
     transcript: ArtifactRef | None = None
@@ -81,6 +83,8 @@ class PlanResult(Word):
     edits: int = 0
     spent: Spending
     """Of this slice alone."""
+    heard: int = 0
+    """Number of the newest message of people that was heard."""
     finished: bool = True
     transcript: ArtifactRef | None = None
 
@@ -119,6 +123,8 @@ class EditResult(Word):
     answers: ArtifactRef | None = None
     """Answers to review threads."""
     spent: Spending
+    heard: int = 0
+    """Number of the newest message of people that was heard."""
     finished: bool = True
     transcript: ArtifactRef | None = None
 

@@ -47,6 +47,8 @@ class AgentTask:
     spent: Spending
     slice: int = 0
     transcript: bytes = b""
+    heard: int = 0
+    """Number of the newest message of people that runs before this one have heard."""
 
 
 @dataclass(frozen=True)
@@ -59,3 +61,5 @@ class AgentAnswer:
     transcript: bytes
     """JSON: where a next slice goes on, and what the whole conversation was."""
     finished: bool = True
+    heard: int = 0
+    """Number of the newest message of people that was heard."""

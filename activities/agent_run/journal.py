@@ -113,6 +113,31 @@ class RunJournal:
             )
         )
 
+    @property
+    def replaying(self) -> bool:
+        """Whether the answer to the next model call is known."""
+        return ("model", str(self.ordinal)) in self._rows
+
+    def steering(self) -> bytes | None:
+        """What people said right before the next model call, as it was kept."""
+        row = self._rows.get(("steer", str(self.ordinal)))
+        return row.payload if row is not None else None
+
+    async def keep_steering(self, said: bytes) -> None:
+        """Store what people said before the next model call. It belongs to what comes before the call: a fork there keeps it."""
+        await self._put(
+            JournalRow(
+                task_id=self.task_id,
+                run=self.run,
+                kind="steer",
+                key=str(self.ordinal),
+                ordinal=2 * self.ordinal - 1,
+                digest="",
+                state="done",
+                payload=said,
+            )
+        )
+
     def advance(self, digest: str) -> None:
         """The answer to a request is known: what follows belongs to it."""
         self.ordinal += 1

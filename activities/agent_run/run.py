@@ -2,10 +2,11 @@
 
 import asyncio
 import json
+from dataclasses import dataclass
 from typing import Any
 
 import openai
-from agents import Agent, RunConfig, RunHooks, Runner, ToolErrorFormatterArgs, ToolExecutionConfig
+from agents import Agent, RunConfig, Runner, ToolErrorFormatterArgs, ToolExecutionConfig
 from agents.exceptions import (
     AgentsException,
     InputGuardrailTripwireTriggered,
@@ -19,6 +20,7 @@ from agents.exceptions import (
 from agents.items import ItemHelpers, TResponseInputItem
 from mcp.types import CallToolResult, Tool
 
+from activities.agent_run.between_calls import BetweenCalls, SliceFull, Spoken, Steering
 from activities.agent_run.cohort import make_cohort
 from activities.agent_run.encoding import Conversation
 from activities.agent_run.invocation import AgentAnswer, AgentTask, ModelSource
@@ -66,18 +68,26 @@ class AgentRuns:
             await story.tell()
 
     async def _conversation(self, task: AgentTask, journal: RunJournal, story: RunStory) -> AgentAnswer:
-        agent, earlier, items = _opening(task)
-        agents = self._cohort(task, journal, earlier)
+        opening = _opening(task)
+        agent, items = opening.agent, opening.items
+        agents = self._cohort(task, journal, opening.earlier)
+        steering = Steering(journal, self._run_store, task.heard)
         starter = task.cards[0].name
+
+        def answer(final: Any, speaker: str, left: list[TResponseInputItem], finished: bool = True) -> AgentAnswer:
+            transcript = _transcript(speaker, [*opening.earlier, *left], opening.turns + journal.ordinal)
+            return AgentAnswer(final, story.spent, transcript, finished, steering.heard)
+
         for asked in range(ASKED_AGAIN + 1):
+            between = BetweenCalls(journal, story, steering, SLICE_TURNS)
             try:
-                result = await self._until_answer(agents[agent], items, task, story)
+                result = await self._until_answer(agents, agent, items, task, opening.turns, between)
                 final, left, last = result.final_output, result.to_input_list(), result.last_agent.name
                 if last == starter or agents[starter].output_type is None:
-                    return AgentAnswer(final, story.spent, _transcript(last, [*earlier, *left]))
+                    return answer(final, last, left)
                 agent, items = starter, [*left, _told("Now give your own answer, in the form you were asked for.")]
             except SliceFull as full:
-                return AgentAnswer(None, story.spent, _transcript(full.agent, [*earlier, *full.items]), finished=False)
+                return answer(None, full.agent, full.items, finished=False)
             except OutputGuardrailTripwireTriggered as tripped:
                 told = str(tripped.guardrail_result.output.output_info)
                 story.guardrail(tripped.guardrail_result.guardrail.get_name(), told, asked)
@@ -86,9 +96,17 @@ class AgentRuns:
             f"The {starter} was asked {ASKED_AGAIN + 1} times and gave no answer that can be used. {_last_told(items)}"
         )
 
-    async def _until_answer(self, agent: Agent[Any], items: list[TResponseInputItem], task: AgentTask, story: RunStory) -> Any:
-        turns = max(1, task.cards[0].limits.max_turns - task.slice * SLICE_TURNS)
-        hooks = _Slices(story, SLICE_TURNS)
+    async def _until_answer(
+        self,
+        agents: dict[str, Agent[Any]],
+        agent: str,
+        items: list[TResponseInputItem],
+        task: AgentTask,
+        turns_before: int,
+        between: BetweenCalls,
+    ) -> Any:
+        """Run to an answer, hearing what people say. Raises ``SliceFull`` where the slice ends."""
+        turns = max(1, task.cards[0].limits.max_turns - turns_before)
         # Calls of one answer come one after another, as they were written: checks run on what was edited before them.
         config = RunConfig(
             tracing_disabled=False,
@@ -99,12 +117,19 @@ class AgentRuns:
             tool_error_formatter=_no_such_tool,
             tool_execution=ToolExecutionConfig(max_function_tool_concurrency=1),
         )
-        try:
-            return await Runner.run(agent, items, context=task.facts, max_turns=turns, hooks=hooks, run_config=config)
-        except (SliceFull, OutputGuardrailTripwireTriggered, PatchwrightError):
-            raise
-        except Exception as error:
-            raise expected(error, task) from error
+        while True:
+            left = turns - between.taken
+            try:
+                return await Runner.run(
+                    agents[agent], items, context=task.facts, max_turns=left, hooks=between, run_config=config
+                )
+            except Spoken as spoken:
+                _pass_input_guardrails(agents)
+                agent, items = spoken.agent, spoken.items
+            except (SliceFull, OutputGuardrailTripwireTriggered, PatchwrightError):
+                raise
+            except Exception as error:
+                raise expected(error, task) from error
 
     def _cohort(self, task: AgentTask, journal: RunJournal, earlier: list[TResponseInputItem]) -> dict[str, Agent[Any]]:
         conversation = Conversation(earlier)
@@ -121,8 +146,7 @@ class AgentRuns:
             task.task_id,
         )
         if task.transcript:
-            for agent in agents.values():
-                agent.input_guardrails = []  # the first slice passed them
+            _pass_input_guardrails(agents)
         return agents
 
     async def _call(self, name: str, arguments: dict[str, Any], key: str, task: AgentTask) -> ToolOutcome:
@@ -155,31 +179,10 @@ def _made_commit(tool: Tool, result: CallToolResult) -> str:
     return "" if looked or said.get("changed", True) == [] else str(said.get("commit") or "")
 
 
-class SliceFull(Exception):
-    """The slice has had its turns; the run goes on in the next one."""
-
-    def __init__(self, agent: str, items: list[TResponseInputItem]) -> None:
-        super().__init__("the slice is full")
-        self.agent = agent
-        self.items = items
-
-
-class _Slices(RunHooks[Any]):
-    """Ends the slice before its next model call, where the input is the exact transcript; tells of handoffs."""
-
-    def __init__(self, story: RunStory, turns: int) -> None:
-        self._story = story
-        self._left = turns
-
-    async def on_llm_start(
-        self, context: Any, agent: Agent[Any], system_prompt: str | None, input_items: list[TResponseInputItem]
-    ) -> None:
-        if self._left == 0:
-            raise SliceFull(agent.name, list(input_items))
-        self._left -= 1
-
-    async def on_handoff(self, context: Any, from_agent: Any, to_agent: Any) -> None:
-        self._story.handoff(from_agent.name, to_agent.name)
+def _pass_input_guardrails(agents: dict[str, Agent[Any]]) -> None:
+    """The ticket passed them at the run's beginning; what tools said since is not theirs to judge."""
+    for agent in agents.values():
+        agent.input_guardrails = []
 
 
 def _no_such_tool(failed: ToolErrorFormatterArgs[Any]) -> str | None:
@@ -231,16 +234,24 @@ def _reason(error: openai.APIStatusError) -> str:
     return f"{message[:500]}{hint}"
 
 
-def _opening(task: AgentTask) -> tuple[str, list[TResponseInputItem], list[TResponseInputItem]]:
-    """Who starts, what was before, and with which items the runner starts: the prompt, or nothing where it only goes on.
+@dataclass(frozen=True)
+class _Opening:
+    """Where a slice begins. The runner looks at each of its items again every turn; what earlier slices said stays with the
+    models, so that a turn costs as little in the tenth slice as in the first."""
 
-    The runner looks at each of its items again every turn. What earlier slices said stays with the models, so that a turn
-    costs as little in the tenth slice as in the first.
-    """
+    agent: str
+    earlier: list[TResponseInputItem]
+    items: list[TResponseInputItem]
+    """What the runner starts with: the prompt, or nothing where it only goes on."""
+    turns: int = 0
+    """Model calls of the slices before."""
+
+
+def _opening(task: AgentTask) -> _Opening:
     if not task.transcript:
-        return task.cards[0].name, [], ItemHelpers.input_to_new_input_list(task.prompt)
+        return _Opening(task.cards[0].name, [], ItemHelpers.input_to_new_input_list(task.prompt))
     kept = json.loads(task.transcript)
-    return kept["agent"], kept["items"], []
+    return _Opening(kept["agent"], kept["items"], [], kept.get("turns", task.slice * SLICE_TURNS))
 
 
 def _items_of(error: AgentsException) -> list[TResponseInputItem]:
@@ -260,5 +271,6 @@ def _last_told(items: list[TResponseInputItem]) -> str:
     return f"The last reason: {last.get('content', '')}" if isinstance(last, dict) else ""
 
 
-def _transcript(agent: str, items: list[TResponseInputItem]) -> bytes:
-    return json.dumps({"agent": agent, "items": items}, ensure_ascii=False, default=str).encode("utf-8", "replace")
+def _transcript(agent: str, items: list[TResponseInputItem], turns: int) -> bytes:
+    kept = {"agent": agent, "turns": turns, "items": items}
+    return json.dumps(kept, ensure_ascii=False, default=str).encode("utf-8", "replace")

@@ -106,6 +106,11 @@ class RunStory:
             EventKind.HANDOFF, f"{source} hands off to {target}", f"handoff/{self._handoffs}", {"from": source, "to": target}
         )
 
+    def steered(self, agent: str, ordinal: int) -> None:
+        """Tell that an agent hears what people said."""
+        self._speaker = agent
+        self._tell(EventKind.NOTE, f"The {agent} hears what people said", f"steered/{ordinal}", {"ordinal": ordinal})
+
     def guardrail(self, rule: str, told: str, asked: int) -> None:
         """Tell that an answer was refused and asked for again."""
         self._tell(EventKind.GUARDRAIL, told, f"guardrail/{asked}", {"rule": rule})

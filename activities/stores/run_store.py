@@ -28,6 +28,7 @@ CURSOR = re.compile(r"n[0-9a-f]{1,15}", re.ASCII)
 Records = list[TaskRecord]
 Events = list[TaskEvent]
 Names = list[str]
+Messages = list[tuple[int, str]]
 
 
 class IdempotencyMismatch(InvalidInput):
@@ -172,6 +173,10 @@ class RunStore:
     async def events(self, task_id: str, after: int = 0, limit: int = 500) -> Events:
         """Events with a higher number than ``after``, oldest first."""
         return await self._log.read(task_id, after, limit)
+
+    async def steering(self, task_id: str, after: int) -> tuple[int, Messages]:
+        """What people told the agents after an event: the number of the newest event of all, and each message with its own."""
+        return await self._log.steering(task_id, after)
 
     async def events_of_kinds(self, task_id: str, kinds: Sequence[EventKind], limit: int = 2_000) -> Events:
         """The newest events of some kinds, oldest first."""
