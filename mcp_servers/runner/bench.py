@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from contracts.sandbox import CommandResult, Recipe, SandboxLimits
+from contracts.workspace import Workspace
 from mcp_servers.object_store import Mirror
 from mcp_servers.runner.deps_cache import DepsCache, streamed
 from mcp_servers.runner.output import Output
 from mcp_servers.runner.recipe import lock_files, recipe_for
-from mcp_servers.runner.sandbox import Opening, OutputSink, Sandbox, SandboxKeeper, said
+from mcp_servers.runner.sandbox import Opening, OutputSink, Sandbox, SandboxKeeper, put_away, said, whose
 from mcp_servers.runner.tree_stream import parsed_listing
 from mcp_servers.runner.tree_sync import SyncedTree
 
@@ -35,6 +36,10 @@ class Bench:
     recipe: Recipe
     failed_setup: CommandResult | None = None
     """The setup command that failed; the sandbox is usable, without dependencies."""
+    workspace: str = ""
+    """For whom it was opened, as ``whose`` names it."""
+    note: str = ""
+    """What the first command's caller should know: that the tier is another one than before."""
 
 
 class Benches:
@@ -50,19 +55,19 @@ class Benches:
         self._setup_environment = dict(setup_environment)
         self._preparing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
-    async def open(self, mirror: Mirror, base: str, commit: str, on_output: OutputSink) -> Bench:
+    async def open(self, workspace: Workspace, mirror: Mirror, base: str, commit: str, on_output: OutputSink) -> Bench:
         """A bench at ``commit`` with the recipe of ``base``. Raises ``SandboxUnavailable``, ``SandboxLost``, ``InvalidInput``."""
         recipe = await asyncio.to_thread(recipe_for, mirror, base, commit, self.keeper.programs(""))
-        sandbox = await self.keeper.open(Opening(limits=self._limits, image=recipe.image))
+        sandbox = await self.keeper.open(Opening(limits=self._limits, image=recipe.image, workspace=whose(workspace)))
         try:
             tree = SyncedTree(sandbox, mirror)
             await tree.bring_in(mirror.tree_of(commit))
-            bench = Bench(sandbox, tree, recipe)
+            bench = Bench(sandbox, tree, recipe, workspace=whose(workspace))
             if recipe.setup:
                 bench.failed_setup = await self._lay_in(bench, mirror, base, commit, on_output)
             return bench
         except BaseException:
-            await asyncio.shield(sandbox.close())
+            await put_away(sandbox)
             raise
 
     async def _lay_in(self, bench: Bench, mirror: Mirror, base: str, commit: str, on_output: OutputSink) -> CommandResult | None:
@@ -76,7 +81,7 @@ class Benches:
         async with self._preparing[key]:
             stored = self._cache.find(key)
             if stored is None:
-                failed = await self._set_up(recipe, mirror, source, key, on_output)
+                failed = await self._set_up(bench, mirror, source, key, on_output)
                 if failed is not None:
                     return failed
                 stored = self._cache.find(key)
@@ -85,10 +90,12 @@ class Benches:
             bench.tree.see(await bench.tree.listing())
         return None
 
-    async def _set_up(self, recipe: Recipe, mirror: Mirror, source: str, key: str, on_output: OutputSink) -> CommandResult | None:
+    async def _set_up(self, bench: Bench, mirror: Mirror, source: str, key: str, on_output: OutputSink) -> CommandResult | None:
         """Run setup in a sandbox of its own and keep what it leaves; the failed command when one fails."""
+        recipe = bench.recipe
         environment = self._setup_environment if recipe.setup_network else {}
-        sandbox = await self.keeper.open(Opening(self._limits, recipe.image, recipe.setup_network, environment))
+        opening = Opening(self._limits, recipe.image, recipe.setup_network, environment, bench.workspace)
+        sandbox = await self.keeper.open(opening)
         try:
             tree = SyncedTree(sandbox, mirror)
             await tree.bring_in(source)
@@ -96,7 +103,7 @@ class Benches:
             deadline = asyncio.get_running_loop().time() + SETUP_TIMEOUT
             for command in recipe.setup:
                 left = max(deadline - asyncio.get_running_loop().time(), 1.0)
-                result = await run_in(sandbox, command, left, self._limits, on_output)
+                result = (await run_in(sandbox, command, left, self._limits, on_output)).result
                 if result.exit_code:
                     return result
             known = parsed_listing(before)
@@ -105,12 +112,19 @@ class Benches:
             await self._cache.keep(key, sandbox.steward(PACK_DEPS, names))
             return None
         finally:
-            await asyncio.shield(sandbox.close())
+            await put_away(sandbox)
 
 
-async def run_in(
-    sandbox: Sandbox, command: str, time_limit: float, limits: SandboxLimits, on_output: OutputSink
-) -> CommandResult:
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A command that ended by itself or by a limit."""
+
+    result: CommandResult
+    ruined: bool
+    """It took the sandbox along."""
+
+
+async def run_in(sandbox: Sandbox, command: str, time_limit: float, limits: SandboxLimits, on_output: OutputSink) -> Ran:
     """Run one command and keep its output. Raises ``SandboxLost``."""
     output = Output(limits.output_kib << 10)
 
@@ -120,7 +134,7 @@ async def run_in(
 
     ended = await sandbox.run(command, time_limit, take)
     text = await asyncio.to_thread(output.text)
-    return CommandResult(
+    result = CommandResult(
         command=command,
         exit_code=ended.exit_code,
         output=text,
@@ -130,6 +144,7 @@ async def run_in(
         seconds=round(ended.seconds, 3),
         note=ended.note,
     )
+    return Ran(result, ended.ruined)
 
 
 def setup_environment(environment: Mapping[str, str]) -> dict[str, str]:

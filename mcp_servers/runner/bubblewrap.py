@@ -20,9 +20,22 @@ from pathlib import Path
 
 from contracts.errors import SandboxLost, SandboxUnavailable
 from contracts.sandbox import SandboxTier
-from mcp_servers.runner import seccomp, walls
+from mcp_servers.runner import cgroup as cgroups
+from mcp_servers.runner import seccomp, toolchain, walls
 from mcp_servers.runner.cgroup import Cgroup, make_cgroup
-from mcp_servers.runner.sandbox import KILLED, PROGRAMS, TIMED_OUT, Ended, Opening, OutputSink, TierReport
+from mcp_servers.runner.orphans import started
+from mcp_servers.runner.register import Register
+from mcp_servers.runner.sandbox import (
+    KILLED,
+    PROGRAMS,
+    TIMED_OUT,
+    Ended,
+    Opening,
+    OutputSink,
+    StewardFailed,
+    TierReport,
+    put_away,
+)
 from mcp_servers.runner.toolchain import Toolchain, host_toolchain
 from mcp_servers.runner.watch import Watch, listed
 
@@ -40,6 +53,8 @@ SANDBOX_UIDS = range(1_879_048_192, 1_879_113_728)
 """Where a root service takes the uid of a sandbox from: far from people's and subordinate ids."""
 OPEN_TIMEOUT = 20.0
 CHUNK = 1 << 16
+DEATH_SECONDS = 10.0
+"""How long a killed process may need: one that the kernel holds cannot die before it is let go."""
 EMPTY = 2
 """Processes of a sandbox without a command: bwrap's reaper and the sleeping keeper."""
 
@@ -52,6 +67,7 @@ class BubblewrapKeeper:
     def __init__(self) -> None:
         self._toolchain: Toolchain | None = None
         self._version = ""
+        self._register = Register()
 
     def programs(self, image: str) -> frozenset[str]:
         """Which programs the host shows its sandboxes; images mean nothing here."""
@@ -60,12 +76,12 @@ class BubblewrapKeeper:
 
     async def open(self, opening: Opening) -> "BubblewrapSandbox":
         """A new, empty sandbox. Raises ``SandboxUnavailable``."""
-        toolchain = await asyncio.to_thread(self._prepared)
-        sandbox = BubblewrapSandbox(opening, toolchain, f"host ({self._version})")
+        prepared = await asyncio.to_thread(self._prepared)
+        sandbox = BubblewrapSandbox(opening, prepared, f"host ({self._version})", self._register)
         try:
             await sandbox.start()
         except BaseException:
-            await asyncio.shield(sandbox.close())
+            await put_away(sandbox)
             raise
         return sandbox
 
@@ -76,7 +92,20 @@ class BubblewrapKeeper:
             notes = (*sandbox.gaps, *(self._toolchain.notes if self._toolchain else ()))
             return TierReport(self.tier, self._version, sandbox.image, notes)
         finally:
-            await sandbox.close()
+            await put_away(sandbox)
+
+    def end(self, workspace: str) -> tuple[str, ...]:
+        """Kill what is left of the sandboxes of a workspace and say what is gone. Raises ``SandboxLost`` when something lives."""
+        for name in self._register.of(workspace):
+            _killed(name)
+            self._register.proven(self._register.leave(name), (_word(name),))
+        return self._register.proofs(workspace)
+
+    def sweep(self) -> tuple[str, ...]:
+        """Take away the cgroups and folders of dead runners; their processes died with them."""
+        cgroups.sweep()
+        toolchain.sweep()
+        return ()
 
     def _prepared(self) -> Toolchain:
         missing = walls.lacking(NEEDED)
@@ -98,23 +127,26 @@ class BubblewrapSandbox:
 
     tier = SandboxTier.BUBBLEWRAP
 
-    def __init__(self, opening: Opening, toolchain: Toolchain, image: str) -> None:
+    def __init__(self, opening: Opening, toolchain: Toolchain, image: str, register: Register) -> None:
         self.image = image
         self.gaps: tuple[str, ...] = ()
         self._opening = opening
         self._limits = opening.limits
         self._toolchain = toolchain
+        self._register = register
         self._uid = random.choice(SANDBOX_UIDS) if os.geteuid() == 0 else None  # noqa: S311 - not a secret
         self._cgroup: Cgroup | None = None
         self._keeper: asyncio.subprocess.Process | None = None
         self._inside = 0
         """Host pid of the sandbox's first process; its namespaces are the sandbox."""
+        self._name = ""
+        """That process in the keeper's register, as ``PID START``."""
 
     # -- life ------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
         """Start the keeper. Raises ``SandboxUnavailable`` when the kernel does not let us."""
-        self._cgroup = make_cgroup(f"{os.getpid()}-{random.getrandbits(48):012x}", self._limits)
+        self._cgroup = make_cgroup(self._limits)
         self.gaps = _gaps(self._cgroup, self._opening.network)
         said, says = os.pipe()
         with os.fdopen(said, "rb") as report:
@@ -131,6 +163,8 @@ class BubblewrapSandbox:
                     os.close(descriptor)
             await self._ready(self._keeper)
             self._inside = int(json.loads(report.read(CHUNK))["child-pid"])
+            self._name = f"{self._inside} {started(self._inside)}"
+            self._register.opened(self._name, self._opening.workspace)
 
     async def _ready(self, keeper: asyncio.subprocess.Process) -> None:
         """Wait for the program inside to speak: bwrap tells the process id before it has set the walls up."""
@@ -144,7 +178,7 @@ class BubblewrapSandbox:
         raise SandboxUnavailable(f"bubblewrap cannot make a sandbox here: {reason}. {ALLOW}")
 
     async def close(self) -> None:
-        """End everything in the sandbox; its tmpfs goes with it."""
+        """End everything in the sandbox; its tmpfs goes with it. Raises ``SandboxLost`` when a process will not die."""
         keeper, self._keeper = self._keeper, None
         if keeper is not None and keeper.returncode is None:
             if self._inside:
@@ -153,6 +187,10 @@ class BubblewrapSandbox:
             with contextlib.suppress(ProcessLookupError):
                 keeper.kill()
             await keeper.wait()
+        if self._name:
+            await asyncio.to_thread(_killed, self._name)
+            self._register.proven(self._register.leave(self._name), (_word(self._name),))
+            self._name = ""
         if self._cgroup is not None:
             cgroup, self._cgroup = self._cgroup, None
             await asyncio.to_thread(cgroup.remove)
@@ -160,8 +198,12 @@ class BubblewrapSandbox:
     def _alive(self) -> bool:
         return self._keeper is not None and self._keeper.returncode is None
 
+    def _lives(self) -> bool:
+        """Whether the sandbox's first process is there; the event loop hears of a death only a moment later."""
+        return self._alive() and bool(self._name) and started(self._inside) == self._name.split()[1]
+
     def _must_live(self) -> None:
-        if not self._alive():
+        if not self._lives():
             raise SandboxLost("The sandbox is gone; it is opened again from the workspace's commit.")
 
     # -- commands --------------------------------------------------------------------------------------------
@@ -178,13 +220,15 @@ class BubblewrapSandbox:
             timed_out = await self._follow(process, time_limit, on_output, watch)
             seconds = time.monotonic() - started
             code = _exit_code(report.read(CHUNK))
-        self._must_live()
         killed = self._cgroup is not None and self._cgroup.kills() > kills
+        ruined = (killed or timed_out or bool(watch.reason)) and not self._lives()
+        if not ruined:
+            self._must_live()
         if code is None and not timed_out and not watch.reason and not killed:
             raise SandboxLost("The command could not be started in the sandbox; it is opened again from the workspace's commit.")
         note = watch.reason or ("The sandbox's memory ran out." if killed else "")
         exit_code = TIMED_OUT if timed_out else KILLED if watch.reason or code is None else code
-        return Ended(exit_code, seconds, timed_out, killed or watch.out_of_memory, note)
+        return Ended(exit_code, seconds, timed_out, killed or watch.out_of_memory, note, ruined)
 
     async def _started(self, command: str, tells: int) -> asyncio.subprocess.Process:
         descriptors = [tells, *_memory_file(seccomp.program())]
@@ -252,7 +296,8 @@ class BubblewrapSandbox:
             await feeder
             await listener
             if await process.wait():
-                raise SandboxLost(f"{argv[0]} failed on the sandbox's tree: {complaint.decode('utf-8', 'replace').strip()[:500]}")
+                told = f"{argv[0]} failed on the sandbox's tree: {complaint.decode('utf-8', 'replace').strip()[:500]}"
+                raise StewardFailed(told) if self._lives() else SandboxLost(told)
         finally:
             feeder.cancel()
             listener.cancel()
@@ -316,6 +361,21 @@ def _descent(pid: int) -> list[int]:
             return []
         pid = int(children[0])
     return [pid]
+
+
+def _killed(name: str) -> None:
+    """Kill a process, and with it its namespace; returns when it is gone. Raises ``SandboxLost`` when it is not."""
+    pid, begun = name.split()
+    until = time.monotonic() + DEATH_SECONDS
+    while started(int(pid)) == begun:
+        if time.monotonic() > until:
+            raise SandboxLost(f"The sandbox's process {pid} does not die; it is tried again.")
+        _kill(int(pid))
+        time.sleep(0.005)
+
+
+def _word(name: str) -> str:
+    return f"process {name.split()[0]}"
 
 
 def _kill(pid: int) -> None:

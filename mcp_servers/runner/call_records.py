@@ -5,13 +5,18 @@ import hashlib
 import os
 import tempfile
 from pathlib import Path
+from typing import TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from contracts.sandbox import CommandResult
+from contracts.checks import ChecksRun
+from contracts.sandbox import CommandResult, SandboxTier
 from contracts.word import Word
 from contracts.workspace import Workspace
 from mcp_servers.object_store import Mirror
+
+TIER = "tier"
+Kept = TypeVar("Kept", bound=BaseModel)
 
 
 class CallRecord(Word):
@@ -31,24 +36,51 @@ class CallRecords:
         self._folder = mirror.path / "patchwright-calls" / workspace.name
 
     def find(self, call: str) -> CallRecord | None:
-        """The record of a call; None for a call without an id, or one that has not ended."""
+        """The record of a command; None for a call without an id, or one that has not ended."""
+        return self._found(CallRecord, call)
+
+    def keep(self, call: str, record: CallRecord) -> None:
+        """Keep the record of a command."""
+        self._keep(call, record)
+
+    def find_checks(self, call: str) -> ChecksRun | None:
+        """The finished checks of a call."""
+        return self._found(ChecksRun, call)
+
+    def keep_checks(self, call: str, run: ChecksRun) -> None:
+        """Keep the finished checks of a call."""
+        self._keep(call, run)
+
+    def tier(self) -> SandboxTier | None:
+        """The tier that the workspace's last sandbox was of; None before the first."""
+        try:
+            return SandboxTier((self._folder / TIER).read_text())
+        except (OSError, ValueError):
+            return None
+
+    def keep_tier(self, tier: SandboxTier) -> None:
+        """Keep the tier of the workspace's newest sandbox."""
+        self._write(self._folder / TIER, tier.value.encode())
+
+    def _found(self, kind: type[Kept], call: str) -> Kept | None:
         if not call:
             return None
         try:
-            return CallRecord.model_validate_json(self._file(call).read_bytes())
+            return kind.model_validate_json(self._file(call).read_bytes())
         except (OSError, ValidationError):
             return None
 
-    def keep(self, call: str, record: CallRecord) -> None:
-        """Keep the record of a call."""
-        if not call:
-            return
+    def _keep(self, call: str, record: BaseModel) -> None:
+        if call:
+            self._write(self._file(call), record.model_dump_json().encode())
+
+    def _write(self, target: Path, content: bytes) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=self._folder)
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(record.model_dump_json().encode())
-            Path(name).replace(self._file(call))
+                file.write(content)
+            Path(name).replace(target)
         except BaseException:
             with contextlib.suppress(FileNotFoundError):
                 Path(name).unlink()

@@ -2,11 +2,14 @@
 
 import contextlib
 import os
+import random
+import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from contracts.sandbox import SandboxLimits
+from mcp_servers.runner.orphans import process_namespace, started
 
 ROOT = Path("/sys/fs/cgroup")
 PERIOD_MICROSECONDS = 100_000
@@ -47,10 +50,10 @@ class Cgroup:
                     time.sleep(0.01)
 
 
-def make_cgroup(name: str, limits: SandboxLimits) -> Cgroup | None:
+def make_cgroup(limits: SandboxLimits) -> Cgroup | None:
     """A cgroup with the memory, process and CPU limits, or None where none can be had."""
     made: list[Path] = []
-    _reap()
+    name = f"{os.getpid()}-{started(os.getpid())}-{process_namespace()}-{random.getrandbits(48):012x}"
     try:
         if (ROOT / "cgroup.controllers").is_file():
             return _version_two(name, limits, made)
@@ -62,13 +65,21 @@ def make_cgroup(name: str, limits: SandboxLimits) -> Cgroup | None:
         return None
 
 
-def _reap() -> None:
-    """Remove what services that died left behind; names begin with the service's process id."""
-    for folder in (*ROOT.glob("patchwright/*-*"), *ROOT.glob("*/patchwright/*-*")):
-        pid = folder.name.partition("-")[0]
-        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
+def sweep() -> None:
+    """Remove what services that died left behind: names begin with the service's process id, start and namespace."""
+    for folder in (*ROOT.glob("patchwright/*-*-*-*"), *ROOT.glob("*/patchwright/*-*-*-*")):
+        pid, begun, namespace, _ = folder.name.split("-", 3)
+        if pid.isdigit() and namespace == process_namespace() and started(int(pid)) != begun:
+            _kill_all(folder)
             with contextlib.suppress(OSError):
                 folder.rmdir()
+
+
+def _kill_all(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        for pid in (folder / "cgroup.procs").read_text().split():
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(int(pid), signal.SIGKILL)
 
 
 def _version_two(name: str, limits: SandboxLimits, made: list[Path]) -> Cgroup | None:

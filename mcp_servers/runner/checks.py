@@ -1,20 +1,24 @@
 """``run_checks``: the checks of a recipe on one commit, in a sandbox of their own; what they write is thrown away."""
 
 import asyncio
-from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from contracts.checks import CheckRun, ChecksRun
 from contracts.errors import InvalidInput, SandboxLost
 from contracts.sandbox import CheckCommand, Recipe, SandboxTier
+from contracts.workspace import Workspace
 from mcp_servers.object_store import Mirror, Mirrors
 from mcp_servers.runner.bench import Bench, run_in
+from mcp_servers.runner.call_records import CallRecords
+from mcp_servers.runner.jobs import Hearer
 from mcp_servers.runner.recipe import recipe_for
-from mcp_servers.runner.sandbox import OutputSink
+from mcp_servers.runner.sandbox import put_away, whose
 from mcp_servers.runner.sandboxes import Sandboxes
 from mcp_servers.scope import Scope
 
 SETUP = "setup"
-Announce = Callable[[str], None]
+ATTEMPTS = 3
+"""Sandboxes that may be lost to one run before the caller has to ask again."""
 
 
 class Checks:
@@ -30,19 +34,30 @@ class Checks:
         programs = (await self._sandboxes.benches()).keeper.programs("")
         return await asyncio.to_thread(recipe_for, mirror, base, commit, programs)
 
-    async def run(self, scope: Scope, names: list[str], commit: str, on_output: OutputSink, announce: Announce) -> ChecksRun:
-        """Run the checks of those names, or all. A sandbox that is lost is opened again once; then ``SandboxLost``."""
+    async def run(self, scope: Scope, names: list[str], commit: str, hearer: Hearer) -> ChecksRun:
+        """Run the checks of those names, or all, once per ``scope.call``. A sandbox that is lost is opened again.
+
+        Raises ``SandboxLost`` when that happens time and again, ``SandboxUnavailable``, ``InvalidInput``.
+        """
+
+        async def work(heard: Hearer) -> ChecksRun:
+            return await self._run(scope, names, commit, heard)
+
+        return await self._sandboxes.jobs.once(whose(scope.workspace), scope.call, work, hearer)
+
+    async def _run(self, scope: Scope, names: list[str], commit: str, hearer: Hearer) -> ChecksRun:
         mirror, base, commit = await asyncio.to_thread(self._place, scope, commit)
+        records = CallRecords(mirror, scope.workspace)
+        if (earlier := await asyncio.to_thread(records.find_checks, scope.call)) is not None:
+            return earlier
         benches = await self._sandboxes.benches()
         recipe = await asyncio.to_thread(recipe_for, mirror, base, commit, benches.keeper.programs(""))
         checks = _named(recipe, names)
         if not checks:
             return await self._nothing(mirror, commit, recipe)
-        try:
-            return await self._in_fresh_sandbox(mirror, base, commit, checks, on_output, announce)
-        except SandboxLost:
-            announce("The sandbox was lost; the checks run again from the commit.")
-            return await self._in_fresh_sandbox(mirror, base, commit, checks, on_output, announce)
+        run = await self._until_done(_Round(scope.workspace, mirror, base, commit, hearer), checks)
+        await asyncio.to_thread(records.keep_checks, scope.call, run)
+        return run
 
     def _place(self, scope: Scope, commit: str) -> tuple[Mirror, str, str]:
         mirror = self._mirrors.of(scope.workspace)
@@ -59,35 +74,49 @@ class Checks:
             note=recipe.note or "This repository has no checks.",
         )
 
-    async def _in_fresh_sandbox(
-        self,
-        mirror: Mirror,
-        base: str,
-        commit: str,
-        checks: tuple[CheckCommand, ...],
-        on_output: OutputSink,
-        announce: Announce,
-    ) -> ChecksRun:
-        bench = await self._sandboxes.open(mirror, base, commit, on_output)
-        try:
-            runs: list[CheckRun] = []
-            if bench.failed_setup is not None:
-                runs.append(CheckRun(name=SETUP, result=bench.failed_setup))
-                checks = ()
-            for check in checks:
-                announce(f"{check.name}: {check.command}")
-                result = await run_in(bench.sandbox, check.command, check.timeout_seconds, self._sandboxes.limits, on_output)
-                runs.append(CheckRun(name=check.name, result=result.model_copy(update={"commit": commit})))
-            return ChecksRun(
-                commit=commit,
-                tree=mirror.tree_of(commit),
-                tier=bench.sandbox.tier,
-                image=bench.sandbox.image,
-                runs=tuple(runs),
-                note=await self._note(bench),
-            )
-        finally:
-            await asyncio.shield(bench.sandbox.close())
+    async def _until_done(self, here: "_Round", checks: tuple[CheckCommand, ...]) -> ChecksRun:
+        """Every check, in as many sandboxes as it takes: what has ended already does not run again."""
+        lost = 0
+        while True:
+            left = checks[len(here.runs) :]
+            try:
+                bench = await self._sandboxes.open(here.workspace, here.mirror, here.base, here.commit, here.hearer.take)
+                try:
+                    done = await self._in_sandbox(here, bench, left)
+                finally:
+                    await put_away(bench.sandbox)
+            except SandboxLost:
+                lost += 1
+                if lost == ATTEMPTS:
+                    raise
+                here.hearer.announce("The sandbox was lost; the check that ran is run again from the commit.")
+                continue
+            if done:
+                return await self._told(here, bench)
+
+    async def _in_sandbox(self, here: "_Round", bench: Bench, checks: tuple[CheckCommand, ...]) -> bool:
+        """Run checks one by one; False when one of them took the sandbox along and others are left."""
+        here.tier_notes.append(bench.note)
+        if bench.failed_setup is not None:
+            here.runs.append(CheckRun(name=SETUP, result=bench.failed_setup))
+            return True
+        for check in checks:
+            here.hearer.announce(f"{check.name}: {check.command}")
+            ran = await run_in(bench.sandbox, check.command, check.timeout_seconds, self._sandboxes.limits, here.hearer.take)
+            here.runs.append(CheckRun(name=check.name, result=ran.result.model_copy(update={"commit": here.commit})))
+            if ran.ruined and check is not checks[-1]:
+                return False
+        return True
+
+    async def _told(self, here: "_Round", bench: Bench) -> ChecksRun:
+        return ChecksRun(
+            commit=here.commit,
+            tree=here.mirror.tree_of(here.commit),
+            tier=bench.sandbox.tier,
+            image=bench.sandbox.image,
+            runs=tuple(here.runs),
+            note=" ".join(note for note in (*here.tier_notes, await self._note(bench)) if note),
+        )
 
     async def _note(self, bench: Bench) -> str:
         notes = [bench.recipe.note]
@@ -96,6 +125,19 @@ class Checks:
         if bench.sandbox.tier is SandboxTier.BUBBLEWRAP:
             notes += (await self._sandboxes.report()).notes
         return " ".join(note for note in notes if note)
+
+
+@dataclass
+class _Round:
+    """One run of checks, over all the sandboxes it needs."""
+
+    workspace: Workspace
+    mirror: Mirror
+    base: str
+    commit: str
+    hearer: Hearer
+    runs: list[CheckRun] = field(default_factory=list)
+    tier_notes: list[str] = field(default_factory=list)
 
 
 def _named(recipe: Recipe, names: list[str]) -> tuple[CheckCommand, ...]:

@@ -7,17 +7,21 @@ from contracts.sandbox import CommandResult
 from mcp_servers.object_store import Mirror, Mirrors
 from mcp_servers.runner.bench import Bench, run_in
 from mcp_servers.runner.call_records import CallRecord, CallRecords
-from mcp_servers.runner.sandbox import KILLED, OutputSink
+from mcp_servers.runner.jobs import Hearer
+from mcp_servers.runner.sandbox import KILLED, OutputSink, StewardFailed, whose
 from mcp_servers.runner.sandboxes import Live, Sandboxes
 from mcp_servers.runner.tree_stream import Taken
 from mcp_servers.scope import Scope
 
 NAMED_REFUSALS = 10
+ATTEMPTS = 3
+"""Sandboxes that may be lost to one command before the caller has to ask again."""
 OPENED_ANEW = (
     "The sandbox had been lost and was opened again from the workspace's commit: "
     "files that are no part of the workspace are gone."
 )
 AGAIN = "This call had run before; its recorded result is repeated."
+RUINED = "Nothing it changed was kept; the next command gets a new sandbox from the workspace's commit."
 
 
 class Commands:
@@ -27,25 +31,35 @@ class Commands:
         self._mirrors = mirrors
         self._sandboxes = sandboxes
 
-    async def run(self, scope: Scope, command: str, time_limit: float, on_output: OutputSink) -> CommandResult:
+    async def run(self, scope: Scope, command: str, time_limit: float, hearer: Hearer) -> CommandResult:
         """Run a command on the workspace's newest commit, once per ``scope.call``; what it changed is committed.
 
-        Raises ``SandboxUnavailable``, ``InvalidInput`` for a broken recipe, ``Conflict`` when the workspace moved.
+        A sandbox that is lost is opened again from the commit. Raises ``SandboxLost`` when that happens time and again,
+        ``SandboxUnavailable``, ``InvalidInput`` for a broken recipe, ``Conflict`` when the workspace moved.
         """
+
+        async def work(heard: Hearer) -> CommandResult:
+            return await self._run(scope, command, time_limit, heard.take)
+
+        return await self._sandboxes.jobs.once(whose(scope.workspace), scope.call, work, hearer)
+
+    async def _run(self, scope: Scope, command: str, time_limit: float, on_output: OutputSink) -> CommandResult:
         mirror = await asyncio.to_thread(self._mirrors.of, scope.workspace)
         records = CallRecords(mirror, scope.workspace)
         async with self._sandboxes.live(scope.workspace) as live:
             if (earlier := await asyncio.to_thread(_earlier, mirror, records, scope, command)) is not None:
                 return earlier
-            try:
-                return await self._once(live, mirror, records, scope, command, time_limit, on_output)
-            except SandboxLost:
-                await live.drop()
-            try:
-                return await self._once(live, mirror, records, scope, command, time_limit, on_output, OPENED_ANEW)
-            except SandboxLost as lost:
-                await live.drop()
-                return _given_up(mirror, scope, command, lost)
+            for attempt in range(1, ATTEMPTS + 1):
+                note = OPENED_ANEW if attempt > 1 else ""
+                try:
+                    return await self._once(live, mirror, records, scope, command, time_limit, on_output, note)
+                except SandboxLost as lost:
+                    await live.drop()
+                    if attempt == ATTEMPTS and isinstance(lost, StewardFailed):
+                        return _unreadable(mirror, scope, command, lost)
+                    if attempt == ATTEMPTS:
+                        raise
+            raise AssertionError("unreachable")
 
     async def _once(
         self,
@@ -62,13 +76,17 @@ class Commands:
         bench = live.bench
         if bench is None:
             base = scope.base or mirror.base(scope.workspace) or parent
-            bench = live.bench = await self._sandboxes.open(mirror, base, parent, on_output)
+            bench = live.bench = await self._sandboxes.open(scope.workspace, mirror, base, parent, on_output)
         await bench.tree.bring_in(mirror.tree_of(parent))
-        result = await run_in(bench.sandbox, command, time_limit, self._sandboxes.limits, on_output)
-        taken = await bench.tree.take_out(scope.policy)
-        result = result.model_copy(
-            update={"changed": tuple(sorted(taken.edits)), "note": f"{note} {_note(result, taken, bench)}".strip()}
+        ran = await run_in(bench.sandbox, command, time_limit, self._sandboxes.limits, on_output)
+        taken = Taken() if ran.ruined else await bench.tree.take_out(scope.policy)
+        notes = [note, bench.note, _note(ran.result, taken, bench), RUINED if ran.ruined else ""]
+        bench.note = ""
+        result = ran.result.model_copy(
+            update={"changed": tuple(sorted(taken.edits)), "note": " ".join(told for told in notes if told)}
         )
+        if ran.ruined or taken.ruined:
+            await live.drop()
         return await asyncio.to_thread(
             _commit, mirror, records, scope, CallRecord(result=result, parent=parent, tree=bench.tree.tree), taken
         )
@@ -135,13 +153,13 @@ def _note(result: CommandResult, taken: Taken, bench: Bench) -> str:
     return " ".join(notes)
 
 
-def _given_up(mirror: Mirror, scope: Scope, command: str, lost: SandboxLost) -> CommandResult:
+def _unreadable(mirror: Mirror, scope: Scope, command: str, failed: StewardFailed) -> CommandResult:
+    """The command's own doing: each sandbox lived, and each time the tree it left could not be worked with."""
     return CommandResult(
         command=command,
         exit_code=KILLED,
         output="",
         output_bytes=0,
         commit=mirror.head(scope.workspace),
-        note=f"The sandbox was lost twice while this command ran ({lost.message}) Nothing it changed was kept. "
-        "The next command gets a new sandbox from the workspace's commit.",
+        note=f"The files could not be read after this command ({failed.message}) {RUINED}",
     )

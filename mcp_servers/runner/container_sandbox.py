@@ -15,17 +15,29 @@ from typing import Any, TypeVar
 
 import docker
 import requests
-from docker.errors import DockerException, NotFound
+from docker.errors import DockerException
 from docker.types import LogConfig, Ulimit
 
 from contracts.errors import SandboxLost
 from contracts.sandbox import SandboxTier
+from mcp_servers.runner.clearing import cleared
 from mcp_servers.runner.docker_exec import STDOUT, exec_frames
-from mcp_servers.runner.orphans import LABEL, owner
-from mcp_servers.runner.sandbox import DEPS, ENVIRONMENT, HOSTNAME, KILLED, TIMED_OUT, WORK, Ended, Opening, OutputSink
+from mcp_servers.runner.orphans import KEEPER, MAX_LIFE_SECONDS, NAME, OPENED, OWNER, WORKSPACE, owner
+from mcp_servers.runner.register import Register
+from mcp_servers.runner.sandbox import (
+    DEPS,
+    ENVIRONMENT,
+    HOSTNAME,
+    KILLED,
+    TIMED_OUT,
+    WORK,
+    Ended,
+    Opening,
+    OutputSink,
+    StewardFailed,
+)
 
 PROFILE = Path(__file__).with_name("seccomp.json")
-MAX_LIFE_SECONDS = 6 * 3_600
 USER = "1000:1000"
 OTHER_USER = "65534:65534"
 """Of the runner's first process: the command's user must not be able to kill it."""
@@ -33,6 +45,13 @@ INODES = 1_000_000
 IN_ORDER = 'exec 2>&1; exec /bin/sh -c "$1"'
 """The engine has a pipe each for stdout and stderr and mixes them as they come; one pipe keeps their order."""
 LEFTOVERS = "kill -9 -1"
+SWEPT_CODES = (0, 1, KILLED)
+"""What ``LEFTOVERS`` ends with: something was killed, there was nothing, or it was itself killed by what it was to kill."""
+SETTLE_SECONDS = 1.5
+"""An engine needs a moment to see that a container has died."""
+STEWARD_CODES = (1, 2, 123)
+"""What tar, find, rm and xargs end with when they complain; any other code says that they were killed or never ran."""
+NOT_RUNNING = "The sandbox's container died while the command ran; it is opened again from the workspace's commit."
 COUNTERS = "cat /sys/fs/cgroup/memory.events /sys/fs/cgroup/memory/memory.oom_control 2>/dev/null | grep '^oom_kill '"
 T = TypeVar("T")
 
@@ -42,22 +61,31 @@ class ContainerSandbox:
 
     tier = SandboxTier.CONTAINER
 
-    def __init__(self, client: docker.DockerClient, opening: Opening, image: str, own_image: str) -> None:
+    def __init__(self, client: docker.DockerClient, opening: Opening, image: str, own_image: str, register: Register) -> None:
         self.image = image
         self._client = client
         self._opening = opening
         self._own_image = own_image
         self._name = f"patchwright-{os.getpid()}-{random.getrandbits(48):012x}"
-        self._labels = {LABEL: owner()}
+        self._register = register
+        self._labels = {
+            OWNER: owner(),
+            OPENED: str(int(time.time())),
+            WORKSPACE: opening.workspace,
+            KEEPER: register.token,
+            NAME: self._name,
+        }
         self._volumes: dict[str, Any] = {}
         self._runner: Any = None
         self._keeper: Any = None
         self._kills = 0
+        self._gone = False
 
     # -- life ------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Make the volumes and start both containers."""
+        self._register.opened(self._name, self._opening.workspace)
         limits = self._opening.limits
         for path in (WORK, DEPS):
             self._volumes[path] = self._client.volumes.create(
@@ -124,30 +152,16 @@ class ContainerSandbox:
         }
 
     async def close(self) -> None:
-        """Remove both containers and the volumes."""
+        """Remove both containers and the volumes. Raises ``SandboxLost`` when they are not proven gone."""
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
-        containers, self._runner, self._keeper = (self._runner, self._keeper), None, None
-        for container in containers:
-            if container is not None:
-                self._removed(container)
-        volumes, self._volumes = list(self._volumes.values()), {}
-        for volume in volumes:
-            for _ in range(20):
-                try:
-                    volume.remove(force=True)
-                    break
-                except NotFound:
-                    break
-                except (DockerException, requests.RequestException):
-                    time.sleep(0.05)
-
-    def _removed(self, container: Any) -> None:
-        with contextlib.suppress(DockerException, requests.RequestException):
-            container.remove(force=True)
-        with contextlib.suppress(DockerException, requests.RequestException):
-            container.wait(condition="removed", timeout=10)
+        self._runner, self._keeper, self._volumes = None, None, {}
+        # From here on the sweeper takes away what is left.
+        self._register.leave(self._name)
+        if not self._gone:
+            self._register.proven(self._opening.workspace, cleared(self._client, f"{NAME}={self._name}"))
+            self._gone = True
 
     # -- commands --------------------------------------------------------------------------------------------
 
@@ -160,20 +174,33 @@ class ContainerSandbox:
                 self._living(self._runner).id, argv, user=USER, workdir=WORK, environment=environment
             )["Id"]
         )
-        started = time.monotonic()
+        since, started = time.time(), time.monotonic()
         stream = asyncio.create_task(self._pass_on(exec_id, on_output))
         ended = asyncio.create_task(self._ended(exec_id, stream))
+        sweeping: asyncio.Task[None] | None = None
         try:
             done, _ = await asyncio.wait({ended}, timeout=time_limit)
             if done:
                 ended.result()
+            seconds = time.monotonic() - started
+            sweeping = asyncio.create_task(self._swept(stream))
+            await asyncio.shield(sweeping)
+        except asyncio.CancelledError:
+            with contextlib.suppress(SandboxLost):
+                await asyncio.shield(sweeping or asyncio.create_task(self._swept(stream)))
+            raise
+        except SandboxLost:
+            if not await self._died_of_memory(since):
+                raise
+            note = "The sandbox's memory ran out, and the whole sandbox went with it."
+            return Ended(KILLED, time.monotonic() - started, out_of_memory=True, note=note, ruined=True)
         finally:
             ended.cancel()
-            await asyncio.shield(self._swept(stream))
-        seconds = time.monotonic() - started
-        if not done:
-            return Ended(TIMED_OUT, seconds, timed_out=True)
-        if stream.done() and not stream.cancelled() and (broken := stream.exception()) is not None:
+            stream.cancel()
+        return await self._verdict(exec_id, stream, seconds) if done else Ended(TIMED_OUT, seconds, timed_out=True)
+
+    async def _verdict(self, exec_id: str, stream: "asyncio.Task[None]", seconds: float) -> Ended:
+        if not stream.cancelled() and (broken := stream.exception()) is not None:
             raise broken
         state = await self._engine(lambda: self._client.api.exec_inspect(exec_id))
         code = KILLED if state.get("ExitCode") is None else int(state["ExitCode"])
@@ -197,17 +224,49 @@ class ContainerSandbox:
             pause = min(pause * 1.5, 0.5)
 
     async def _swept(self, stream: "asyncio.Task[None]") -> None:
-        """Kill whatever runs as the command's user; when that cannot be done, start the runner anew on the same volumes."""
+        """Kill whatever runs as the command's user, which also shows that the container has lived through the command.
+
+        A container that lives but lets nobody in is started anew on the same volumes. Raises ``SandboxLost`` when it died.
+        """
         try:
             code, _ = await asyncio.wait_for(self._inside(self._runner, ["/bin/sh", "-c", LEFTOVERS], USER), 10)
-            clean = code is not None
+            clean = code in SWEPT_CODES
         except (TimeoutError, SandboxLost):
             clean = False
         if not clean:
+            await self._must_run()
             await self._engine(self._respawn)
         done, _ = await asyncio.wait({stream}, timeout=5)
         if not done:
             stream.cancel()
+            await asyncio.wait({stream})
+
+    async def _must_run(self) -> None:
+        """Raise ``SandboxLost`` unless the kernel still has the container's first process."""
+        identity = self._living(self._runner).id
+        until = time.monotonic() + SETTLE_SECONDS
+        while time.monotonic() < until:
+            shown = await self._engine(lambda: self._client.api.inspect_container(identity))
+            if not shown["State"]["Running"]:
+                raise SandboxLost(NOT_RUNNING)
+            await asyncio.sleep(0.1)
+        # The first process takes no notice of this signal; a process that is gone cannot be sent one.
+        await self._engine(lambda: self._client.api.kill(identity, signal="CONT"))
+
+    async def _died_of_memory(self, since: float) -> bool:
+        """Whether the engine saw the container's memory run out: then the command itself took it along."""
+        runner = self._runner
+        if runner is None:
+            return False
+        filters = {"container": runner.id, "event": "oom"}
+        api: Any = self._client.api  # its types know of whole seconds only
+        try:
+            told = await self._engine(
+                lambda: list(api.events(f"{since:.9f}", f"{time.time():.9f}", filters=filters, decode=True))
+            )
+        except SandboxLost:
+            return False
+        return bool(told)
 
     def _respawn(self) -> None:
         runner, self._runner = self._runner, None
@@ -216,6 +275,12 @@ class ContainerSandbox:
         if self._volumes:
             self._runner = self._start_runner()
             self._kills = 0
+
+    def _removed(self, container: Any) -> None:
+        with contextlib.suppress(DockerException, requests.RequestException):
+            container.remove(force=True)
+        with contextlib.suppress(DockerException, requests.RequestException):
+            container.wait(condition="removed", timeout=10)
 
     async def _memory_ran_out(self) -> bool:
         code, printed = await self._inside(self._runner, ["/bin/sh", "-c", COUNTERS], OTHER_USER)
@@ -246,9 +311,8 @@ class ContainerSandbox:
             elif len(complaint) < 4_096:
                 complaint += content
         if (code := await self._code(exec_id)) != 0:
-            raise SandboxLost(
-                f"{argv[0]} failed on the sandbox's tree ({code}): {complaint.decode('utf-8', 'replace').strip()[:500]}"
-            )
+            told = f"{argv[0]} failed on the sandbox's tree ({code}): {complaint.decode('utf-8', 'replace').strip()[:500]}"
+            raise StewardFailed(told) if code in STEWARD_CODES else SandboxLost(told)
 
     async def _inside(self, container: Any, argv: list[str], user: str) -> tuple[int | None, str]:
         exec_id = await self._engine(lambda: self._client.api.exec_create(self._living(container).id, argv, user=user)["Id"])

@@ -1,11 +1,16 @@
 """The promise of a sandbox: where untrusted commands run, and what stands around them in every tier."""
 
+import asyncio
+import logging
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from contracts.errors import SandboxLost
 from contracts.sandbox import SandboxLimits, SandboxTier
+from contracts.workspace import Workspace
 
+log = logging.getLogger(__name__)
 WORK = "/work"
 """The tree, inside every sandbox."""
 DEPS = "/deps"
@@ -54,6 +59,8 @@ class Ended:
     out_of_memory: bool = False
     note: str = ""
     """Why the sandbox killed it, when it did."""
+    ruined: bool = False
+    """It took the whole sandbox along: what it wrote is gone, and the next command needs another sandbox."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,8 @@ class Opening:
     """Only for a recipe's ``setup`` that asked for it."""
     environment: dict[str, str] = field(default_factory=dict)
     """Added to ``ENVIRONMENT``: the package index and proxy of ``setup``, nothing else."""
+    workspace: str = ""
+    """For which workspace, as ``whose`` names it; empty for none."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +99,8 @@ class Sandbox(Protocol):
     async def run(self, command: str, time_limit: float, on_output: OutputSink) -> Ended:
         """Run ``sh -c command`` in ``/work`` without privileges; when this returns, nothing it started is alive.
 
-        Cancelling kills the command. Raises ``SandboxLost`` when the sandbox itself died.
+        Cancelling kills the command. Raises ``SandboxLost`` when the sandbox died from outside; where the command's own
+        hunger took it along, that is how the command ended.
         """
         ...
 
@@ -102,12 +112,12 @@ class Sandbox(Protocol):
     ) -> AsyncIterator[bytes]:
         """Run one of our own programs in ``/work`` between commands, and yield what it prints.
 
-        ``writes``: it changes the tree. Raises ``SandboxLost`` with the program's complaint when it fails.
+        ``writes``: it changes the tree. Raises ``StewardFailed`` with the program's complaint, else ``SandboxLost``.
         """
         ...
 
     async def close(self) -> None:
-        """End everything in the sandbox and forget its tree. May be called twice."""
+        """End everything in the sandbox and forget its tree. May be called twice. Raises ``SandboxLost`` when it is not gone."""
         ...
 
 
@@ -127,6 +137,34 @@ class SandboxKeeper(Protocol):
     async def report(self) -> TierReport:
         """What this tier is here. Raises ``SandboxUnavailable`` when it does not work on this machine."""
         ...
+
+    def end(self, workspace: str) -> tuple[str, ...]:
+        """End every sandbox of a workspace and say what is proven gone since this was asked last.
+
+        Blocks. Raises ``SandboxLost`` or ``SandboxUnavailable`` when something may still be there.
+        """
+        ...
+
+    def sweep(self) -> tuple[str, ...]:
+        """Take away what dead runners left and what could not be closed; says what is gone. Blocks. Raises like ``end``."""
+        ...
+
+
+class StewardFailed(SandboxLost):
+    """A program of ours ended badly on the tree that a command left; the sandbox itself lives."""
+
+
+def whose(workspace: Workspace) -> str:
+    """A workspace in one word, for labels."""
+    return f"{workspace.mirror}/{workspace.name}"
+
+
+async def put_away(sandbox: Sandbox) -> None:
+    """Close a sandbox whatever happens to the caller; what cannot be closed now is left to the sweeper."""
+    try:
+        await asyncio.shield(sandbox.close())
+    except SandboxLost as left:
+        log.warning("A sandbox could not be closed: %s", left.message)
 
 
 async def said(output: AsyncIterator[bytes]) -> bytes:

@@ -12,11 +12,19 @@ from contracts.workspace import Workspace
 from mcp_servers.object_store import Mirror
 from mcp_servers.runner.bench import Bench, Benches
 from mcp_servers.runner.bubblewrap import BubblewrapKeeper
+from mcp_servers.runner.call_records import CallRecords
 from mcp_servers.runner.container import ContainerKeeper
 from mcp_servers.runner.deps_cache import DepsCache
-from mcp_servers.runner.sandbox import OutputSink, SandboxKeeper, TierReport
+from mcp_servers.runner.jobs import Jobs
+from mcp_servers.runner.orphans import Leases
+from mcp_servers.runner.sandbox import OutputSink, SandboxKeeper, TierReport, put_away, whose
+from mcp_servers.runner.sweeping import Sweeper
+from mcp_servers.runner.tiers import Tiers
 
 IDLE_SECONDS = 300.0
+DROP_SECONDS = 5.0
+LEASES = "runners"
+"""Folder beside the cached dependencies."""
 
 
 class Live:
@@ -32,7 +40,7 @@ class Live:
         """End the sandbox; the next command opens another one from the workspace's commit."""
         bench, self.bench = self.bench, None
         if bench is not None:
-            await asyncio.shield(bench.sandbox.close())
+            await put_away(bench.sandbox)
 
     def rest(self, seconds: float) -> None:
         """End the sandbox when nobody uses it for so long."""
@@ -55,7 +63,7 @@ class Live:
 
 
 class Sandboxes:
-    """Chooses the tier once, opens sandboxes, and ends those that rest."""
+    """Opens sandboxes of the tier in use, ends those that rest, and takes away what died."""
 
     def __init__(
         self,
@@ -67,13 +75,13 @@ class Sandboxes:
     ) -> None:
         """``keepers``: in the order they are tried; there is no way around them."""
         self.limits = limits or SandboxLimits()
-        self._keepers = tuple(keepers)
-        self._cache = cache
-        self._setup_environment = dict(setup_environment or {})
+        self.jobs = Jobs()
+        self.sweeper = Sweeper(keepers)
+        self._tiers = Tiers(keepers)
+        self._benches = {
+            id(keeper): Benches(keeper, cache, self.limits, dict(setup_environment or {})) for keeper in self._tiers.keepers
+        }
         self._idle_seconds = idle_seconds
-        self._choosing = asyncio.Lock()
-        self._chosen: Benches | None = None
-        self._report: TierReport | None = None
         self._live: dict[Workspace, Live] = {}
 
     @classmethod
@@ -90,37 +98,18 @@ class Sandboxes:
 
         ``image``: of the container tier, empty for the service's own; ``engine``: its address, empty for the default.
         """
-        keepers: list[SandboxKeeper] = [ContainerKeeper(image, engine), BubblewrapKeeper()]
+        keepers: list[SandboxKeeper] = [ContainerKeeper(image, engine, Leases(cache / LEASES)), BubblewrapKeeper()]
         return cls([k for k in keepers if tier in (None, k.tier)], DepsCache(cache), limits, setup_environment)
 
     async def benches(self) -> Benches:
-        """The tier in use. Raises ``SandboxUnavailable`` that says what to install."""
-        async with self._choosing:
-            if self._chosen is None:
-                self._chosen, self._report = await self._choose()
-            return self._chosen
+        """Of the tier in use. Raises ``SandboxUnavailable`` that says what to install."""
+        return self._benches[id(await self._tiers.keeper())]
 
     async def report(self) -> TierReport:
         """What the tier in use is. Raises ``SandboxUnavailable``."""
-        await self.benches()
-        assert self._report is not None
-        return self._report
+        return await self._tiers.report()
 
-    async def _choose(self) -> tuple[Benches, TierReport]:
-        reasons: list[str] = []
-        for keeper in self._keepers:
-            try:
-                report = await keeper.report()
-            except SandboxUnavailable as missing:
-                reasons.append(f"{keeper.tier.value}: {missing.message}")
-                continue
-            return Benches(keeper, self._cache, self.limits, self._setup_environment), report
-        raise SandboxUnavailable(
-            "There is no sandbox on this machine, and no command ever runs without one. Install one of the two: "
-            "a container engine (Debian/Ubuntu: apt-get install docker.io; Fedora: dnf install moby-engine; "
-            "macOS: brew install --cask docker), or bubblewrap (Debian/Ubuntu: apt-get install bubblewrap; "
-            "Fedora: dnf install bubblewrap; Alpine: apk add bubblewrap). " + " ".join(reasons)
-        )
+    # -- opening ---------------------------------------------------------------------------------------------
 
     @asynccontextmanager
     async def live(self, workspace: Workspace) -> AsyncIterator[Live]:
@@ -135,23 +124,67 @@ class Sandboxes:
                 raise
             live.rest(self._idle_seconds)
 
-    async def open(self, mirror: Mirror, base: str, commit: str, on_output: OutputSink) -> Bench:
-        """A new bench; whoever opens it closes its sandbox."""
-        return await (await self.benches()).open(mirror, base, commit, on_output)
+    async def open(self, workspace: Workspace, mirror: Mirror, base: str, commit: str, on_output: OutputSink) -> Bench:
+        """A new bench; whoever opens it closes its sandbox.
 
-    async def end(self, workspace: Workspace) -> bool:
-        """End the live sandbox of a workspace; whether there was one."""
+        A tier that has stopped to work is waited for, then the next weaker one is taken where it is allowed. Raises
+        ``SandboxUnavailable``, retryable where waiting may help.
+        """
+        keeper = await self._tiers.keeper()
+        try:
+            bench = await self._benches[id(keeper)].open(workspace, mirror, base, commit, on_output)
+        except SandboxUnavailable as missing:
+            if not missing.retryable:
+                raise
+            keeper = await self._tiers.instead_of(keeper, missing)
+            bench = await self._benches[id(keeper)].open(workspace, mirror, base, commit, on_output)
+        bench.note = await self._other_tier(bench.sandbox.tier, CallRecords(mirror, workspace))
+        return bench
+
+    async def _other_tier(self, tier: SandboxTier, records: CallRecords) -> str:
+        """What to say when the workspace's commands ran in another tier until now."""
+        before = await asyncio.to_thread(records.tier)
+        if before is tier:
+            return ""
+        await asyncio.to_thread(records.keep_tier, tier)
+        if before is None:
+            return ""
+        why = [note for note in (await self.report()).notes if note.startswith("No stronger sandbox")]
+        return " ".join(
+            [f"The sandbox is of the {tier.value} tier from here on; earlier commands ran in the {before.value} tier.", *why]
+        )
+
+    # -- ending ----------------------------------------------------------------------------------------------
+
+    async def end(self, workspace: Workspace) -> tuple[str, ...]:
+        """End all that runs for a workspace, and its sandboxes; says which are proven gone since this was asked last.
+
+        Raises ``SandboxLost`` or ``SandboxUnavailable`` when something may still be there: it is to be asked again.
+        """
+        await self.jobs.end(whose(workspace))
         live = self._live.pop(workspace, None)
-        if live is None:
-            return False
-        async with live.lock:
-            live.wake()
-            there = live.bench is not None
-            await live.drop()
-        return there
+        if live is not None:
+            # Where something still holds on to it, the keeper takes the sandbox away all the same.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(DROP_SECONDS), live.lock:
+                    live.wake()
+                    await live.drop()
+        gone: list[str] = []
+        for place, keeper in enumerate(self._tiers.keepers):
+            try:
+                gone += await asyncio.to_thread(keeper.end, whose(workspace))
+            except SandboxUnavailable:
+                # A tier that never worked here has opened nothing; what earlier runners left is the sweeper's.
+                if place in self._tiers.worked:
+                    raise
+        return tuple(gone)
 
     async def close(self) -> None:
-        """End all live sandboxes."""
+        """End everything, and take away what is left."""
+        await self.jobs.close()
         for workspace in list(self._live):
             with contextlib.suppress(Exception):
                 await self.end(workspace)
+        if self._tiers.worked:
+            await asyncio.to_thread(self.sweeper.once)
+        self.sweeper.stop()

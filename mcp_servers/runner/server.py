@@ -40,6 +40,7 @@ def build_server(mirrors: Mirrors, sandboxes: Sandboxes, default: Scope | None =
 
     @asynccontextmanager
     async def session(_: MCPServer[None]) -> AsyncIterator[None]:
+        sandboxes.sweeper.start()
         try:
             yield
         finally:
@@ -86,7 +87,7 @@ class _Runner:
         """
         scope = scope_of(ctx, self._default)
         async with Progress(ctx) as progress:
-            result = await self._commands.run(scope, command, timeout_seconds, progress.take)
+            result = await self._commands.run(scope, command, timeout_seconds, progress)
         return answer(command_text(result), result.model_dump(mode="json"))
 
     async def run_checks(
@@ -104,7 +105,7 @@ class _Runner:
         """
         scope = scope_of(ctx, self._default)
         async with Progress(ctx) as progress:
-            run = await self._checks.run(scope, names, commit, progress.take, progress.announce)
+            run = await self._checks.run(scope, names, commit, progress)
         return answer(checks_text(run), run.model_dump(mode="json"))
 
     async def project_recipe(
@@ -120,9 +121,10 @@ class _Runner:
         )
 
     async def close_sandbox(self, ctx: Context[Any, Any]) -> CallToolResult:
-        """End the workspace's live sandbox; the next command opens another one. For the service."""
-        closed = await self._sandboxes.end(scope_of(ctx, self._default).workspace)
-        return answer("The sandbox is closed." if closed else "There was no live sandbox.", {"closed": closed})
+        """End what runs in the workspace's sandbox, and the sandbox; says what is proven gone. For the service."""
+        gone = await self._sandboxes.end(scope_of(ctx, self._default).workspace)
+        told = f"The sandbox is closed; gone: {', '.join(gone)}." if gone else "There was no live sandbox."
+        return answer(told, {"closed": bool(gone), "gone": list(gone)})
 
     async def sandbox_report(
         self,

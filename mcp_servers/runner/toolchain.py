@@ -6,6 +6,7 @@ configuration, home folders or environment is in it.
 
 import atexit
 import importlib.util
+import os
 import shutil
 import subprocess
 import sys
@@ -13,9 +14,11 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from mcp_servers.runner.orphans import process_namespace, started
 from mcp_servers.runner.sandbox import DEPS
 
 OURS = "/opt/patchwright"
+STAGE = "patchwright-toolchain-"
 LENT = ("pytest", "_pytest", "py", "pluggy", "iniconfig", "packaging", "pygments")
 """pytest and what it needs, all pure Python: lent to projects whose Python has none."""
 SYSTEM_FOLDERS = ("/usr", "/nix/store", "/gnu/store")
@@ -119,9 +122,18 @@ def _reachable(path: Path) -> bool:
     return all(folder.stat().st_mode & 0o001 for folder in (path, *path.parents))
 
 
+def sweep() -> None:
+    """Remove the folders of processes that died."""
+    for stage in Path(tempfile.gettempdir()).glob(f"{STAGE}*-*-*-*"):
+        pid, begun, namespace, _ = stage.name.removeprefix(STAGE).split("-", 3)
+        ours = stage.lstat().st_uid == os.geteuid() and namespace == process_namespace()
+        if ours and pid.isdigit() and started(int(pid)) != begun:
+            shutil.rmtree(stage, ignore_errors=True)
+
+
 def _stage(python: str) -> Path:
     """A folder with the small files the sandbox sees; removed when the process ends."""
-    stage = Path(tempfile.mkdtemp(prefix="patchwright-toolchain-"))
+    stage = Path(tempfile.mkdtemp(prefix=f"{STAGE}{os.getpid()}-{started(os.getpid())}-{process_namespace()}-"))
     atexit.register(shutil.rmtree, stage, ignore_errors=True)
     (stage / "passwd").write_text(
         f"root:x:0:0:root:/root:/bin/sh\nsandbox:x:1000:1000:sandbox:{DEPS}/home:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n"

@@ -57,6 +57,8 @@ class Taken:
     """Path → why it is left out, as a sentence."""
     problem: str = ""
     """Why nothing at all is taken."""
+    ruined: bool = False
+    """The tree in the sandbox cannot be worked with any more."""
 
 
 def parsed_listing(records: Iterable[bytes]) -> dict[str, Stamp]:

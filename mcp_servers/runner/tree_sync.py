@@ -118,12 +118,12 @@ class SyncedTree:
         return buffer.getvalue()
 
     async def listing(self) -> frozenset[bytes]:
-        """A record of everything in the sandbox's tree. Raises ``SandboxLost`` when it is too much to look at."""
+        """A record of everything in the sandbox's tree. Raises ``SandboxLost``, or ``InvalidInput`` when it is too much."""
         raw = bytearray()
         async for chunk in self._sandbox.steward(LISTING):
             raw += chunk
             if len(raw) > MOST_LISTED_BYTES:
-                raise SandboxLost("The command left more files than can be listed.")
+                raise InvalidInput("There are more files in the sandbox than can be listed.")
         return await asyncio.to_thread(lambda: frozenset(bytes(raw).split(b"\0")) - {b""})
 
     def see(self, records: frozenset[bytes]) -> None:
@@ -132,7 +132,10 @@ class SyncedTree:
 
     async def take_out(self, policy: Policy) -> Taken:
         """What the last command changed, judged; the sandbox's tree id moves along with what is taken."""
-        records, before = await self.listing(), self._records
+        try:
+            records, before = await self.listing(), self._records
+        except InvalidInput:
+            return Taken(problem="the command left more files than can be listed; every file is back.", ruined=True)
         self.see(records)
         if records == before:
             return Taken()
