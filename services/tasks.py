@@ -1,5 +1,6 @@
 """Everything people and tools can do to a task; the API and the pages share it, so neither can do more than the other."""
 
+import asyncio
 import hashlib
 import logging
 import uuid
@@ -41,6 +42,8 @@ PASSING = frozenset({RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED,
 NEVER_CONNECTED = "Failed client connect"
 """What a lazy client says, as a plain RuntimeError, when its first connection fails."""
 AWAY = "Temporal did not answer; send the same request again in a moment."
+START_SECONDS = 5.0
+"""How often, and how long after its request, a task that was accepted and not started is looked for."""
 GONE = frozenset({RPCStatusCode.NOT_FOUND, RPCStatusCode.FAILED_PRECONDITION})
 Answer = TypeVar("Answer")
 log = logging.getLogger(__name__)
@@ -84,8 +87,9 @@ class TaskService:
     async def submit(self, request: TaskRequest, idempotency_key: str = "") -> tuple[TaskRecord, bool]:
         """Accept a ticket and start its workflow; the same ticket or key again is the same task. The flag says whether it is new.
 
-        Raises ``IdempotencyMismatch``, ``InvalidInput`` or ``OrchestratorUnavailable``; after the last the task is kept,
-        and the same request or the next start of the service starts it.
+        It returns when the task is in the run store and Temporal has acknowledged its workflow: whoever dies then, it runs.
+        Raises ``IdempotencyMismatch``, ``InvalidInput`` or ``OrchestratorUnavailable``; after the last the task is kept, and
+        the same request or any API process (``keep_starting``) starts it.
         """
         body_sha256 = digest(request.model_dump_json().encode())
         accepted = request.model_copy(update={"policy": narrowed(self._policy, request.policy)})
@@ -93,19 +97,44 @@ class TaskService:
         name = task_id(source.system, source.key) if source else task_id("request", idempotency_key or uuid.uuid4().hex)
         task = Task(id=name, request=accepted, created_at=datetime.now(UTC))
         record, created = await self.runs.accept(task, idempotency_key, body_sha256)
-        return await self._started(record), created
+        try:
+            return await self._started(record), created
+        except OrchestratorUnavailable as away:
+            if source or idempotency_key:
+                raise
+            # Sent again it would be another task: without a key nobody can know that it is the same request.
+            raise OrchestratorUnavailable(
+                f"Temporal did not answer. The task is kept as {record.task.id} and starts by itself; do not send it again. "
+                "With an Idempotency-Key or a `source` a request can be sent again safely.") from away
 
-    async def start_unstarted(self) -> int:
-        """Start the workflows of tasks that were accepted while Temporal was away; the number of them."""
-        started = 0
+    async def start_unstarted(self, older_than: timedelta = timedelta(0)) -> int:
+        """Start the workflows of accepted tasks that nobody started, e.g. because the API died in between; the number of them.
+
+        Several processes may do it at once: Temporal knows one workflow for each task.
+        """
+        started, until = 0, datetime.now(UTC) - older_than
         for record in await self.runs.unstarted():
+            if record.task.created_at > until:
+                continue
             try:
                 await self._started(record)
                 started += 1
             except RPCError:
-                # One task that Temporal refuses must not keep the service from starting.
+                # One task that Temporal refuses must not keep the others from starting.
                 log.exception("The workflow of %s cannot be started", record.task.id)
         return started
+
+    async def keep_starting(self) -> None:
+        """Start what was accepted and not started, for as long as this process lives, whatever is away in between."""
+        while True:
+            try:
+                if started := await self.start_unstarted(timedelta(seconds=START_SECONDS)):
+                    log.warning("%d tasks that were accepted before were started now", started)
+            except PatchwrightError as away:
+                log.info("Tasks that wait to be started wait on: %s", away.message)
+            except Exception:
+                log.exception("Tasks that wait to be started could not be looked for")
+            await asyncio.sleep(START_SECONDS)
 
     async def _started(self, record: TaskRecord) -> TaskRecord:
         if record.workflow_run_id or record.state.final:

@@ -1,7 +1,9 @@
 """The ASGI application: API and pages behind one gate."""
 
 import asyncio
-from collections.abc import Collection
+import contextlib
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
 from typing import Literal
 
 from fastapi import FastAPI, Request, Response
@@ -38,9 +40,19 @@ def create_app(tasks: TaskService, token: str, diffs: DiffSource, *, allowed_hos
 
     ``token`` is what tools send as bearer token and people paste once. ``allowed_hosts`` are host names beside
     ``localhost`` and IP addresses that the service answers to (``*`` for any). Set ``app.state.closing`` before the
-    server stops, so that open event streams end at once.
+    server stops, so that open event streams end at once. While it serves it also starts the tasks that were accepted,
+    here or by an API process that died, and not started.
     """
-    app = FastAPI(title="Patchwright", version=VERSION, docs_url=None, redoc_url=None, openapi_url=None)
+
+    @asynccontextmanager
+    async def starting(_app: FastAPI) -> AsyncIterator[None]:
+        starter = asyncio.create_task(tasks.keep_starting())
+        yield
+        starter.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await starter
+
+    app = FastAPI(title="Patchwright", version=VERSION, docs_url=None, redoc_url=None, openapi_url=None, lifespan=starting)
     closing = app.state.closing = asyncio.Event()
     sessions = Sessions(token)
     pulls = PullRequests(tasks, diffs)

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -40,7 +41,7 @@ def postgres_server(folder: Path, port: int = 0, **settings: str) -> Iterator[st
         _until_ready(process, port, folder.with_suffix(".log"))
         yield f"postgresql+asyncpg://{USER}@127.0.0.1:{port}/postgres"
     finally:
-        process.terminate()
+        process.send_signal(signal.SIGINT)  # SIGTERM would wait for its clients to leave
         process.wait(30)
 
 
