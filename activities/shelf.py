@@ -54,4 +54,5 @@ async def invocation(step: AgentStep, shelf: Shelf, name: str, cast: tuple[str, 
         slice=step.slice,
         heard=step.heard,
         transcript=await shelf.bytes_of(step.transcript),
+        requester=step.task.request.requester,
     )

@@ -6,10 +6,13 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from activities.attempts import release_lost_attempts
 from mcp_servers.runner.sandbox import TierReport
 from services import wiring
 from services.api.app import create_app
 from services.instance import Stack, allowed_hosts, announced, only_one, temporal
+from services.ledger.address import LedgerAddress, configured_address
+from services.ledger.serving import ledger
 from services.models import ConfiguredModels
 from services.pull_request_diffs import MirrorDiffs
 from services.serving import address_of, listening, serving
@@ -45,7 +48,7 @@ async def stack(settings: Settings, scripted: bool = False) -> AsyncIterator[Sta
         client = await connect(server.address, settings.temporal_namespace, interceptors)
         await ensure_search_attributes(client, SEARCH_ATTRIBUTES)
         connected = await opened.enter_async_context(wiring.capabilities(settings, settings.public_url or url, boxes))
-        models = ConfiguredModels(settings)
+        models = ConfiguredModels(settings, await opened.enter_async_context(_ledger(settings)))
         opened.push_async_callback(models.close)
         tasks = wiring.task_service(settings, kept, forge, client, server.ui_url)
         token = settings.access_token()
@@ -61,11 +64,22 @@ async def stack(settings: Settings, scripted: bool = False) -> AsyncIterator[Sta
             deployment_version=settings.deployment_version,
         )
         await opened.enter_async_context(workers)
+        await release_lost_attempts(client, kept.runs)
         await opened.enter_async_context(serving(app, door, app.state.closing))
         await tasks.start_unstarted()
         running = Stack(url, token, server.address, server.ui_url, tier)
         opened.enter_context(announced(settings, running, scripted))
         yield running
+
+
+@asynccontextmanager
+async def _ledger(settings: Settings) -> AsyncIterator[LedgerAddress]:
+    """The ledger that the settings name, else one of our own."""
+    if settings.ledger_url:
+        yield configured_address(settings)
+        return
+    async with ledger(settings) as own:
+        yield own
 
 
 def _told(report: TierReport) -> str:

@@ -14,9 +14,10 @@ from typing import Any
 from mcp import Client
 from mcp.types import Tool
 
-from activities.agent_run.cohort import TASK_HEADER, opening_line
+from activities.agent_run.cohort import opening_line
 from activities.agent_run.outputs import OUTPUTS, WantedOutput
 from contracts.card import AgentCard
+from contracts.model_call import TASK_HEADER
 from contracts.plan import ChangePlan, PlannedEdit
 from contracts.review import AnswerDraft, FeedbackAnswers
 from services import wiring

@@ -1,6 +1,6 @@
 """The agents of one run, made from their cards: instructions, tools by allow-list, handoffs, output, guardrails."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from agents import Agent, FunctionTool, ModelRetrySettings, ModelSettings, handoff, retry_policies
@@ -12,8 +12,6 @@ from activities.capabilities import Capabilities
 from contracts.card import AgentCard
 from contracts.errors import InvalidInput, NotFound
 
-TASK_HEADER = "x-patchwright-task"
-"""HTTP header that names the task to whatever stands between us and the provider."""
 ModelFor = Callable[[AgentCard], Model]
 ToolFor = Callable[[FunctionTool], FunctionTool]
 
@@ -39,11 +37,16 @@ def check_cards(cards: Sequence[AgentCard], capabilities: Capabilities) -> None:
 
 
 def make_cohort(
-    cards: Sequence[AgentCard], capabilities: Capabilities, model_for: ModelFor, tool_for: ToolFor, retries: int, task_id: str
+    cards: Sequence[AgentCard],
+    capabilities: Capabilities,
+    model_for: ModelFor,
+    tool_for: ToolFor,
+    retries: int,
+    headers: Mapping[str, str],
 ) -> dict[str, Agent[Any]]:
-    """The SDK's agents by name. Handoffs reach only agents of this cohort."""
+    """The SDK's agents by name. Handoffs reach only agents of this cohort. ``headers`` go out with each model call."""
     agents = {
-        card.name: _agent(card, capabilities, model_for(card), tool_for, _settings(card, retries, task_id)) for card in cards
+        card.name: _agent(card, capabilities, model_for(card), tool_for, _settings(card, retries, headers)) for card in cards
     }
     for card in cards:
         agents[card.name].handoffs = [
@@ -68,10 +71,10 @@ def _agent(card: AgentCard, capabilities: Capabilities, model: Model, tool_for: 
     )
 
 
-def _settings(card: AgentCard, retries: int, task_id: str) -> ModelSettings:
-    """Retries live here and nowhere else: the client below makes none."""
+def _settings(card: AgentCard, retries: int, headers: Mapping[str, str]) -> ModelSettings:
+    """With the ledger ``retries`` is 0: retries live there. Without it they live here: the client below makes none."""
     return ModelSettings(
-        extra_headers={TASK_HEADER: task_id},
+        extra_headers=dict(headers),
         max_tokens=card.limits.max_output_tokens,
         timeout=card.limits.timeout_seconds,
         retry=ModelRetrySettings(

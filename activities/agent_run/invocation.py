@@ -47,6 +47,8 @@ class AgentTask:
     spent: Spending
     slice: int = 0
     transcript: bytes = b""
+    requester: str = ""
+    """Who asked for the task."""
     heard: int = 0
     """Number of the newest message of people that runs before this one have heard."""
 

@@ -23,6 +23,7 @@ from agents.tool_context import ToolContext
 from pydantic import TypeAdapter
 
 from activities.agent_run.encoding import Conversation, Frame, canonical
+from activities.agent_run.wire_keys import asked_as
 from activities.stores.journal_store import JournalRow, JournalStore
 
 _RESPONSE = TypeAdapter(ModelResponse)
@@ -217,9 +218,10 @@ class JournaledModel(Model):
             response = _RESPONSE.validate_json(stored)
         else:
             await journal.observer.before_model_call(journal.live_calls)
-            response = await self._inner.get_response(
-                system_instructions, items, model_settings, tools, output_schema, handoffs, tracing, **more
-            )
+            with asked_as(f"{journal.task_id}/{journal.run}/{journal.ordinal}/{digest}"):
+                response = await self._inner.get_response(
+                    system_instructions, items, model_settings, tools, output_schema, handoffs, tracing, **more
+                )
             journal.live_calls += 1
             # Without exclude_unset the items come back with fields that were never sent, and the next digest differs.
             await journal.keep_model_answer(digest, _RESPONSE.dump_json(response, exclude_unset=True))

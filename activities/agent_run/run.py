@@ -4,6 +4,7 @@ import asyncio
 import json
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 import openai
 from agents import Agent, RunConfig, Runner, ToolErrorFormatterArgs, ToolExecutionConfig
@@ -30,6 +31,7 @@ from activities.capabilities import Capabilities, failure_of, text_of
 from activities.stores.journal_store import JournalStore
 from activities.stores.run_store import RunStore
 from contracts.errors import GuardrailTripped, ModelMisbehaved, ModelUnavailable, PatchwrightError
+from contracts.model_call import MAX_COST_HEADER, REQUESTER_HEADER, TASK_HEADER
 from contracts.word import Word
 
 ASKED_AGAIN = 3
@@ -143,7 +145,7 @@ class AgentRuns:
             lambda card: JournaledModel(card.name, self._models.model_for(card), journal, conversation),
             lambda tool: journaled_tool(tool, journal, call),
             self._models.retries,
-            task.task_id,
+            call_headers(task),
         )
         if task.transcript:
             _pass_input_guardrails(agents)
@@ -156,6 +158,8 @@ class AgentRuns:
                 return ToolOutcome(text_of(result), True, _made_commit(self._capabilities.tool(name), result))
             failure = failure_of(result, name)
             if not failure.retryable or attempt == TOOL_ATTEMPTS:
+                if failure.retryable and failure.infrastructure:
+                    raise failure  # nothing a model could mend: the run waits and goes on from its journal
                 return ToolOutcome(text_of(result), False)
             # A passing failure of the server: give it a moment before the same key is asked again.
             await asyncio.sleep(0.2 * attempt)
@@ -170,6 +174,17 @@ class AgentRuns:
             task.scope,
             f"{task.task_id}/{task.run}.{task.slice}/reset-{commit[:12]}",
         )
+
+
+def call_headers(task: AgentTask) -> dict[str, str]:
+    """What the ledger is told with each model call of a run: whose it is, and what it may cost."""
+    cap = task.facts.policy.max_cost_usd
+    told = {
+        TASK_HEADER: task.task_id,
+        REQUESTER_HEADER: quote(task.requester),
+        MAX_COST_HEADER: "" if cap is None else f"{cap:.9f}",
+    }
+    return {name: value for name, value in told.items() if value}
 
 
 def _made_commit(tool: Tool, result: CallToolResult) -> str:

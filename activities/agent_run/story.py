@@ -83,7 +83,7 @@ class RunStory:
         if policy.max_cost_usd is not None and total.cost_usd >= policy.max_cost_usd:
             raise BudgetExceeded(
                 f"The task has spent {total.cost_usd:.4f} of {policy.max_cost_usd:.4f} US dollars. "
-                f"Resume it with more: ./patchwright resume {self._task.task_id} --max-cost USD."
+                f"Resume it with more: ./patchwright resume {self._task.task_id} --budget USD."
             )
 
     async def forked(self, commit: str) -> None:

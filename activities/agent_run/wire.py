@@ -25,6 +25,9 @@ from pydantic import ValidationError
 
 from activities.agent_run.encoding import Conversation, Frame, as_items, canonical
 from activities.agent_run.wire_answers import PassingFailure, completion_as_promised, response_as_promised
+from activities.agent_run.wire_keys import asked_as, call_key
+from contracts.errors import BudgetExceeded
+from contracts.model_call import BUDGET_CODE, CALL_HEADER, MAX_OUTPUT_HEADER, MODEL_HEADER
 
 SHORTEST_KEY = 8
 """Characters; anything shorter stands for no key."""
@@ -61,7 +64,8 @@ class ResponsesModel(Model):
         self._conversation.follow([_sendable(item) for item in as_items(input)])
         frame = self._frame.of(system_instructions, model_settings, tools, output_schema, handoffs)
         body = frame + b',"input":' + self._conversation.body + b"}"
-        response = await post(self._client, "/responses", body, Response, model_settings.extra_headers)
+        headers = {**(model_settings.extra_headers or {}), **_told(self.name, model_settings.max_tokens)}
+        response = await post(self._client, "/responses", body, Response, headers)
         return _model_response(response)
 
     def _encode_frame(
@@ -112,20 +116,23 @@ class ChatModel(OpenAIChatCompletionsModel):
     async def _create(
         self, *, extra_headers: Any = None, extra_query: Any = None, extra_body: Any = None, **body: Any
     ) -> ChatCompletion:
-        given = {k: v for k, v in body.items() if v is not None and not isinstance(v, Omit)}
+        wanted = {"model": body.pop("model"), **body}  # the ledger reads the name from the body's first bytes
+        given = {k: v for k, v in wanted.items() if v is not None and not isinstance(v, Omit)}
         given.pop("timeout", None)
         if given.get("stream") is False:
             del given["stream"]
-        return await post(self._client, "/chat/completions", canonical(given), ChatCompletion, extra_headers)
+        limit = given.get("max_completion_tokens") or given.get("max_tokens")
+        headers = {**(extra_headers or {}), **_told(given["model"], limit)}
+        return await post(self._client, "/chat/completions", canonical(given), ChatCompletion, headers)
 
 
 class WireModel(Model):
     """A model whose endpoint speaks one of the two APIs; ``auto`` finds out with the first call and remembers."""
 
     found: dict[str, Literal["responses", "chat"]] = {}  # noqa: RUF012  which API each base URL speaks, for the process
-    """Base URL → API."""
+    """Base URL and model → API: behind one ledger stand many endpoints."""
     without_schemas: set[str] = set()  # noqa: RUF012  for the process, as above
-    """Base URLs of endpoints that refuse a schema of the answer."""
+    """Base URLs and models whose endpoints refuse a schema of the answer."""
 
     def __init__(self, name: str, client: AsyncOpenAI, api: WireApi) -> None:
         self.name = name
@@ -146,22 +153,29 @@ class WireModel(Model):
     ) -> ModelResponse:
         """One call by whichever API the endpoint speaks, with the schema of the answer in words where it takes none."""
         schema = output_schema if output_schema is not None and not output_schema.is_plain_text() else None
-        base_url = str(self._client.base_url)
-        if schema is not None and base_url in self.without_schemas:
+        place = self._place
+        if schema is not None and place in self.without_schemas:
             system_instructions, output_schema = _in_words(system_instructions, schema), None
         try:
             answer = await self._ask(system_instructions, input, model_settings, tools, output_schema, *more, **named)
         except APIStatusError as error:
             if schema is None or output_schema is None or not _refuses_schema(error):
                 raise
-            answer = await self._ask(_in_words(system_instructions, schema), input, model_settings, tools, None, *more, **named)
-            self.without_schemas.add(base_url)
+            # Another request, so another key: to the first one the endpoint has said no.
+            with asked_as(f"{call_key()}/words" if call_key() else ""):
+                told = _in_words(system_instructions, schema)
+                answer = await self._ask(told, input, model_settings, tools, None, *more, **named)
+            self.without_schemas.add(place)
         answer = _with_fresh_ids(answer, input)
         return answer if schema is None else _saying_something(answer)
 
+    @property
+    def _place(self) -> str:
+        return f"{self._client.base_url} {self.name}"
+
     async def _ask(self, *args: Any, **kwargs: Any) -> ModelResponse:
-        base_url = str(self._client.base_url)
-        api = self._api if self._api != "auto" else self.found.get(base_url)
+        place = self._place
+        api = self._api if self._api != "auto" else self.found.get(place)
         if api == "chat":
             return await self._chat.get_response(*args, **kwargs)
         if api == "responses":
@@ -172,9 +186,9 @@ class WireModel(Model):
             if error.status_code not in _NO_SUCH_ENDPOINT or error.code == _UNKNOWN_MODEL:
                 raise
             answer = await self._chat.get_response(*args, **kwargs)
-            self.found[base_url] = "chat"
+            self.found[place] = "chat"
             return answer
-        self.found[base_url] = "responses"
+        self.found[place] = "responses"
         return answer
 
     def stream_response(self, *args: Any, **kwargs: Any) -> AsyncIterator[TResponseStreamEvent]:
@@ -189,6 +203,8 @@ async def post(client: AsyncOpenAI, path: str, body: bytes, answer: type[Answer]
             path, cast_to=object, content=body, options={"headers": {"Content-Type": "application/json", **(headers or {})}}
         )
     except APIStatusError as error:
+        if error.status_code == 402 and error.code == BUDGET_CODE:
+            raise BudgetExceeded(_message(error)) from None
         raise _without_key(error, client.api_key) from None
     except ValueError as error:
         raise _passing(client, path, f"The model endpoint answered {path} with something that is not JSON.") from error
@@ -204,6 +220,16 @@ async def post(client: AsyncOpenAI, path: str, body: bytes, answer: type[Answer]
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         raise ModelBehaviorError(f"The model endpoint's answer to {path} is malformed at {place!r}: {first['msg']}.") from error
+
+
+def _told(model: str, max_output: int | None) -> dict[str, str]:
+    """What the ledger need not look for in the body."""
+    key = {CALL_HEADER: call_key()} if call_key() else {}
+    return {**key, MODEL_HEADER: model, MAX_OUTPUT_HEADER: str(max_output or 0)}
+
+
+def _message(error: APIStatusError) -> str:
+    return str(error.body.get("message") or error.message) if isinstance(error.body, dict) else error.message
 
 
 def _without_key(error: APIStatusError, key: str) -> APIStatusError:

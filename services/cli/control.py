@@ -27,7 +27,8 @@ def resume(
     task: Id,
     max_model_calls: Annotated[int | None, typer.Option(min=1, help="A new budget of model calls.", show_default=False)] = None,
     max_cost: Annotated[
-        float | None, typer.Option("--max-cost", metavar="USD", min=0, help="A new budget.", show_default=False)
+        float | None,
+        typer.Option("--budget", "--max-cost", metavar="USD", min=0, help="What it may cost in all.", show_default=False),
     ] = None,
     as_json: AsJson = False,
     url: Url = "",

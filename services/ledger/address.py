@@ -5,17 +5,6 @@ from dataclasses import dataclass, field
 from contracts.errors import InvalidInput
 from services.settings import Settings
 
-TASK_HEADER = "x-patchwright-task"
-CALL_HEADER = "x-patchwright-call"
-REQUESTER_HEADER = "x-patchwright-requester"
-MAX_COST_HEADER = "x-patchwright-max-cost"
-MODEL_HEADER = "x-patchwright-model"
-"""Promises that the body begins with this model's name and asks for no stream, so that nobody has to read all of it."""
-MAX_OUTPUT_HEADER = "x-patchwright-max-output"
-"""With ``MODEL_HEADER``: the most tokens the answer may have, as the body says; 0 where it does not."""
-AWAY_HEADER = "x-patchwright-away"
-"""On an answer: this ledger is stopping or was replaced, and nothing was done; ask again in a moment."""
-
 
 @dataclass(frozen=True, slots=True)
 class LedgerAddress:

@@ -12,8 +12,8 @@ from typing import Any
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from contracts.errors import BudgetExceeded, InvalidInput, PatchwrightError
+from contracts.model_call import AWAY_HEADER, BUDGET_CODE
 from services.ledger import store
-from services.ledger.address import AWAY_HEADER
 from services.ledger.answers import EVENT_STREAM
 from services.ledger.asking import StreamCut
 from services.ledger.flights import Flight, Outcome
@@ -26,7 +26,6 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 LARGEST_BODY = 128 * 1024 * 1024
 """Bytes."""
-BUDGET_CODE = "budget-exceeded"
 ENDPOINTS: dict[str, Endpoint] = {"/v1/responses": "responses", "/v1/chat/completions": "chat/completions"}
 JSON = "application/json"
 log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from contracts.errors import PatchwrightError
-from services.ledger.address import TASK_HEADER
+from contracts.model_call import TASK_HEADER
 from services.ledger.answers import Judgement, Reply, Verdict, judged
 from services.ledger.metrics import LedgerMetrics
 from services.ledger.requests import ModelCall

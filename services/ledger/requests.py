@@ -11,7 +11,7 @@ from typing import Any, Literal
 from urllib.parse import unquote
 
 from contracts.errors import InvalidInput
-from services.ledger.address import (
+from contracts.model_call import (
     CALL_HEADER,
     MAX_COST_HEADER,
     MAX_OUTPUT_HEADER,
