@@ -39,10 +39,15 @@ class Provider:
 
 
 @asynccontextmanager
-async def provider(folder: Path, latency_seconds: float, environment: Mapping[str, str]) -> AsyncIterator[Provider]:
-    """Run the server until the block ends. Raises ``ChaosFailed`` when it does not start."""
+async def provider(
+    folder: Path, latency_seconds: float, forgetful: bool, environment: Mapping[str, str]
+) -> AsyncIterator[Provider]:
+    """Run the server until the block ends; a ``forgetful`` one cannot be asked again for an answer.
+
+    Raises ``ChaosFailed`` when it does not start.
+    """
     command = [sys.executable, "-P", "-m", "services.scripted_model", "--script", SCRIPT]
-    command += ["--latency-ms", f"{latency_seconds * 1_000:g}"]
+    command += ["--latency-ms", f"{latency_seconds * 1_000:g}", *(["--forgetful"] if forgetful else [])]
     async with children.running(command, folder / "model.log", environment) as child:
         yield Provider(child, await _address(child))
 

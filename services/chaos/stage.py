@@ -65,7 +65,7 @@ async def surroundings(wish: Wish, folder: Path, tell: Tell) -> AsyncIterator[Su
     environment = {**kept, "PYTHONPATH": str(ROOT)}
     async with AsyncExitStack() as opened:
         boxes, sandbox = await _engine(wish, folder, environment, opened, tell)
-        upstream = await opened.enter_async_context(provider(folder, wish.latency_seconds, environment))
+        upstream = await opened.enter_async_context(provider(folder, wish.latency_seconds, wish.recovery == "none", environment))
         yield Surroundings(upstream, boxes, sandbox, environment)
 
 

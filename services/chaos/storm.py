@@ -142,7 +142,7 @@ class Storm:
         await target.revive()
         while time.time() - killed < MEASURED_SECONDS:
             now = time.time()
-            if kill.ready_seconds is None and target.ready():
+            if kill.ready_seconds is None and not lineage.lives(victim.process) and target.ready():
                 kill.ready_seconds = now - killed
             if kill.progress_seconds is None and self.watch.progressed_at > killed:
                 kill.progress_seconds = self.watch.progressed_at - killed

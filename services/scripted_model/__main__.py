@@ -24,7 +24,9 @@ async def _main(arguments: argparse.Namespace) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with serve(load_script(arguments.script), port=arguments.port, latency_seconds=arguments.latency_ms / 1000) as server:
+    latency, idempotent = arguments.latency_ms / 1000, not arguments.forgetful
+    script = load_script(arguments.script)
+    async with serve(script, port=arguments.port, latency_seconds=latency, idempotent=idempotent) as server:
         print(f"Scripted answers (no model) at {server.base_url}; counts at http://127.0.0.1:{server.port}/stats", flush=True)
         await stop.wait()
 
@@ -34,5 +36,6 @@ if __name__ == "__main__":
     parser.add_argument("--port", type=int, default=0, help="loopback port; 0 takes a free one")
     parser.add_argument("--script", default="demo", help="demo, or module:attribute of an object with answer(request)")
     parser.add_argument("--latency-ms", type=float, default=0, help="how long each answer takes")
+    parser.add_argument("--forgetful", action="store_true", help="take no notice of an Idempotency-Key")
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_main(parser.parse_args()))

@@ -1,6 +1,7 @@
 """The scripted model as an HTTP server: two wires, faults on demand, and a count of what was paid."""
 
 import asyncio
+import contextlib
 import json
 import socket
 import time
@@ -22,6 +23,7 @@ from services.scripted_model.script import Fault, FaultKind, ModelRequest, Scrip
 SCRIPTED = {"x-patchwright-scripted": "true"}
 MODEL_NAME = "scripted"
 TASK_HEADER = "x-patchwright-task"
+KEY_HEADER = "idempotency-key"
 BY_SCRIPT = "(This fault is scripted.)"
 NOTE = "These answers are scripted; no model made them."
 
@@ -36,6 +38,8 @@ class Stats:
         self.by_task: Counter[str] = Counter()
         self.by_agent: Counter[str] = Counter()
         self.faults: Counter[str] = Counter()
+        self.recovered = 0
+        """Answers that were given before under the same Idempotency-Key and are not paid again."""
         self.repeats: list[dict[str, Any]] = []
         """Each answer that was paid again: digest, task, agent, and when the first and this one were given (Unix seconds)."""
         self._attempts: Counter[str] = Counter()
@@ -59,7 +63,8 @@ class Stats:
 
     def as_dict(self) -> dict[str, Any]:
         """For ``GET /stats``."""
-        return {"scripted": True, "note": NOTE, "total": self.answered, "repeated": self.repeated, "by_task": dict(self.by_task),
+        return {"scripted": True, "note": NOTE, "total": self.answered, "repeated": self.repeated,
+                "recovered": self.recovered, "by_task": dict(self.by_task),
                 "by_agent": dict(self.by_agent), "faults": dict(self.faults), "repeats": self.repeats}
 
 
@@ -76,10 +81,14 @@ class _CutResponse(Response):
 class _Api:
     """The endpoints around one script."""
 
-    def __init__(self, script: Script, latency_seconds: float) -> None:
+    def __init__(self, script: Script, latency_seconds: float, idempotent: bool) -> None:
         self.script = script
         self.latency_seconds = latency_seconds
+        self.idempotent = idempotent
         self.stats = Stats()
+        self._keyed: dict[str, asyncio.Lock] = {}
+        self._answered: dict[str, str] = {}
+        """The digest of the request that was answered under each Idempotency-Key."""
 
     async def responses(self, http: Request) -> Response:
         return await self._serve(http, responses_wire)
@@ -104,12 +113,25 @@ class _Api:
             return _error(400, "invalid_request_error", f"The body is not a request of this API: {error}")
         except (responses_wire.BadRequest, ScriptEnded) as error:
             return _error(400, "invalid_request_error", f"{error} (This model is scripted.)")
+        key = http.headers.get(KEY_HEADER, "") if self.idempotent else ""
+        # The same key while the first answer is still being made waits for it.
+        async with self._keyed.setdefault(key, asyncio.Lock()) if key else contextlib.nullcontext():
+            if (before := self._answered.get(key)) is None:
+                return await self._made(key, request, turn, wire)
+        if before != request.digest:
+            return _error(400, "idempotency_error", f"This Idempotency-Key came with another body before. {BY_SCRIPT}")
+        self.stats.recovered += 1
+        return _answer(request, turn, wire)
+
+    async def _made(self, key: str, request: ModelRequest, turn: Turn, wire: Any) -> Response:
         attempt = self.stats.next_attempt(request.digest)
         if self.latency_seconds:
             await asyncio.sleep(self.latency_seconds)
         if attempt < len(turn.faults) and (failed := await self._fault(turn.faults[attempt])):
             return failed
         self.stats.count(request)
+        if key:
+            self._answered[key] = request.digest
         return _answer(request, turn, wire)
 
     async def _fault(self, fault: Fault) -> Response | None:
@@ -141,9 +163,12 @@ def _error(status: int, kind: str, message: str, code: str | None = None, header
     return JSONResponse(shown, status_code=status, headers={**SCRIPTED, **(headers or {})})
 
 
-def create_app(script: Script, *, latency_seconds: float = 0) -> Starlette:
-    """The app that plays a script; ``app.state.stats`` counts. ``latency_seconds`` is how long each answer takes."""
-    api = _Api(script, latency_seconds)
+def create_app(script: Script, *, latency_seconds: float = 0, idempotent: bool = True) -> Starlette:
+    """The app that plays a script; ``app.state.stats`` counts. ``latency_seconds`` is how long each answer takes.
+
+    ``idempotent``: the same Idempotency-Key gets the first answer, unpaid; without it the key means nothing.
+    """
+    api = _Api(script, latency_seconds, idempotent)
     app = Starlette(routes=[
         Route("/v1/responses", api.responses, methods=["POST"]),
         Route("/v1/chat/completions", api.chat, methods=["POST"]),
@@ -157,8 +182,8 @@ def create_app(script: Script, *, latency_seconds: float = 0) -> Starlette:
 class ScriptedModelServer(uvicorn.Server):
     """The server beside other things in one event loop: it leaves the signals alone and tells when it listens."""
 
-    def __init__(self, script: Script, port: int = 0, latency_seconds: float = 0) -> None:
-        app = create_app(script, latency_seconds=latency_seconds)
+    def __init__(self, script: Script, port: int = 0, latency_seconds: float = 0, idempotent: bool = True) -> None:
+        app = create_app(script, latency_seconds=latency_seconds, idempotent=idempotent)
         super().__init__(uvicorn.Config(app, log_level="critical", lifespan="off", timeout_graceful_shutdown=1))
         self.stats: Stats = app.state.stats
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -186,9 +211,11 @@ class ScriptedModelServer(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serve(script: Script, *, port: int = 0, latency_seconds: float = 0) -> AsyncIterator[ScriptedModelServer]:
+async def serve(
+    script: Script, *, port: int = 0, latency_seconds: float = 0, idempotent: bool = True
+) -> AsyncIterator[ScriptedModelServer]:
     """Serve a script on a loopback port (0: a free one) while the block runs. Raises ``OSError`` when the port is taken."""
-    server = ScriptedModelServer(script, port, latency_seconds)
+    server = ScriptedModelServer(script, port, latency_seconds, idempotent)
     running = asyncio.create_task(server.serve(sockets=[server.socket]), name="scripted-model")
     try:
         listening = asyncio.create_task(server.listening.wait())

@@ -1,5 +1,7 @@
 """The scripted model, driven by the real clients over real HTTP."""
 
+import asyncio
+
 import agents
 import httpx2
 import openai
@@ -161,3 +163,24 @@ async def test_a_malformed_request_is_answered_with_400(talker, body):
         answer = await http.post(f"{talker.base_url}/responses", content=body)
     assert answer.status_code == 400
     assert answer.json()["error"]["type"] == "invalid_request_error"
+
+
+async def test_the_same_idempotency_key_gets_the_first_answer_and_is_paid_once():
+    script = steps_script({"planner": [Turn(text="done", faults=(Fault(FaultKind.NONSENSE),))]})
+    async with serve(script, latency_seconds=0.05) as server:
+        client, key = client_of(server), {"Idempotency-Key": "k"}
+        ask = {"model": "m", "instructions": PLANNER, "input": "go", "extra_headers": key}
+        await asyncio.gather(*(client.responses.create(**ask) for _ in range(3)), return_exceptions=True)
+        assert (await client.responses.create(**ask)).output_text == "done"
+        assert (server.stats.answered, server.stats.repeated, server.stats.recovered) == (1, 0, 2)
+        with pytest.raises(openai.BadRequestError, match="another body"):
+            await client.responses.create(**{**ask, "input": "other"})
+
+
+async def test_a_forgetful_server_is_paid_for_each_answer_and_names_it():
+    async with serve(steps_script({"planner": [Turn(text="done")]}), idempotent=False) as server:
+        ask = {"model": "m", "instructions": PLANNER, "input": "go", "extra_headers": {"Idempotency-Key": "k"}}
+        for _ in range(2):
+            await client_of(server).responses.create(**ask)
+        assert (server.stats.answered, server.stats.repeated, server.stats.recovered) == (2, 1, 0)
+        assert [repeat["agent"] for repeat in server.stats.repeats] == ["planner"]
