@@ -15,7 +15,7 @@ from activities import presence
 from activities.stores.attempt_store import Attempt, AttemptStore
 from activities.stores.run_store import RunStore
 from contracts.attempts import BACKOFF, PATIENCE, own_limit
-from contracts.errors import PatchwrightError
+from contracts.errors import PatchwrightError, StoreUnavailable
 from contracts.event import EventKind, NewEvent
 
 Tell = Callable[[str, datetime | None], NewEvent]
@@ -29,8 +29,15 @@ WORKER_LOST = "worker-lost"
 def present_attempt(task_id: str) -> Attempt:
     """The attempt that runs here and now, as the store knows it."""
     info = activity.info()
+    limit = info.start_to_close_timeout
     return Attempt(
-        task_id, info.workflow_run_id or "", info.activity_id, info.attempt, presence.own_name(), info.task_token
+        task_id,
+        info.workflow_run_id or "",
+        info.activity_id,
+        info.attempt,
+        presence.own_name(),
+        info.task_token,
+        limit.total_seconds() if limit else 0,
     )
 
 
@@ -100,10 +107,15 @@ async def release_lost_attempts(client: Client, runs: RunStore) -> int:
     Each is answered for with the token of its own attempt: where another worker has it by now, Temporal refuses the answer.
     """
     released, dead = 0, set()
-    for attempt in await runs.attempts.in_progress():
-        if presence.is_gone(attempt.worker):
-            dead.add(attempt.worker)
-            released += await _release(client, runs.attempts, attempt)
+    try:
+        for attempt in await runs.attempts.in_progress():
+            if presence.is_gone(attempt.worker):
+                dead.add(attempt.worker)
+                released += await _release(client, runs.attempts, attempt)
+    except StoreUnavailable as away:
+        # No reason not to start: Temporal finds out by the missing heartbeats.
+        log.warning("Steps of workers that died wait for their heartbeats: %s", away.message)
+        return released
     for name in dead:
         presence.forget(name)
     if released:

@@ -105,18 +105,16 @@ class _Told:
                     self._attempt, [self._event(EventKind.STEP_FINISHED, told, "finished", {"seconds": seconds})]
                 )
             elif isinstance(error, asyncio.CancelledError):
-                await self._cancelled()
+                self._unless_stopped()
             elif isinstance(error, Exception):
                 if not isinstance(error, PatchwrightError | ApplicationError):
                     log.error("%s of %s failed unexpectedly", self._name, self._attempt.task_id, exc_info=error)
                 raise await counted(self._attempts, self._attempt, error, self._failed) from error
 
-    async def _cancelled(self) -> None:
-        """A time limit that is over counts as a failure; a person's word, a drained worker and a new owner do not."""
+    def _unless_stopped(self) -> None:
+        """A person's cancellation is one. A worker that is stopped gives the attempt back; whoever takes it goes on."""
         details = activity.cancellation_details()
-        if details is not None and details.timed_out:
-            await self._attempts.failed(self._attempt)
-        elif details is not None and details.worker_shutdown:
+        if details is not None and details.worker_shutdown:
             raise given_back("Its worker was stopped; another one goes on.")
 
     # -- telling ---------------------------------------------------------------------------------------------

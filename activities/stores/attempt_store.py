@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import ColumnElement, and_, case, delete, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, delete, literal, or_, select, update
 
 from activities.stores.availability import repeatable
 from activities.stores.database import Database
@@ -29,6 +29,8 @@ class Attempt:
     """Whose it is, as ``activities.presence`` names it."""
     token: bytes
     """Temporal's name of this very attempt: whoever answers for another one with it is refused."""
+    seconds: float = 0
+    """Its time limit; 0 where it has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +52,16 @@ class AttemptStore:
 
     @repeatable
     async def begin(self, attempt: Attempt, tell: Callable[[Standing], NewEvent]) -> Standing:
-        """Note that an attempt is in progress and tell it. Whoever had the activity before has it no longer."""
-        mine = {"attempt": attempt.number, "worker": attempt.worker, "token": attempt.token, "at": datetime.now(UTC)}
-        wanted = self._database.insert(attempts).on_conflict_do_update(index_elements=["run_id", "activity_id"], set_=mine)
+        """Note that an attempt is in progress and tell it. Whoever had the activity before has it no longer.
+
+        One that ended without a word after its whole time counts as a failure: it hung.
+        """
+        now = datetime.now(UTC)
+        mine = {"attempt": attempt.number, "worker": attempt.worker, "token": attempt.token, "at": now}
+        hung = and_(IN_PROGRESS, attempts.c.at <= now - timedelta(seconds=attempt.seconds), literal(attempt.seconds > 0))
+        wanted = self._database.insert(attempts).on_conflict_do_update(
+            index_elements=["run_id", "activity_id"],
+            set_={**mine, "failures": attempts.c.failures + case((hung, 1), else_=0)})
         row = {"run_id": attempt.run_id, "activity_id": attempt.activity_id, "task_id": attempt.task_id, "failures": 0, **mine}
         async with self._database.writing() as connection:
             returned = wanted.values(row).returning(attempts.c.failures, attempts.c.away_since)
