@@ -73,7 +73,7 @@ def repeatable(method: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
 def _waiting() -> AsyncRetrying:
     return AsyncRetrying(
         retry=retry_if_exception_type((StoreUnavailable, DiskFull)),
-        wait=wait_exponential_jitter(initial=0.05, max=2.0, jitter=0.1),
+        wait=wait_exponential_jitter(multiplier=0.05, max=2.0, jitter=0.1),
         stop=stop_after_delay(_patience.get()),
         reraise=True,
     )

@@ -2,11 +2,14 @@
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator
 
 from activities.stores.run_store import RunStore
+from contracts.errors import StoreUnavailable
 from contracts.event import TaskEvent
 
+log = logging.getLogger(__name__)
 HEARTBEAT_SECONDS = 15.0
 LOOK_SECONDS = 2.0
 """How often a silent stream looks whether the service is closing or the task has ended."""
@@ -14,8 +17,19 @@ RECONNECT_MS = 2_000
 
 
 async def event_stream(runs: RunStore, task_id: str, after: int, closing: asyncio.Event) -> AsyncIterator[bytes]:
-    """Events after ``after`` as they come; heartbeats in between; ``event: end`` after a final state."""
+    """Events after ``after`` as they come; heartbeats in between; ``event: end`` after a final state.
+
+    The stream breaks off while the database is away: the reader comes back with the last id it has seen.
+    """
     yield f"retry: {RECONNECT_MS}\n\n".encode()
+    try:
+        async for chunk in _events(runs, task_id, after, closing):
+            yield chunk
+    except StoreUnavailable as away:
+        log.warning("The stream of %s breaks off: %s", task_id, away.message)
+
+
+async def _events(runs: RunStore, task_id: str, after: int, closing: asyncio.Event) -> AsyncIterator[bytes]:
     silent = 0.0
     while not closing.is_set():
         final = (await runs.get(task_id)).state.final
