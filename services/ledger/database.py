@@ -83,6 +83,11 @@ class LedgerDatabase:
                 _tell(done, error=error)
 
     async def _patiently(self, deeds: list[Deed]) -> list[Any]:
+        try:
+            return await self._engine.transact(deeds)
+        except Exception as error:
+            if not _is_away(error):
+                raise
         async for attempt in AsyncRetrying(
             stop=stop_after_delay(PATIENCE_SECONDS),
             wait=wait_random_exponential(0.1, max=3),

@@ -183,8 +183,6 @@ class Ledger:
         kept = judgement.verdict is Verdict.GOOD and bool(trip.call.key)
         paid = self._cost(judgement.tokens, target, trip.call.model)
         end = store.Settlement(
-            key=wanted.key,
-            flight=wanted.flight,
             state=_STATES[judgement.verdict],
             provider=target.provider,
             provider_model=target.model,
@@ -197,26 +195,23 @@ class Ledger:
             answer=reply.body if kept else b"",
             reason=judgement.reason,
         )
-        await self._write(end)
+        await self._write(wanted, end)
         return end.cost_nanousd
 
     async def _settle_failure(self, wanted: store.NewCall, trip: Trip, target: Target, reason: str) -> None:
-        await self._write(
-            store.Settlement(
-                key=wanted.key,
-                flight=wanted.flight,
-                state=store.FAILED,
-                provider=target.provider,
-                provider_model=target.model,
-                cost_nanousd=trip.uncertain * wanted.estimate_nanousd,
-                attempts=trip.attempts,
-                uncertain=trip.uncertain,
-                reason=reason,
-            )
+        end = store.Settlement(
+            state=store.FAILED,
+            provider=target.provider,
+            provider_model=target.model,
+            cost_nanousd=trip.uncertain * wanted.estimate_nanousd,
+            attempts=trip.attempts,
+            uncertain=trip.uncertain,
+            reason=reason,
         )
+        await self._write(wanted, end)
 
-    async def _write(self, end: store.Settlement) -> None:
-        await self.database.run(store.settle(end))
+    async def _write(self, wanted: store.NewCall, end: store.Settlement) -> None:
+        await self.database.run(store.settle(wanted, end))
         self.metrics.calls.labels(end.provider, end.provider_model, end.state).inc()
         self.metrics.tokens.labels(end.provider, end.provider_model, "in").inc(end.tokens.sent)
         self.metrics.tokens.labels(end.provider, end.provider_model, "out").inc(end.tokens.got)

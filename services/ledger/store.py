@@ -7,15 +7,36 @@ provider for good, or ``failed`` when all tries were used up. One that was out w
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, exists, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from contracts.errors import PatchwrightError
 from services.ledger.money import Tokens, dollars
 from services.ledger.tables import calls, owners, spending
 
+DIALECTS = {"sqlite": sqlite, "postgresql": postgresql}
 OUT, DONE, REFUSED, FAILED, INTERRUPTED = "out", "done", "refused", "failed", "interrupted"
+
+
+class Accounted(Protocol):
+    """A call, new or kept, as far as its money goes."""
+
+    @property
+    def task_id(self) -> str:
+        """The task it is made for; empty for none."""
+        ...
+
+    @property
+    def requester(self) -> str:
+        """Who asked for the task."""
+        ...
+
+    @property
+    def day(self) -> str:
+        """The day (UTC) it counts for, e.g. 2026-11-21."""
+        ...
 
 
 class Replaced(PatchwrightError):
@@ -86,8 +107,6 @@ class Begun:
 class Settlement:
     """How a call ended."""
 
-    key: str
-    flight: str
     state: str
     provider: str
     provider_model: str
@@ -116,6 +135,25 @@ class Interrupted:
     estimate_nanousd: int
 
 
+def _spending(dialect: Any) -> Any:
+    """Add to what a scope has settled and reserved. Built once: making a statement costs more than running it."""
+    put = dialect.insert(spending).values({column.name: bindparam(column.name) for column in spending.columns})
+    more = {name: spending.c[name] + put.excluded[name] for name in ("settled_nanousd", "reserved_nanousd")}
+    return put.on_conflict_do_update(index_elements=["scope"], set_=more)
+
+
+def _owning(dialect: Any) -> Any:
+    put = dialect.insert(owners).values({column.name: bindparam(column.name) for column in owners.columns})
+    return put.on_conflict_do_update(index_elements=["number"], set_={"owner": put.excluded.owner, "since": put.excluded.since})
+
+
+def _fresh_rows(dialect: Any) -> Any:
+    """A call's first row, for as long as the ledger is still the owner; nothing where the key is there already."""
+    owned = exists().where((owners.c.number == 1) & (owners.c.owner == bindparam("of_owner", type_=owners.c.owner.type)))
+    row = select(*(bindparam(f"new_{column.name}", type_=column.type).label(column.name) for column in calls.columns))
+    return dialect.insert(calls).from_select([column.name for column in calls.columns], row.where(owned)).on_conflict_do_nothing()
+
+
 _FLOWN = (calls.c.key == bindparam("of_key")) & (calls.c.flight == bindparam("of_flight"))
 _OWNER = select(owners.c.owner).where(owners.c.number == 1).with_for_update(read=True)
 _KNOWN = select(
@@ -130,7 +168,6 @@ _KNOWN = select(
     calls.c.response_id,
     calls.c.cost_nanousd,
 ).where(calls.c.key == bindparam("of_key"))
-_INSERT = insert(calls)
 _RENEWED = ("flight", "provider", "provider_model", "recovery", "day", "estimate_nanousd")
 _AGAIN = (
     update(calls)
@@ -158,7 +195,19 @@ _SETTLE = {
 _SPENT = select(spending.c.scope, spending.c.settled_nanousd, spending.c.reserved_nanousd).where(
     spending.c.scope.in_(bindparam("scopes", expanding=True))
 )
-_SCOPES = select(calls.c.task_id, calls.c.requester, calls.c.day, calls.c.estimate_nanousd).where(_FLOWN)
+
+
+_ZERO = ("attempts", "uncertain", "refusals", "cost_nanousd", "input_tokens", "output_tokens", "status")
+_EMPTY = {
+    **{f"new_{name}": 0 for name in _ZERO},
+    **{f"new_{name}": "" for name in ("response_id", "media_type", "reason")},
+    "new_state": OUT,
+    "new_answer": b"",
+    "new_settled_at": None,
+}
+_FRESH = {name: _fresh_rows(dialect) for name, dialect in DIALECTS.items()}
+_SPEND = {name: _spending(dialect) for name, dialect in DIALECTS.items()}
+_OWN = {name: _owning(dialect) for name, dialect in DIALECTS.items()}
 
 
 def take_over(owner: str) -> Callable[[Connection], tuple[list[Interrupted], dict[str, int]]]:
@@ -184,7 +233,7 @@ def take_over(owner: str) -> Callable[[Connection], tuple[list[Interrupted], dic
                     reason="the ledger ended while the call was out",
                 )
             )
-            _spend(connection, scopes(row.task_id, row.requester, row.day), settled=cost, reserved=-row.estimate_nanousd)
+            _spend(connection, row, settled=cost, reserved=-row.estimate_nanousd)
             if lost:
                 uncertain[row.provider] = uncertain.get(row.provider, 0) + 1
         for row in connection.execute(select(calls).where((calls.c.state == INTERRUPTED) & (calls.c.response_id != ""))).all():
@@ -198,37 +247,36 @@ def begin(owner: str, call: NewCall) -> Callable[[Connection], Begun | Kept | Ov
     """Write a call down and reserve its cost, or say why not. Raises ``Replaced``."""
 
     def deed(connection: Connection) -> Begun | Kept | OverBudget:
+        full = _full(connection, call.limits)
+        if not full and connection.execute(_FRESH[connection.dialect.name], _fresh(owner, call)).rowcount == 1:
+            _spend(connection, call, reserved=call.estimate_nanousd)
+            return Begun()
         known = connection.execute(_KNOWN, {"of_key": call.key}).one_or_none()
         if known is not None and known.state == DONE:
-            return Kept(known.status, known.media_type, known.answer, known.provider, known.provider_model, known.cost_nanousd)
+            return Kept(*(getattr(known, name) for name in Kept.__slots__))
         if connection.execute(_OWNER).scalar() != owner:
             raise Replaced("Another ledger has taken over; ask again in a moment.")
-        if known is not None and known.state == OUT and known.flight == call.flight:
-            return Begun(known.refusals, known.response_id, known.provider, known.provider_model)
-        if full := _full(connection, call.limits):
+        if full:
             return OverBudget(full)
-        if known is None:
-            connection.execute(_INSERT, _fresh(call))
-        else:
+        assert known is not None
+        if known.state != OUT or known.flight != call.flight:
             connection.execute(_AGAIN, {"of_key": call.key, **{f"new_{name}": getattr(call, name) for name in _RENEWED}})
-        _spend(connection, scopes(call.task_id, call.requester, call.day), reserved=call.estimate_nanousd)
-        if known is None:
-            return Begun()
+            _spend(connection, call, reserved=call.estimate_nanousd)
         return Begun(known.refusals, known.response_id, known.provider, known.provider_model)
 
     return deed
 
 
-def settle(end: Settlement) -> Callable[[Connection], None]:
+def settle(call: NewCall, end: Settlement) -> Callable[[Connection], None]:
     """Write down how a call ended, and put its cost in the place of its reservation."""
 
     def deed(connection: Connection) -> None:
-        values = _ending(end)
+        values = _ending(call, end)
         if connection.execute(_SETTLE[OUT], values).rowcount:
-            _close(connection, end, reserved=True)
+            _spend(connection, call, settled=end.cost_nanousd, reserved=-call.estimate_nanousd)
         # A ledger that was replaced may still bring home what it had out; its reservation is gone already.
         elif connection.execute(_SETTLE[INTERRUPTED], values).rowcount:
-            _close(connection, end, reserved=False)
+            _spend(connection, call, settled=end.cost_nanousd)
 
     return deed
 
@@ -261,10 +309,12 @@ def spent(scope: str) -> Callable[[Connection], tuple[int, int]]:
     return deed
 
 
-def scopes(task_id: str, requester: str, day: str) -> list[str]:
-    """What a call's cost counts for."""
-    named = [(f"task:{task_id}", task_id), (f"day:{day}", day), (f"requester:{day}:{requester}", requester)]
-    return [scope for scope, name in named if name]
+def scopes(call: Accounted) -> list[str]:
+    """What a call's cost counts for, in one order, so that two transactions never wait for each other."""
+    found = [f"day:{call.day}"]
+    if call.requester:
+        found.append(f"requester:{call.day}:{call.requester}")
+    return [*found, f"task:{call.task_id}"] if call.task_id else found
 
 
 def _full(connection: Connection, limits: Sequence[Limit]) -> str:
@@ -281,48 +331,25 @@ def _full(connection: Connection, limits: Sequence[Limit]) -> str:
     return ""
 
 
-def _close(connection: Connection, end: Settlement, reserved: bool) -> None:
-    task_id, requester, day, estimate = connection.execute(_SCOPES, {"of_key": end.key, "of_flight": end.flight}).one()
-    _spend(connection, scopes(task_id, requester, day), settled=end.cost_nanousd, reserved=-estimate if reserved else 0)
-
-
-def _spend(connection: Connection, wanted: Sequence[str], settled: int = 0, reserved: int = 0) -> None:
-    if not (settled or reserved):
-        return
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    # In one order, so that two ledgers at once never wait for each other.
-    rows = [{"scope": scope, "settled_nanousd": settled, "reserved_nanousd": reserved} for scope in sorted(wanted)]
-    put = dialect.insert(spending).values(rows)
-    connection.execute(
-        put.on_conflict_do_update(
-            index_elements=["scope"],
-            set_={
-                "settled_nanousd": spending.c.settled_nanousd + put.excluded.settled_nanousd,
-                "reserved_nanousd": spending.c.reserved_nanousd + put.excluded.reserved_nanousd,
-            },
-        )
-    )
+def _spend(connection: Connection, call: Accounted, settled: int = 0, reserved: int = 0) -> None:
+    if settled or reserved:
+        rows = [{"scope": scope, "settled_nanousd": settled, "reserved_nanousd": reserved} for scope in scopes(call)]
+        connection.execute(_SPEND[connection.dialect.name], rows)
 
 
 def _put_owner(connection: Connection, owner: str) -> None:
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    put = dialect.insert(owners).values(number=1, owner=owner, since=datetime.now(UTC))
-    connection.execute(
-        put.on_conflict_do_update(index_elements=["number"], set_={"owner": put.excluded.owner, "since": put.excluded.since})
-    )
+    connection.execute(_OWN[connection.dialect.name], {"number": 1, "owner": owner, "since": datetime.now(UTC)})
 
 
-def _fresh(call: NewCall) -> Mapping[str, object]:
-    named = {name: getattr(call, name) for name in NewCall.__slots__ if name != "limits"}
-    zero = dict.fromkeys(("attempts", "uncertain", "refusals", "cost_nanousd", "input_tokens", "output_tokens", "status"), 0)
-    return {**named, **zero, "state": OUT, "response_id": "", "media_type": "", "answer": b"", "reason": "",
-            "created_at": datetime.now(UTC), "settled_at": None}
+def _fresh(owner: str, call: NewCall) -> Mapping[str, object]:
+    named = {f"new_{name}": getattr(call, name) for name in NewCall.__slots__ if name != "limits"}
+    return {**_EMPTY, **named, "new_created_at": datetime.now(UTC), "of_owner": owner}
 
 
-def _ending(end: Settlement) -> Mapping[str, object]:
+def _ending(call: NewCall, end: Settlement) -> Mapping[str, object]:
     return {
-        "of_key": end.key,
-        "of_flight": end.flight,
+        "of_key": call.key,
+        "of_flight": call.flight,
         **{f"new_{name}": getattr(end, name) for name in _TOLD},
         "new_input_tokens": end.tokens.sent,
         "new_output_tokens": end.tokens.got,
