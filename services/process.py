@@ -160,8 +160,10 @@ async def _mcp(name: str, part: Part) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _worker(part: Part, interceptors: list[Any]) -> AsyncIterator[None]:
+    from activities.attempts import release_lost_attempts
     from services.ledger.address import configured_address
     from services.models import ConfiguredModels
+    from services.temporal_server import SEARCH_ATTRIBUTES
     from services.worker import connect_patiently, make_workers
 
     settings = part.settings
@@ -170,9 +172,18 @@ async def _worker(part: Part, interceptors: list[Any]) -> AsyncIterator[None]:
         connected = await opened.enter_async_context(wiring.capabilities(settings, part.base_url))
         models = ConfiguredModels(settings, configured_address(settings))
         opened.push_async_callback(models.close)
-        client = await connect_patiently(settings.temporal_address, settings.temporal_namespace, interceptors)
+        client = await connect_patiently(settings.temporal_address, settings.temporal_namespace, interceptors, SEARCH_ATTRIBUTES)
         deeds = wiring.deeds(kept, connected, models)
-        async with make_workers(client, settings.task_queue, deeds, settings.pools, settings.serve_pools):
+        async with make_workers(
+            client,
+            settings.task_queue,
+            deeds,
+            settings.pools,
+            settings.serve_pools,
+            drain_seconds=settings.drain_seconds,
+            deployment_version=settings.deployment_version,
+        ):
+            await release_lost_attempts(client, kept.runs)
             yield
 
 

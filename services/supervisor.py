@@ -38,6 +38,16 @@ ROOT = Path(__file__).parents[1]
 OF_THE_LEDGER = ("openai_api_key", "providers")
 """Settings that only the ledger may see."""
 LEAN = {"MALLOC_ARENA_MAX": "2", "PYTHONUNBUFFERED": "1"}
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "SSL_CERT_", "REQUESTS_CA_BUNDLE")
+PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_", "TZ", "TMPDIR", "XDG_", "SYSTEMROOT")
+"""Beginnings of the names of variables that every role gets."""
+PASSED_TO = {
+    "mcp-repo": ("GIT_", "SSH_", *PROXIES),
+    "mcp-runner": ("DOCKER_", "PIP_", "UV_", "NPM_CONFIG_", "YARN_", "GOPROXY", "GOFLAGS", "CARGO_", "NODE_EXTRA_", *PROXIES),
+    "ledger": ("",),
+}
+"""And what else a role gets: credentials of git for the one that pushes, the engine's address for the one that runs containers,
+everything for the ledger, whose providers may name the variables of their keys."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +96,7 @@ class Role:
         self.process = await asyncio.create_subprocess_exec(
             sys.executable, "-P", "-m", "services.process", self.name, "--supervised",
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, cwd=ROOT, start_new_session=True,
-            env=_environment(), pass_fds=() if door is None else (door.fileno(),),
+            env=_environment(self.name), pass_fds=() if door is None else (door.fileno(),),
         )  # fmt: skip
         assert self.process.stdin is not None
         self.process.stdin.write(self._start.told)
@@ -230,14 +240,16 @@ async def _stop_all(roles: list[Role]) -> None:
     await asyncio.gather(*(role.stop() for role in last))
 
 
-def _environment() -> dict[str, str]:
-    """The machine's environment without our own settings and keys: those come by the pipe, and only to whom they belong."""
-    ours = ("PATCHWRIGHT_", "OPENAI_")
-    return (
-        {name: value for name, value in machine_environment().items() if not name.upper().startswith(ours)}
-        | LEAN
-        | {"PYTHONPATH": str(ROOT)}
-    )
+def _environment(role: str) -> dict[str, str]:
+    """Of the machine's environment what this role needs. Our own settings and keys are not in it: they come by the pipe."""
+    wanted = (*PASSED_ON, *PASSED_TO.get(role, ()))
+    ours = () if role == "ledger" else ("PATCHWRIGHT_", "OPENAI_")
+    passed = {
+        name: value
+        for name, value in machine_environment().items()
+        if name.upper().startswith(wanted) and not name.upper().startswith(ours)
+    }
+    return {**passed, **LEAN, "PYTHONPATH": str(ROOT)}
 
 
 def _how(code: int) -> str:

@@ -21,7 +21,6 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, w
 
 from contracts.errors import Conflict
 from contracts.pool import Pool, PoolSizes
-from services.temporal_server import SEARCH_ATTRIBUTES
 from workflows.coding_task import CodingTaskWorkflow
 
 SHARED = ("contracts", "pydantic", "pydantic_core", "annotated_types", "workflows.standing", "workflows.calls")
@@ -44,14 +43,19 @@ DEPLOYMENT = "patchwright"
 
 
 async def connect(address: str, namespace: str, interceptors: Sequence[Interceptor] = (), lazy: bool = False) -> Client:
-    """A client that speaks Pydantic; a ``lazy`` one connects with its first call. Raises ``RuntimeError`` when nothing answers."""
+    """A client that speaks Pydantic; a ``lazy`` one connects when first used. Raises ``RuntimeError`` when nothing answers."""
     return await Client.connect(
         address, namespace=namespace, data_converter=pydantic_data_converter, interceptors=list(interceptors), lazy=lazy
     )
 
 
-async def connect_patiently(address: str, namespace: str, interceptors: Sequence[Interceptor] = ()) -> Client:
-    """A client of a server that may be starting. Raises ``Conflict`` when nothing answers in all that time."""
+async def connect_patiently(
+    address: str, namespace: str, interceptors: Sequence[Interceptor], attributes: Sequence[str]
+) -> Client:
+    """A client of a server that may be starting, with these search attributes registered.
+
+    Raises ``Conflict`` when nothing answers in all that time.
+    """
     try:
         async for attempt in AsyncRetrying(
             retry=retry_if_exception_type((RuntimeError, RPCError)),
@@ -61,7 +65,7 @@ async def connect_patiently(address: str, namespace: str, interceptors: Sequence
         ):
             with attempt:
                 client = await connect(address, namespace, interceptors)
-                await ensure_search_attributes(client, SEARCH_ATTRIBUTES)
+                await ensure_search_attributes(client, attributes)
                 return client
     except (RuntimeError, RPCError) as error:
         raise Conflict(
