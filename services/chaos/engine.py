@@ -18,7 +18,7 @@ import requests
 from docker.errors import DockerException
 
 from mcp_servers.runner.orphans import LABEL
-from services.chaos import children
+from services.chaos import children, lineage
 from services.chaos.failures import ChaosFailed
 from services.sandbox_supply import BUILD_IMAGE
 
@@ -51,8 +51,9 @@ class Engine:
 
     async def start(self) -> None:
         """Start the daemon and wait until it answers. Raises ``ChaosFailed``."""
-        # A killed daemon leaves its pidfile, and the next one would take any process of that number for it.
+        # A killed daemon leaves pidfiles, and the next one would take any process of those numbers for its own.
         (self.folder / "docker.pid").unlink(missing_ok=True)
+        await self._end_containerd()
         folders = {"--data-root": "data", "--exec-root": "exec", "--pidfile": "docker.pid"}
         own = [f"{option}={self.folder / name}" for option, name in folders.items()]
         command = ["dockerd", f"--host={self.address}", *own, "--iptables=false", "--bridge=none"]
@@ -108,6 +109,20 @@ class Engine:
         except (DockerException, requests.RequestException, OSError, subprocess.SubprocessError) as error:
             raise ChaosFailed(f"The sandbox's image {image} cannot be brought into our own engine: {error}") from error
 
+    async def _end_containerd(self) -> None:
+        """The daemon's own helper dies with it, but not at once."""
+        file = self.folder / "exec" / "containerd" / "containerd.pid"
+        told = await asyncio.to_thread(_text, file)
+        helper = lineage.process(int(told)) if told.strip().isdigit() else None
+        if helper is not None:
+            lineage.kill(helper)
+            for _ in range(100):
+                if lineage.process(helper.pid) is None:
+                    break
+                lineage.bury(helper.pid)
+                await asyncio.sleep(0.02)
+        file.unlink(missing_ok=True)
+
     def _answers(self) -> bool:
         try:
             with self._client() as client:
@@ -152,6 +167,10 @@ class Engine:
                 with contextlib.suppress(DockerException):
                     container.remove(force=True)
             client.volumes.prune()
+
+
+def _text(file: Path) -> str:
+    return file.read_text() if file.is_file() else ""
 
 
 def _unmount(folder: Path) -> None:

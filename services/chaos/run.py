@@ -125,12 +125,13 @@ async def _storming(wish: Wish, standing: Stage, way: int, on_kill: OnKill) -> S
         try:
             await person.see_through(watch, storm.passed)
             await raging
+            await storm.settled()
         except ChaosFailed as told:
             failure = told.message
         finally:
             raging.cancel()
             await asyncio.gather(raging, return_exceptions=True)
-        await storm.settled()
+            await storm.abandon()
         await standing.service.until_ready()
         return Storming(await _accounted(standing, person, watch), storm.kills, failure, person.said_again)
 

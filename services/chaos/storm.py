@@ -91,6 +91,12 @@ class Storm:
         """Wait until every recovery is measured."""
         await asyncio.gather(*self._measuring)
 
+    async def abandon(self) -> None:
+        """Measure nothing any more."""
+        for measuring in self._measuring:
+            measuring.cancel()
+        await asyncio.gather(*self._measuring, return_exceptions=True)
+
     async def _due(self, planned: PlannedKill) -> None:
         if planned.timing is Timing.ALONE:
             while self.share < planned.due and not self.parked:
