@@ -69,7 +69,7 @@ class RemoteServer:
     async def _patiently(self, ask: Callable[[Client], Awaitable[Answer]]) -> Answer:
         async for attempt in AsyncRetrying(
             retry=retry_if_exception_type(ServerAway),
-            wait=wait_exponential_jitter(initial=0.1, max=2.0, jitter=0.1),
+            wait=wait_exponential_jitter(multiplier=0.1, max=2.0, jitter=0.1),
             stop=stop_after_delay(self._patience),
             reraise=True,
         ):

@@ -114,6 +114,9 @@ def say(message: str) -> None:
 def _become_pytest(given: list[str]) -> NoReturn:
     arguments = [str(Path(a).absolute()) if _names_a_path(a) and not (ROOT / a).exists() else a for a in given if a != "--fast"]
     fast = ["-m", "not slow"] if "--fast" in given else []
+    # Most of a test's time is waiting for other processes; files stay together, because they share what they start.
+    if not any(_names_a_path(a) or a.startswith(("-n", "-k")) for a in given):
+        fast += ["-n", "2", "--dist", "loadfile"]
     os.chdir(ROOT)
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, "-m", "pytest", *fast, *arguments])  # noqa: S606
