@@ -115,7 +115,7 @@ async def _at_once() -> None:
 
 async def _storming(wish: Wish, standing: Stage, way: int, on_kill: OnKill) -> Storming:
     """The same ticket in the storm."""
-    targets = targets_of(standing.service, standing.engine)
+    targets = targets_of(standing.service, standing.engine, wish.only)
     person = Reviewer(standing.service)
     task = await person.submit(ticket(wish.turns, standing.remote, "disturbed"))
     async with watching(standing.runs, task) as watch:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from services.chaos import lineage
 from services.chaos.schedule import PlannedKill, Timing
-from services.chaos.targets import Target, Victim
+from services.chaos.targets import ENGINE, SANDBOX, Target, Victim
 from services.chaos.watch import Watch
 
 POLL_SECONDS = 0.02
@@ -19,7 +19,6 @@ VICTIM_SECONDS = 15.0
 """How long a target may be away (it is being started again) before another one is killed in its place."""
 COMMAND_SECONDS = 30.0
 """How long a kill in mid-command waits for a command."""
-REPLACEMENT = "worker"
 MEASURED_SECONDS = 120.0
 """A recovery that takes longer is not waited for."""
 
@@ -74,7 +73,7 @@ class Storm:
             async with asyncio.TaskGroup() as group:
                 for planned in plan:
                     await self._due(planned)
-                    if planned.mid_command and planned.target == "sandbox":
+                    if planned.mid_command and planned.target == SANDBOX:
                         # Commands come when they come; the other kills do not wait for them.
                         waiting.append(group.create_task(self._strike(planned)))
                     else:
@@ -124,7 +123,7 @@ class Storm:
         now = time.time()
         self._last = now
         kill = Kill(planned, name, victim.process.pid, now - self._began, self.share, self.watch.state,
-                    mid_command=name == "sandbox" and victim.busy)  # fmt: skip
+                    mid_command=name == SANDBOX and victim.busy)  # fmt: skip
         self.kills.append(kill)
         self.on_kill(kill)
         measuring = asyncio.create_task(self._measure(kill, target, victim))
@@ -140,8 +139,13 @@ class Storm:
             if wanted := [victim for victim in found if victim.busy or not planned.mid_command or late]:
                 return name, wanted[planned.number % len(wanted)]
             if late and not found:
-                name, deadline = REPLACEMENT, time.monotonic() + VICTIM_SECONDS
+                name, deadline = self._another(name, planned.number), time.monotonic() + VICTIM_SECONDS
             await asyncio.sleep(POLL_SECONDS)
+
+    def _another(self, name: str, number: int) -> str:
+        """A target in place of one that is not there."""
+        others = [other for other in self.targets if other not in (name, SANDBOX, ENGINE)] or [name]
+        return others[number % len(others)]
 
     async def _measure(self, kill: Kill, target: Target, victim: Victim) -> None:
         killed = self._began + kill.at

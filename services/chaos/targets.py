@@ -1,8 +1,10 @@
 """What is killed: each target finds the processes to kill at this very moment."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from contracts.errors import InvalidInput
 from services.chaos import lineage
 from services.chaos.engine import Engine
 from services.chaos.lineage import Process
@@ -124,11 +126,14 @@ class EngineTarget:
         return self._ready
 
 
-def targets_of(service: SupervisedService, engine: Engine | None) -> dict[str, Target]:
-    """Every target there is here, by name."""
+def targets_of(service: SupervisedService, engine: Engine | None, only: Sequence[str] = ()) -> dict[str, Target]:
+    """The targets there are here, by name; of ``only`` these, when any are given. Raises ``InvalidInput``."""
     roles: list[Target] = [RoleTarget(name, service) for name in sorted(service.roles())]
     boxes: list[Target] = [ContainerTarget(engine), EngineTarget(engine)] if engine else [BubblewrapTarget(service)]
-    return {target.name: target for target in (*roles, *boxes)}
+    every = {target.name: target for target in (*roles, *boxes)}
+    if unknown := [name for name in only if name not in every]:
+        raise InvalidInput(f"There is no target {', '.join(unknown)} here; there are {', '.join(every)}.")
+    return {name: target for name, target in every.items() if not only or name in only}
 
 
 def _living(pid: int) -> list[Victim]:

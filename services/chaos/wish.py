@@ -24,5 +24,7 @@ class Wish:
     """An archive with the sandbox's image; without one it is copied from this machine's engine, or built."""
     recovery: Literal["idempotency-key", "none"] = "idempotency-key"
     """How the provider can be asked again for an answer that was under way when the ledger died."""
+    only: tuple[str, ...] = ()
+    """The targets to kill; empty means all there are."""
     command: Sequence[str] = COMMAND
     """What starts the service."""

@@ -22,6 +22,7 @@ def chaos(
     archive: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="Where the sandbox's image is, as `docker save` wrote it.")
     ] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Kill only this target, e.g. ledger; may be repeated.")] = None,
     recovery: Annotated[
         Recovery, typer.Option(help="How the model's provider can be asked again; with none, what is then paid twice shows.")
     ] = "idempotency-key",
@@ -46,5 +47,6 @@ def chaos(
         image=configuration.load().sandbox_image,
         archive=archive,
         recovery=recovery,
+        only=tuple(only or ()),
     )
     raise typer.Exit(asyncio.run(show_chaos(wish, keep=keep, as_json=as_json)))
