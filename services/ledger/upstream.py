@@ -99,7 +99,8 @@ class Upstream:
         return Unreached(f"{type(error).__name__} {told}".strip(), sent=not never)
 
     def _reply(self, response: httpx2.Response, body: bytes) -> Reply:
-        kept = tuple((name, response.headers[name]) for name in HANDED_ON if name in response.headers)
+        told = [(name, response.headers[name]) for name in HANDED_ON if name in response.headers]
+        kept = tuple((name, self._clean(value.encode("latin-1", "replace")).decode("latin-1")) for name, value in told)
         return Reply(
             status=response.status_code,
             media_type=response.headers.get("content-type", "application/octet-stream"),

@@ -6,6 +6,7 @@ Everything it shows says that it is scripted.
 
 - ``script``: the words a script is written in (``ModelRequest``, ``Turn``, ``Call``, ``Fault``, ``steps_script``).
 - ``responses_wire``, ``chat_wire``: the two wires, ``POST /v1/responses`` and ``POST /v1/chat/completions``.
+- ``background``: responses that run in the background.
 - ``server``: the app, its faults and its count of what was paid.
 """
 

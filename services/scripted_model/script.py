@@ -126,6 +126,8 @@ class FaultKind(StrEnum):
     """500."""
     CUT = "cut"
     """The connection ends in the middle of the answer."""
+    LOST = "lost"
+    """The same after the answer was made, and so paid for."""
     SLOW = "slow"
     """The right answer, ``seconds`` late."""
     NONSENSE = "nonsense"

@@ -18,6 +18,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from services.scripted_model import chat_wire, responses_wire
+from services.scripted_model.background import BackgroundResponses
 from services.scripted_model.script import Fault, FaultKind, ModelRequest, Script, ScriptEnded, Turn
 
 SCRIPTED = {"x-patchwright-scripted": "true"}
@@ -81,17 +82,24 @@ class _CutResponse(Response):
 class _Api:
     """The endpoints around one script."""
 
-    def __init__(self, script: Script, latency_seconds: float, idempotent: bool) -> None:
+    def __init__(self, script: Script, latency_seconds: float, idempotent: bool, background: bool) -> None:
         self.script = script
         self.latency_seconds = latency_seconds
         self.idempotent = idempotent
         self.stats = Stats()
+        self._background = BackgroundResponses() if background else None
         self._keyed: dict[str, asyncio.Lock] = {}
         self._answered: dict[str, str] = {}
         """The digest of the request that was answered under each Idempotency-Key."""
 
     async def responses(self, http: Request) -> Response:
         return await self._serve(http, responses_wire)
+
+    async def one_response(self, http: Request) -> Response:
+        shown = self._background.show(http.path_params["name"]) if self._background else None
+        if shown is None:
+            return _error(404, "invalid_request_error", f"There is no such response. {BY_SCRIPT}")
+        return JSONResponse(shown, headers=SCRIPTED)
 
     async def chat(self, http: Request) -> Response:
         return await self._serve(http, chat_wire)
@@ -125,14 +133,21 @@ class _Api:
 
     async def _made(self, key: str, request: ModelRequest, turn: Turn, wire: Any) -> Response:
         attempt = self.stats.next_attempt(request.digest)
+        fault = turn.faults[attempt] if attempt < len(turn.faults) else None
+        if self._background and wire is responses_wire and request.body.get("background") and not request.stream:
+            if fault and (failed := await self._fault(fault)):
+                return failed
+            begun = self._background.begin(request, turn, self.latency_seconds, lambda: self.stats.count(request))
+            return JSONResponse(begun, headers=SCRIPTED)
         if self.latency_seconds:
             await asyncio.sleep(self.latency_seconds)
-        if attempt < len(turn.faults) and (failed := await self._fault(turn.faults[attempt])):
+        failed = await self._fault(fault) if fault else None
+        if failed and fault and fault.kind is not FaultKind.LOST:
             return failed
         self.stats.count(request)
         if key:
             self._answered[key] = request.digest
-        return _answer(request, turn, wire)
+        return failed or _answer(request, turn, wire)
 
     async def _fault(self, fault: Fault) -> Response | None:
         """The failed response, or None when the answer only comes late."""
@@ -143,7 +158,7 @@ class _Api:
                 return _error(429, "rate_limit_error", f"Too many requests. {BY_SCRIPT}", "rate_limit_exceeded", wait)
             case FaultKind.SERVER_ERROR:
                 return _error(500, "server_error", f"The server had an error. {BY_SCRIPT}")
-            case FaultKind.CUT:
+            case FaultKind.CUT | FaultKind.LOST:
                 return _CutResponse()
             case FaultKind.NONSENSE:
                 return Response(f"<html>No answer here. {BY_SCRIPT}</html>", media_type="application/json", headers=SCRIPTED)
@@ -163,14 +178,16 @@ def _error(status: int, kind: str, message: str, code: str | None = None, header
     return JSONResponse(shown, status_code=status, headers={**SCRIPTED, **(headers or {})})
 
 
-def create_app(script: Script, *, latency_seconds: float = 0, idempotent: bool = True) -> Starlette:
+def create_app(script: Script, *, latency_seconds: float = 0, idempotent: bool = True, background: bool = True) -> Starlette:
     """The app that plays a script; ``app.state.stats`` counts. ``latency_seconds`` is how long each answer takes.
 
     ``idempotent``: the same Idempotency-Key gets the first answer, unpaid; without it the key means nothing.
+    ``background``: responses run in the background where a request asks for it; without it they are answered like any other.
     """
-    api = _Api(script, latency_seconds, idempotent)
+    api = _Api(script, latency_seconds, idempotent, background)
     app = Starlette(routes=[
         Route("/v1/responses", api.responses, methods=["POST"]),
+        Route("/v1/responses/{name}", api.one_response),
         Route("/v1/chat/completions", api.chat, methods=["POST"]),
         Route("/v1/models", api.models),
         Route("/stats", api.show_stats),
@@ -182,8 +199,10 @@ def create_app(script: Script, *, latency_seconds: float = 0, idempotent: bool =
 class ScriptedModelServer(uvicorn.Server):
     """The server beside other things in one event loop: it leaves the signals alone and tells when it listens."""
 
-    def __init__(self, script: Script, port: int = 0, latency_seconds: float = 0, idempotent: bool = True) -> None:
-        app = create_app(script, latency_seconds=latency_seconds, idempotent=idempotent)
+    def __init__(
+        self, script: Script, port: int = 0, latency_seconds: float = 0, idempotent: bool = True, background: bool = True
+    ) -> None:
+        app = create_app(script, latency_seconds=latency_seconds, idempotent=idempotent, background=background)
         super().__init__(uvicorn.Config(app, log_level="critical", lifespan="off", timeout_graceful_shutdown=1))
         self.stats: Stats = app.state.stats
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
@@ -212,10 +231,10 @@ class ScriptedModelServer(uvicorn.Server):
 
 @asynccontextmanager
 async def serve(
-    script: Script, *, port: int = 0, latency_seconds: float = 0, idempotent: bool = True
+    script: Script, *, port: int = 0, latency_seconds: float = 0, idempotent: bool = True, background: bool = True
 ) -> AsyncIterator[ScriptedModelServer]:
     """Serve a script on a loopback port (0: a free one) while the block runs. Raises ``OSError`` when the port is taken."""
-    server = ScriptedModelServer(script, port, latency_seconds, idempotent)
+    server = ScriptedModelServer(script, port, latency_seconds, idempotent, background)
     running = asyncio.create_task(server.serve(sockets=[server.socket]), name="scripted-model")
     try:
         listening = asyncio.create_task(server.listening.wait())
