@@ -40,8 +40,7 @@ def settings_for(folder: Path, base_url: str, **more: Any) -> Settings:
         temporal_port=0,
         temporal_ui_port=0,
         openai_base_url=base_url,
-        model_retries=2,
-        **{"log_level": "error", **more},
+        **{"log_level": "error", "model_retries": 2, **more},
     )
 
 

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,7 +19,7 @@ from services.ledger.tables import calls
 from services.models import PatientTransport
 from services.scripted_model.script import ModelRequest, Turn
 from services.scripted_model.server import ScriptedModelServer, serve
-from tests.fakes.ledger import ROOT, TOKEN, LedgerClient, ledger_process, running_ledger
+from tests.fakes.ledger import MODEL, ROOT, TOKEN, LedgerClient, ledger_process, running_ledger
 from tests.fakes.provider import provider
 
 pytestmark = pytest.mark.slow
@@ -160,15 +159,12 @@ async def test_sigterm_lets_the_calls_under_way_end_before_the_process_does(tmp_
 
 
 async def test_a_worker_killed_while_its_answer_is_on_its_way_pays_nothing_twice(tmp_path: Path) -> None:
-    asks = (
-        "import sys, httpx2; sys.stdout.write('asking'); sys.stdout.flush(); "
-        "httpx2.post(sys.argv[1], headers={**__import__('json').loads(sys.argv[2])}, json={'model': 'scripted', 'input': 'hi'}, timeout=60)"
-    )
+    asks = "import json, sys, httpx2; httpx2.post(sys.argv[1], headers=json.loads(sys.argv[2]), json=json.loads(sys.argv[3]))"
     async with provider() as upstream, running_ledger(tmp_path, upstream.base_url) as ledger:
         upstream.may_answer.clear()
         headers = json.dumps({"authorization": f"Bearer {TOKEN}", CALL_HEADER: CALL})
-        command = [sys.executable, "-c", asks, f"{ledger.url}/responses", headers]
-        worker = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=subprocess.PIPE)
+        command = [sys.executable, "-c", asks, f"{ledger.url}/responses", headers, json.dumps({"model": MODEL, "input": "hi"})]
+        worker = await asyncio.create_subprocess_exec(*command, cwd=ROOT)
         await upstream.arrived.wait()
         os.kill(worker.pid, signal.SIGKILL)
         await worker.wait()
