@@ -1,5 +1,7 @@
 """Expected failures. Each docstring says what it means; each message says what to do."""
 
+import errno
+
 
 class PatchwrightError(Exception):
     """Something expected went wrong."""
@@ -123,3 +125,17 @@ class ModelUnavailable(PatchwrightError):
     code = "model-unavailable"
     http_status = 502
     retryable = True
+
+
+NO_SPACE = ("No space left on device", "Disk quota exceeded", "database or disk is full")
+"""How the system, git and SQLite say it where only their words are left."""
+
+
+def as_disk_full(error: BaseException | None) -> DiskFull | None:
+    """``DiskFull`` when an exception, or one that it was made from, says that there was no space; else None."""
+    while error is not None:
+        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        if full or any(words in str(error) for words in NO_SPACE):
+            return DiskFull("A disk or quota is full; nothing was half written, and the work goes on once there is space.")
+        error = error.__cause__ or error.__context__
+    return None

@@ -6,14 +6,14 @@ from typing import Any, ParamSpec, TypeVar
 
 from mcp.types import CallToolResult, TextContent
 
-from contracts.errors import PatchwrightError
+from contracts.errors import PatchwrightError, as_disk_full
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 def tell_failures(tool: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R | CallToolResult]]:
-    """Turn a ``PatchwrightError`` of an async tool into an error result that says which class it was.
+    """Turn a ``PatchwrightError`` of an async tool, or a full disk, into an error result that says which class it was.
 
     Stands below ``@server.tool()``. Any other exception stays what it is: the server logs it with its traceback.
     """
@@ -23,7 +23,11 @@ def tell_failures(tool: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R | 
         try:
             return await tool(*args, **kwargs)
         except PatchwrightError as error:
-            return failure(error)
+            return failure(as_disk_full(error) or error)
+        except Exception as error:
+            if (full := as_disk_full(error)) is None:
+                raise
+            return failure(full)
 
     return told
 

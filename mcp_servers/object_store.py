@@ -23,6 +23,7 @@ from pygit2.enums import FileMode, ObjectType
 from contracts.change import Change, ChangedFile, FileStatus
 from contracts.errors import Conflict, NotFound
 from contracts.workspace import Workspace
+from mcp_servers.disk_space import tells_full_disk
 from mcp_servers.git_process import run_git, start_git
 from mcp_servers.made_calls import MadeCalls
 from mcp_servers.tree_objects import nested, tree_bytes, tree_children
@@ -34,7 +35,8 @@ UNMARKED = 20
 ATTEMPTS = 12
 """How often a change is made anew when other calls commit in between."""
 GIT_SECONDS = 120
-LOCKED = "failed to lock file"
+LOCKED = ("failed to lock file", "failed to create locked file")
+"""What libgit2 says while another process holds the lock of a ref, and when that one came first in this very moment."""
 LOCK_ATTEMPTS = 200
 STALE_SECONDS = 30
 """git holds the lock of a ref for milliseconds: an older one was left by a process that was killed."""
@@ -221,6 +223,10 @@ class Mirror:
         """The bytes of a blob."""
         return self._blob(oid).data
 
+    def holds(self, oid: str) -> bool:
+        """Whether an object with that full id is here."""
+        return pygit2.Oid(hex=oid) in self._objects
+
     def size(self, oid: str) -> int:
         """The size of a blob in bytes, without reading it."""
         return self._blob(oid).size
@@ -231,10 +237,12 @@ class Mirror:
 
     # -- writing ---------------------------------------------------------------------------------------------
 
+    @tells_full_disk
     def write_blob(self, content: bytes) -> str:
         """Store bytes and return their blob id."""
         return str(self._objects.create_blob(content))
 
+    @tells_full_disk
     def edit_tree(self, base: str, edits: Mapping[str, NewBlob | Entry | None]) -> str:
         """The id of a tree that is ``base`` with some paths replaced, added (``NewBlob``, ``Entry``) or removed (``None``).
 
@@ -301,13 +309,14 @@ class Mirror:
     def _put_ref(self, ref: str, oid: str) -> None:
         self._unlocked(ref, lambda: self._objects.references.create(ref, oid, force=True))
 
+    @tells_full_disk
     def _unlocked(self, ref: str, write: Callable[[], R]) -> R:
         """Do what writes a ref, as soon as no other process holds its lock. A lock left by a killed process is taken away."""
         for _ in range(LOCK_ATTEMPTS):
             try:
                 return write()
             except OSError as error:
-                if LOCKED not in str(error):
+                if not str(error).startswith(LOCKED):
                     raise
                 _drop_stale(self.path / f"{ref}.lock")
                 time.sleep(random.uniform(0.002, 0.02))  # noqa: S311
@@ -377,6 +386,7 @@ class Mirror:
         """The tool call that made a commit; an empty string when none did."""
         return _call_of(self._objects[commit].peel(pygit2.Commit))
 
+    @tells_full_disk
     def seal(self, workspace: Workspace, revision: str, parent: str, message: str) -> str:
         """One tidy commit with the tree of ``revision`` on top of ``parent``; the same request makes the same commit id."""
         tree = self.tree_of(revision)

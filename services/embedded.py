@@ -10,6 +10,7 @@ from activities.attempts import release_lost_attempts
 from mcp_servers.runner.sandbox import TierReport
 from services import wiring
 from services.api.app import create_app
+from services.housekeeping import Housekeeper, house_kept
 from services.instance import Stack, allowed_hosts, announced, only_one, temporal
 from services.ledger.address import LedgerAddress, configured_address
 from services.ledger.serving import ledger
@@ -67,6 +68,7 @@ async def stack(settings: Settings, scripted: bool = False) -> AsyncIterator[Sta
         await release_lost_attempts(client, kept.runs)
         await opened.enter_async_context(serving(app, door, app.state.closing))
         await tasks.start_unstarted()
+        await opened.enter_async_context(house_kept(Housekeeper(kept.runs, connected, settings.keep_days)))
         running = Stack(url, token, server.address, server.ui_url, tier)
         opened.enter_context(announced(settings, running, scripted))
         yield running

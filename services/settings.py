@@ -147,6 +147,9 @@ class Settings(BaseSettings):
     default_policy: Policy = Policy()
     """Limits of a task that brings none of its own, as JSON, e.g. {"plan_approval": true}."""
 
+    keep_days: float = Field(default=30, ge=1, le=3_650)
+    """Days for which what an ended task left in the mirrors is kept, 1 to 3650; branches on remotes are never touched."""
+
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """How much is logged: debug, info, warning or error."""
     otlp_endpoint: str = ""

@@ -18,6 +18,8 @@ from mcp_servers.object_store import Mirror, Mirrors
 
 BATCH_FILES = 400
 BATCH_BYTES = 16 << 20
+DEAD = 1_000
+"""Blobs that are gone from the mirror, from which on an index may be worth building again."""
 _KEPT = 4
 """Snapshots of one mirror kept in memory, with what has been computed for them."""
 
@@ -112,6 +114,17 @@ class CodeIndex:
             while len(self._snapshots) > _KEPT:
                 self._snapshots.popitem(last=False)
             return found
+
+    def tidy(self) -> bool:
+        """Throw the index away when most of what it knows is gone from the mirror: it is built again for what is asked for."""
+        mirror = self._mirrors.open(self._mirror)
+        with self._lock:
+            known = self._store.blobs_after(0)
+            dead = sum(not mirror.holds(blob.oid) for blob in known)
+            if dead < DEAD or dead * 2 < len(known):
+                return False
+            self._start_again()
+            return True
 
     def _complete(self, mirror: Mirror, files: TreeFiles, progress: Progress | None, stop: threading.Event | None) -> int:
         """Index what is missing of a tree and return how many blobs that were."""

@@ -11,6 +11,7 @@ from mcp.types import CallToolResult, ToolAnnotations
 from pydantic import Field
 
 from contracts.errors import PatchwrightError
+from contracts.housekeeping import TidiedMirror
 from mcp_servers import failures
 from mcp_servers.code_search.code_answer import search_code
 from mcp_servers.code_search.context import MAX_BUDGET, MIN_BUDGET, gather_context
@@ -51,9 +52,23 @@ class Indexes:
 
     def _head(self, scope: Scope) -> tuple[CodeIndex, str]:
         mirror = self._mirrors.of(scope.workspace)
-        name = scope.workspace.mirror
-        index = self._indexes.get(name) or self._indexes.setdefault(name, CodeIndex(self._mirrors, name, self._root / name))
-        return index, mirror.tree_of(mirror.head(scope.workspace))
+        return self._of(scope.workspace.mirror), mirror.tree_of(mirror.head(scope.workspace))
+
+    def _of(self, name: str) -> CodeIndex:
+        return self._indexes.get(name) or self._indexes.setdefault(name, CodeIndex(self._mirrors, name, self._root / name))
+
+    def tidy(self, name: str) -> TidiedMirror:
+        """Throw the index of a mirror away when most of it is about blobs that are gone."""
+        folder = self._root / name
+        before = _bytes(folder)
+        if not folder.is_dir():
+            return TidiedMirror(mirror=name)
+        packed = self._of(name).tidy()
+        return TidiedMirror(mirror=name, packed=packed, bytes_before=before, bytes_after=_bytes(folder))
+
+
+def _bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 async def _watched(index: CodeIndex, tree: str, ctx: Context[Any, Any]) -> Snapshot:
@@ -92,7 +107,16 @@ def build_server(mirrors: Mirrors, index_root: Path, default: Scope | None = Non
 
     for register in (_register_text, _register_symbols, _register_retrieval):
         register(server, answer)
+    _register_upkeep(server, indexes)
     return server
+
+
+def _register_upkeep(server: MCPServer, indexes: Indexes) -> None:
+    async def tidy_index(mirror: str) -> TidiedMirror:
+        """For the service: throw away an index that is mostly about what is gone; it is built again."""
+        return await asyncio.to_thread(indexes.tidy, mirror)
+
+    server.tool()(failures.tell_failures(tidy_index))
 
 
 Answering = Callable[[Context[Any, Any], Callable[[Snapshot], Answer]], Awaitable[CallToolResult]]

@@ -87,7 +87,12 @@ class Trees:
             return self._kept[tree]
         last = next(reversed(self._kept.values()), TreeFiles("", {}, {}))
         files, others = dict(last.files), dict(last.others)
-        _bring(mirror, last.tree, tree, "", files, others)
+        try:
+            _bring(mirror, last.tree, tree, "", files, others)
+        except NotFound:
+            # The last one may be gone: housekeeping throws away what nobody needs. Then this one is read as a whole.
+            files, others = {}, {}
+            _bring(mirror, "", tree, "", files, others)
         self._kept[tree] = found = TreeFiles(tree, files, others)
         while len(self._kept) > _KEPT:
             self._kept.popitem(last=False)

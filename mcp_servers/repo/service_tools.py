@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Any, TypeVar
 
 from mcp.server.mcpserver import Context, MCPServer
@@ -10,13 +11,14 @@ from mcp.server.mcpserver import Context, MCPServer
 from contracts.checks import ChecksReport
 from contracts.errors import InvalidInput
 from contracts.forge import Forge, PullRequest, PullRequestDraft
+from contracts.housekeeping import KeptWorkspaces, TidiedMirror
 from contracts.review import ThreadAnswer
 from contracts.word import Word
 from contracts.workspace import OpenedWorkspace
 from mcp_servers.failures import tell_failures
 from mcp_servers.fs.names import shown
 from mcp_servers.object_store import Mirror, Mirrors
-from mcp_servers.repo import opening
+from mcp_servers.repo import opening, upkeep
 from mcp_servers.repo.answers import Done, JudgedChange, ReviewList, SealedChange, ThreadList, WholeDiff
 from mcp_servers.repo.proposing import Proposals
 from mcp_servers.repo.remotes import Credentials
@@ -41,6 +43,7 @@ def add_service_tools(
     offer(tools.open_workspace, tools.reset_workspace, tools.seal_change, tools.changed_files, tools.whole_diff, tools.set_plan)
     offer(tools.publish_pull_request, tools.get_pull_request, tools.close_pull_request, tools.report_checks)
     offer(tools.list_reviews, tools.list_threads, tools.answer_threads)
+    offer(tools.kept_workspaces, tools.mark_forgotten, tools.release_workspace, tools.tidy_mirror)
 
 
 class _ServiceTools:
@@ -125,6 +128,29 @@ class _ServiceTools:
     async def close_pull_request(self, pull_request_id: str) -> PullRequest:
         """For the service: close a pull request without merging; its branch stays."""
         return await self._forge.close(pull_request_id)
+
+    async def kept_workspaces(self) -> KeptWorkspaces:
+        """For the service: everything that tasks left in the mirrors."""
+        return await asyncio.to_thread(upkeep.kept_workspaces, self._mirrors)
+
+    async def mark_forgotten(self, mirror: str, forgotten: list[str], found_again: list[str]) -> Done:
+        """For the service: these workspaces belong to no task since now; those do after all."""
+
+        def mark() -> None:
+            upkeep.forget(self._mirrors.open(mirror), forgotten)
+            upkeep.remember(self._mirrors.open(mirror), found_again)
+
+        await asyncio.to_thread(mark)
+        return Done()
+
+    async def release_workspace(self, mirror: str, name: str, keep: list[str]) -> Done:
+        """For the service: let go of what a task left, but for what was pushed at the commits to keep."""
+        released = await asyncio.to_thread(lambda: upkeep.release(self._mirrors.open(mirror), name, keep))
+        return Done(done=released > 0)
+
+    async def tidy_mirror(self, mirror: str, unneeded_before: datetime, even_if_small: bool = False) -> TidiedMirror:
+        """For the service: pack a mirror; drop what no ref reaches and nobody wrote since a moment."""
+        return await asyncio.to_thread(lambda: upkeep.tidy(self._mirrors.open(mirror), unneeded_before, even_if_small))
 
     async def _on_mirror(self, ctx: Context[Any, Any], deed: Callable[[Mirror, Scope], R]) -> R:
         scope = scope_of(ctx, self._default)

@@ -233,7 +233,7 @@ def take_over(owner: str) -> Callable[[Connection], tuple[list[Interrupted], dic
                     reason="the ledger ended while the call was out",
                 )
             )
-            _spend(connection, row, settled=cost, reserved=-row.estimate_nanousd)
+            _spend(connection, row, settled=cost, reserved=-row.estimate_nanousd)  # type: ignore[arg-type]  # a row has these columns
             if lost:
                 uncertain[row.provider] = uncertain.get(row.provider, 0) + 1
         for row in connection.execute(select(calls).where((calls.c.state == INTERRUPTED) & (calls.c.response_id != ""))).all():
