@@ -164,5 +164,6 @@ def failure_of(result: CallToolResult, tool: str) -> errors.PatchwrightError:
     if isinstance(named, dict):
         failure = _CLASSES.get(str(named.get("code")), errors.PatchwrightError)(str(named.get("message", "")))
         failure.retryable = bool(named.get("retryable", failure.retryable))
+        failure.infrastructure = bool(named.get("infrastructure", failure.infrastructure))
         return failure
     return errors.PatchwrightError(f"{tool} failed: {text_of(result)}")

@@ -96,7 +96,8 @@ class CheckingDeeds:
             "run_checks",
             {"commit": commit, "names": list(names)},
             CallScope(opened.workspace, opened.base_commit, request.preparation.policy),
-            f"{request.task.id}/checks/{commit}/{activity.info().attempt}",
+            # The same in every attempt: checks that still run, or have ended, when a worker dies do not run again.
+            f"{request.task.id}/checks/{commit}/{activity.info().workflow_run_id}/{activity.info().activity_id}",
             _Live(self.run_store, request.task.id, commit).progress,
         )
 

@@ -7,13 +7,22 @@ from temporalio import activity
 from activities.capabilities import CallScope, Capabilities
 from activities.edge import as_temporal
 from activities.stores.run_store import RunStore
-from contracts.errors import PatchwrightError
+from contracts.errors import PatchwrightError, SandboxLost
 from contracts.event import EventKind, NewEvent
 from contracts.steps import ProgressRequest
 from contracts.word import Word
 
 RELEASE_SECONDS = 15
-"""A container engine that hangs must not keep the task from resting; what is left there is reaped."""
+"""A container engine that hangs must not keep the task from resting; what is left there is swept away."""
+RELEASE_ATTEMPTS = 5
+"""How often the end of a task waits for the proof that its sandbox is dead."""
+
+
+class Closed(Word):
+    """The answer of ``close_sandbox``."""
+
+    gone: tuple[str, ...] = ()
+    """Containers and processes that were seen to be gone."""
 
 
 class ProgressDeeds:
@@ -31,7 +40,7 @@ class ProgressDeeds:
             if request.notify:
                 await self._notify(request)
             if request.workspace is not None and request.state.resting:
-                await self._release(request)
+                await self._released(request)
 
     async def _notify(self, request: ProgressRequest) -> None:
         told = f"The requester is told: {request.state.replace('_', ' ')}. {request.reason}".strip()
@@ -40,11 +49,28 @@ class ProgressDeeds:
             [NewEvent(kind=EventKind.NOTE, text=told, key=f"notify/{request.key}", data={"state": request.state})],
         )
 
-    async def _release(self, request: ProgressRequest) -> None:
+    async def _released(self, request: ProgressRequest) -> None:
+        """Close the sandbox and write the proof down. A task that ends tries again until there is one, or says what is left."""
         try:
             async with asyncio.timeout(RELEASE_SECONDS):
-                await self._capabilities.ask(
-                    Word, "close_sandbox", {}, CallScope(request.workspace), f"{request.task_id}/release/{request.key}"
+                closed = await self._capabilities.ask(
+                    Closed, "close_sandbox", {}, CallScope(request.workspace), f"{request.task_id}/release/{request.key}"
                 )
         except (PatchwrightError, TimeoutError) as error:
-            activity.logger.warning("The sandbox of %s was not given back: %s", request.task_id, error)
+            await self._not_released(request, error)
+            return
+        if closed.gone or request.state.final:
+            what = f"gone: {', '.join(closed.gone)}" if closed.gone else "none was open"
+            await self._note(request, "release", f"The sandbox is closed; {what}.", {"gone": list(closed.gone)})
+
+    async def _not_released(self, request: ProgressRequest, error: PatchwrightError | TimeoutError) -> None:
+        reason = str(error) or f"The sandbox did not close within {RELEASE_SECONDS} s."
+        activity.logger.warning("The sandbox of %s was not given back: %s", request.task_id, reason)
+        if request.state.final and activity.info().attempt < RELEASE_ATTEMPTS:
+            await self._note(request, "unreleased", f"The sandbox is not proven dead; it is closed again. {reason}", {})
+            raise error if isinstance(error, PatchwrightError) else SandboxLost(reason)
+        await self._note(request, "left", f"The sandbox is not proven dead; the runner goes on sweeping. {reason}", {})
+
+    async def _note(self, request: ProgressRequest, what: str, text: str, data: dict[str, list[str]]) -> None:
+        note = NewEvent(kind=EventKind.NOTE, text=text, key=f"{what}/{request.key}", data=data)
+        await self.run_store.append(request.task_id, [note])

@@ -33,11 +33,18 @@ def tell_failures(tool: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R | 
 
 
 def failure(error: PatchwrightError) -> CallToolResult:
-    """An error result: the message as text, and ``{"error": {code, message, retryable}}`` as structured content."""
+    """An error result: the message as text, and ``{"error": {...}}`` with the failure's class as structured content."""
     return CallToolResult(
         is_error=True,
         content=[TextContent(type="text", text=error.message)],
-        structured_content={"error": {"code": error.code, "message": error.message, "retryable": error.retryable}},
+        structured_content={
+            "error": {
+                "code": error.code,
+                "message": error.message,
+                "retryable": error.retryable,
+                "infrastructure": error.infrastructure,
+            }
+        },
     )
 
 

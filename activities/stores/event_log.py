@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, RowMapping, bindparam, case, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, bindparam, case, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.stores.availability import repeatable
@@ -35,20 +35,22 @@ class EventLog:
     @repeatable
     async def append(self, task_id: str, wanted: Sequence[NewEvent]) -> list[TaskEvent]:
         """Append events; those whose key is known already are left out of the answer."""
-        async with self._database.writing() as connection:
-            appended = await self.append_in(connection, task_id, wanted)
+        appended = await self._database.run(lambda connection: self._appended(connection, task_id, wanted))
         self.wake(task_id)
         return appended
 
     async def append_in(self, connection: AsyncConnection, task_id: str, wanted: Sequence[NewEvent]) -> list[TaskEvent]:
         """Append within the caller's transaction; ``wake`` the readers after its commit."""
-        await self._database.order_appends(connection)
+        return await connection.run_sync(self._appended, task_id, wanted)
+
+    def _appended(self, connection: Connection, task_id: str, wanted: Sequence[NewEvent]) -> list[TaskEvent]:
+        self._database.order_appends(connection)
         appended = []
         for new in wanted:
             clean = printable(new.model_dump())
             stored = TaskEvent.model_validate({**clean, "seq": 0, "task_id": task_id, "at": datetime.now(UTC)})
             row = stored.model_dump(exclude={"seq"}) | {"kind": stored.kind.value, "data": json.dumps(stored.data, default=str)}
-            seq = (await connection.execute(self._insert, row)).scalar()
+            seq = connection.execute(self._insert, row).scalar()
             if seq is not None:
                 appended.append(stored.model_copy(update={"seq": seq}))
         return appended
@@ -63,8 +65,8 @@ class EventLog:
     @repeatable
     async def steering(self, task_id: str, after: int) -> tuple[int, list[tuple[int, str]]]:
         """What people told the agents after an event, each with its number; before it, the number of the newest event of all."""
-        async with self._database.reading() as connection:
-            rows = (await connection.execute(STEERING, {"of_task": task_id, "after": after})).all()
+        asked = {"of_task": task_id, "after": after}
+        rows = await self._database.look(lambda connection: connection.execute(STEERING, asked).all())
         return rows[-1][0] if rows else after, [(seq, str(json.loads(data)["message"])) for seq, data in rows if data is not None]
 
     async def told(self, task_id: str, kinds: Sequence[EventKind], limit: int) -> list[TaskEvent]:

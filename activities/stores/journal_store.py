@@ -6,8 +6,7 @@ On the path of each model turn, three times: prebuilt Core statements and no ORM
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from sqlalchemy import bindparam, delete, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, bindparam, delete, select
 
 from activities.stores.availability import repeatable
 from activities.stores.database import Database
@@ -79,24 +78,29 @@ class JournalStore:
     @repeatable
     async def hold(self, task_id: str, run: str, attempt: str) -> None:
         """Raise ``Overtaken`` when the run is not the attempt's own any more."""
-        async with self._database.writing() as connection:
-            await _hold(connection, task_id, run, attempt)
+        await self._database.run(lambda connection: _hold(connection, task_id, run, attempt))
 
     @repeatable
     async def put(self, row: JournalRow, attempt: str = "") -> None:
         """Store a row, over the one with the same key. Raises ``Overtaken`` when the run is no longer the attempt's own."""
-        async with self._database.writing() as connection:
-            await _hold(connection, row.task_id, row.run, attempt)
-            await connection.execute(self._put, {name: getattr(row, name) for name in NAMES})
+
+        def store(connection: Connection) -> None:
+            _hold(connection, row.task_id, row.run, attempt)
+            connection.execute(self._put, {name: getattr(row, name) for name in NAMES})
+
+        await self._database.run(store)
 
     @repeatable
     async def drop_from(self, task_id: str, run: str, ordinal: int, attempt: str = "") -> None:
         """Forget the rows of a run from an ordinal on. Raises ``Overtaken``."""
-        async with self._database.writing() as connection:
-            await _hold(connection, task_id, run, attempt)
-            await connection.execute(DROP, {"of_task": task_id, "of_run": run, "from_ordinal": ordinal})
+
+        def drop(connection: Connection) -> None:
+            _hold(connection, task_id, run, attempt)
+            connection.execute(DROP, {"of_task": task_id, "of_run": run, "from_ordinal": ordinal})
+
+        await self._database.run(drop)
 
 
-async def _hold(connection: AsyncConnection, task_id: str, run: str, attempt: str) -> None:
-    if attempt and (await connection.execute(HOLDER, {"of_task": task_id, "of_run": run})).scalar() != attempt:
+def _hold(connection: Connection, task_id: str, run: str, attempt: str) -> None:
+    if attempt and connection.execute(HOLDER, {"of_task": task_id, "of_run": run}).scalar() != attempt:
         raise Overtaken(f"This attempt of {run} was overtaken by another one, which goes on from the same journal.")

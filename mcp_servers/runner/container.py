@@ -173,7 +173,7 @@ class ContainerKeeper:
 def _away(message: str) -> SandboxUnavailable:
     """The engine may come back: trying again helps."""
     failure = SandboxUnavailable(message)
-    failure.retryable = True
+    failure.retryable = failure.infrastructure = True
     return failure
 
 

@@ -68,5 +68,5 @@ class Tiers:
         if missing is not None:
             raise missing
         failure = SandboxUnavailable(NOTHING + " ".join(reasons))
-        failure.retryable = retryable
+        failure.retryable = failure.infrastructure = retryable
         raise failure

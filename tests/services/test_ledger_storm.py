@@ -20,7 +20,7 @@ NEEDED = 2 + 6 + 1
 async def test_in_a_storm_every_task_arrives_and_the_calls_paid_are_the_calls_needed(tmp_path: Path) -> None:
     bare, data = remote(tmp_path, {"README.md": "# notes\n"}), tmp_path / "data"
     settings = {"model_retries": 6, "model_timeout_seconds": IMPATIENT, "model_recovery": "idempotency-key"}
-    async with running(data, Stormy(WritesFiles(), share=0.5, seed=3), **settings) as service:  # noqa: E501
+    async with running(data, Stormy(WritesFiles(), share=0.5, seed=3), **settings) as service:
         tasks = [await service.submit(bare, f"Notes {n}", description=NOTES) for n in range(TASKS)]
         shown = await asyncio.gather(*(service.until(task, "awaiting_review", seconds=120) for task in tasks))
         assert [one["spending"]["model_calls"] for one in shown] == [NEEDED] * TASKS
