@@ -35,6 +35,8 @@ SHORT_LIFE_SECONDS = 5.0
 """A role that dies sooner after its start has a lasting cause: it is started more and more slowly."""
 SLOWEST_SECONDS = 10.0
 ROOT = Path(__file__).parents[1]
+ROLE_MODULE = "services.process"
+"""What plays a role when it is run."""
 OF_THE_LEDGER = ("openai_api_key", "providers")
 """Settings that only the ledger may see."""
 LEAN = {"MALLOC_ARENA_MAX": "2", "PYTHONUNBUFFERED": "1"}
@@ -94,7 +96,7 @@ class Role:
     async def _spawn(self) -> None:
         door = self._start.door
         self.process = await asyncio.create_subprocess_exec(
-            sys.executable, "-P", "-m", "services.process", self.name, "--supervised",
+            sys.executable, "-P", "-m", ROLE_MODULE, self.name, "--supervised",
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, cwd=ROOT, start_new_session=True,
             env=_environment(self.name), pass_fds=() if door is None else (door.fileno(),),
         )  # fmt: skip

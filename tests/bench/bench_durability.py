@@ -1,9 +1,11 @@
-"""What durability costs and what it saves: one scripted run, four ways, side by side; then each is killed and goes on.
+"""What durability costs and what it saves: one scripted run, five ways, side by side; then each is killed and goes on.
 
 - ``sdk``: the bare Agents SDK, one process that forgets everything when it dies;
 - ``activity``: its runner in one plain Temporal activity, which begins again at its beginning;
 - ``plugin``: its runner in a workflow, by Temporal's official plugin, in an environment of its own;
-- ``ours``: the whole service with its journal, from the ticket to the pull request.
+- ``ours``: the whole service, from the ticket to the pull request, wired as it is deployed: worker, ledger, API and each
+  MCP server are processes of their own; the kill hits the worker, which runs the agent;
+- ``ours-one``: the same in one process, where a kill takes the ledger along.
 
 A turn is one model call and the tool call it asks for; each reads or writes 4 KiB, every tenth runs a command. Its
 milliseconds are clocked in the scripted model server: from the end of an answer to the end of the next request. Repeated calls
@@ -20,11 +22,25 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.bench import form
 from tests.bench.durability_figures import COLUMNS, after_kill, growth, undisturbed
-from tests.bench.durability_runs import Ran, Run, bare_sdk, official_plugin, plain_activity, whole_service
+from tests.bench.durability_runs import (
+    Ran,
+    Run,
+    bare_sdk,
+    embedded_service,
+    official_plugin,
+    plain_activity,
+    supervised_service,
+)
 from tests.bench.lanes import Lane
 from tests.bench.processes import running
 
-CONTESTANTS: dict[str, Run] = {"sdk": bare_sdk, "activity": plain_activity, "plugin": official_plugin, "ours": whole_service}
+CONTESTANTS: dict[str, Run] = {
+    "sdk": bare_sdk,
+    "activity": plain_activity,
+    "plugin": official_plugin,
+    "ours": supervised_service,
+    "ours-one": embedded_service,
+}
 NOTES = (
     "Milliseconds from the end of an answer to the end of the next request, without the first three turns; commands are in 'with "
     "commands' alone, because ours runs them in a sandbox and the others run them bare.",

@@ -42,7 +42,7 @@ def run_ours(name: str, lane: Lane, turns: int) -> dict[str, Any]:
     """One run of the whole service: a ticket by its front door, until its pull request waits for a review."""
     with tempfile.TemporaryDirectory(prefix="bench-turns-") as folder:
         repo = repository(Path(folder))
-        with running("tests.bench.service", str(Path(folder) / "data"), lane.base_url, OURS[name]) as child:
+        with running("tests.bench.service", str(Path(folder) / "data"), lane.base_url, OURS[name], "one") as child:
             service = child.said()
             lane.watch(child.pid)
             body = {"repo": str(repo), "title": "Write the notes", "description": ticket(turns)}

@@ -4,7 +4,7 @@ import asyncio
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -107,34 +107,58 @@ async def _history(client: Client, workflow_id: str) -> tuple[int, int]:
     return events, size
 
 
-def whole_service(lane: Lane, turns: int, kill_at: int | None) -> Ran:
-    """Ours: a ticket by the front door, until its pull request waits for a review."""
+def supervised_service(lane: Lane, turns: int, kill_at: int | None) -> Ran:
+    """Ours as it is deployed, each role a process of its own: a ticket by the front door, until its pull request waits.
+
+    The kill hits the worker, and its supervisor starts it again; ledger and MCP servers live on.
+    """
+    with _ours(lane, "processes") as (child, service, submit):
+        lane.watch(service["worker"], child.pid)
+        if kill_at is not None:
+            lane.kill(service["worker"], kill_at)
+        return _reviewed(service, submit(turns), lane, child)
+
+
+def embedded_service(lane: Lane, turns: int, kill_at: int | None) -> Ran:
+    """Ours as one process, which a kill ends with everything in it, the ledger included."""
     with _folder() as folder:
-        repo = repository(Path(folder))
-        arguments = ("tests.bench.service", str(Path(folder) / "data"), lane.base_url, "responses")
-        with running(*arguments) as child:
-            service = child.said()
+        with _ours(lane, "one", folder) as (child, service, submit):
             lane.watch(child.pid)
             if kill_at is not None:
                 lane.kill(child.pid, kill_at)
-            body = {"repo": str(repo), "title": "Write the notes", "description": ticket(turns),
-                    "policy": {"max_model_calls": MANY}}
-            task = post_json(f"{service['url']}/tasks", body, service["token"])["id"]
+            task = submit(turns)
             if kill_at is None:
                 return _reviewed(service, task, lane, child)
             _await_death(child)
-        with running(*arguments) as again:
-            return _reviewed(again.said(), task, lane, again)
+        with _ours(lane, "one", folder) as (again, service, _):
+            return _reviewed(service, task, lane, again)
+
+
+@contextmanager
+def _ours(lane: Lane, wiring: str, folder: str = "") -> Iterator[tuple[Child, dict[str, Any], Callable[[int], str]]]:
+    """The running service, what it says of itself, and how a ticket for so many turns is submitted."""
+    with (
+        nullcontext(folder) if folder else _folder() as kept,
+        running("tests.bench.service", str(Path(kept) / "data"), lane.base_url, "responses", wiring) as child,
+    ):
+        service = child.said()
+
+        def submit(turns: int) -> str:
+            body = {"repo": str(repository(Path(kept))), "title": "Write the notes", "description": ticket(turns),
+                    "policy": {"max_model_calls": MANY}}
+            return post_json(f"{service['url']}/tasks", body, service["token"])["id"]
+
+        yield child, service, submit
 
 
 def _reviewed(service: dict[str, Any], task: str, lane: Lane, child: Child) -> Ran:
     until_review(service, task, lane)
-    own, everything = _memory(child)()
+    own, others = child.peak_memory(child.asked()["worker"])
 
     async def history() -> tuple[int, int]:
         return await _history(await Client.connect(service["temporal"]), task)
 
-    return Ran(own, everything, *asyncio.run(history()), sandbox=service["sandbox"])
+    return Ran(own, own + others, *asyncio.run(history()), sandbox=service["sandbox"])
 
 
 def _folder() -> tempfile.TemporaryDirectory[str]:

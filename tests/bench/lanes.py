@@ -142,7 +142,8 @@ class Lanes:
             own, below = watched.cpu_times(), 0.0
         except psutil.NoSuchProcess:
             return 0, 0
-        for child in (child for process in (watched, *beside) for child in process.children(recursive=True)):
+        others = {child for process in (watched, *beside) for child in process.children(recursive=True)} - {watched}
+        for child in others:
             try:
                 times = child.cpu_times()
             except psutil.NoSuchProcess:

@@ -30,12 +30,17 @@ class Child:
             raise RuntimeError(f"{self._process.args} ended with {self._process.wait()} before it was done.")
         return line.strip()
 
+    def asked(self) -> dict[str, Any]:
+        """What it says when it is given a line, read as JSON."""
+        self.go()
+        return self.said()
+
     def said(self) -> dict[str, Any]:
         """Its next line, read as JSON."""
         return json.loads(self.line())
 
     def go(self) -> None:
-        """Give the word to begin."""
+        """Give it a line: the word to begin, or a question."""
         assert self._process.stdin is not None
         self._process.stdin.write("\n")
         self._process.stdin.flush()
@@ -44,10 +49,14 @@ class Child:
         """Its exit code. Raises ``subprocess.TimeoutExpired``."""
         return self._process.wait(seconds)
 
-    def peak_memory(self) -> tuple[float, float]:
-        """The most memory it held so far, in MiB, and that of the processes below it that still live."""
-        below = sum(_peak(child.pid) for child in psutil.Process(self.pid).children(recursive=True))
-        return _peak(self.pid), below
+    def peak_memory(self, pid: int = 0) -> tuple[float, float]:
+        """The most memory it held so far, in MiB, and that of the processes below it that still live.
+
+        ``pid``: one of those below, to be told apart instead of the uppermost.
+        """
+        everybody = {self.pid, *(child.pid for child in psutil.Process(self.pid).children(recursive=True))}
+        own = pid or self.pid
+        return _peak(own), sum(_peak(other) for other in everybody - {own})
 
 
 @contextmanager
