@@ -176,7 +176,7 @@ async def test_a_claim_waits_for_the_write_that_looked_before_it(database: Datab
     store, task = JournalStore(database), f"pw-{uuid.uuid4().hex}"
     await store.claim(task, "run", "old")
     async with database.writing() as connection:
-        await journal_store._hold(connection, task, "run", "old")
+        await connection.run_sync(journal_store._hold, task, "run", "old")
         claim = asyncio.create_task(store.claim(task, "run", "new"))
         done, _ = await asyncio.wait({claim}, timeout=0.3)
         assert not done, "the claim went past a writer who still believes the run to be its own"
