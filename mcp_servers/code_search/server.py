@@ -26,6 +26,7 @@ INSTRUCTIONS = """\
 Finds code in the workspace's newest commit. Every answer names places as path:line. Start with repo_map or search_code when \
 you do not know the code; use find_symbol and outline for definitions; search_text is ripgrep. Files that are binary or larger \
 than 4 MiB are not searched, symbolic links and submodules are not followed; hidden and ignored files that are committed are."""
+TIDIES = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
 READ_ONLY = ToolAnnotations(read_only_hint=True, idempotent_hint=True, open_world_hint=False)
 _PROGRESS_SECONDS = 0.3
 
@@ -116,7 +117,7 @@ def _register_upkeep(server: MCPServer, indexes: Indexes) -> None:
         """For the service: throw away an index that is mostly about what is gone; it is built again."""
         return await asyncio.to_thread(indexes.tidy, mirror)
 
-    server.tool()(failures.tell_failures(tidy_index))
+    server.tool(annotations=TIDIES)(failures.tell_failures(tidy_index))
 
 
 Answering = Callable[[Context[Any, Any], Callable[[Snapshot], Answer]], Awaitable[CallToolResult]]
