@@ -37,6 +37,10 @@ class PullRequest(Word):
     updated_at: datetime
 
 
+Place = tuple[datetime, str]
+"""Where a pull request stands in a list of the last changed first: when it was changed, and its id."""
+
+
 class PullRequestDraft(Word):
     """What we want a pull request to say."""
 

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import logging
 import uuid
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
@@ -23,7 +23,7 @@ from activities.stores.artifact_store import ArtifactStore
 from activities.stores.run_store import RunStore
 from contracts.artifact import digest
 from contracts.errors import Conflict, PatchwrightError
-from contracts.forge import Forge, PullRequest, PullRequestState
+from contracts.forge import Forge, Place, PullRequest, PullRequestState
 from contracts.plan import PlanApproval
 from contracts.policy import BudgetRaise, Policy, narrowed
 from contracts.record import TaskRecord
@@ -60,8 +60,13 @@ class OrchestratorUnavailable(PatchwrightError):
 class ListedForge(Forge, Protocol):
     """A forge that can also list what it has, as the local one can."""
 
-    async def list(self, state: PullRequestState | None = None) -> Sequence[PullRequest]:
-        """All pull requests, newest first, optionally of one state."""
+    async def list(self, state: PullRequestState | None = None, task_id: str = "", after: Place | None = None,
+                   limit: int | None = None) -> Sequence[PullRequest]:
+        """Pull requests, the last changed first, of one state or task; ``after`` the place of one, at most so many."""
+        ...
+
+    async def known(self, ids: Collection[str]) -> Mapping[str, PullRequest]:
+        """Those of these pull requests that there are, by id, in one question."""
         ...
 
 

@@ -4,10 +4,11 @@ import asyncio
 import os
 import re
 import tempfile
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sqlalchemy import select
+from sqlalchemy import RowMapping, select
 
 from activities.stores.availability import as_store_failures, repeatable
 from activities.stores.database import Database
@@ -61,7 +62,17 @@ class ArtifactStore:
         async with self._database.reading() as connection:
             wanted = select(artifacts).where(artifacts.c.task_id == task_id).order_by(artifacts.c.number)
             rows = (await connection.execute(wanted)).mappings().all()
-        return [StepArtifact(step=row["step"], ref=ArtifactRef.model_validate(dict(row)), at=row["at"]) for row in rows]
+        return [_step_artifact(row) for row in rows]
+
+    @repeatable
+    async def of_tasks(self, task_ids: Sequence[str]) -> dict[str, list[StepArtifact]]:
+        """All artifacts of some tasks, oldest first, by task; in one question."""
+        found: dict[str, list[StepArtifact]] = {name: [] for name in task_ids}
+        wanted = select(artifacts).where(artifacts.c.task_id.in_(task_ids)).order_by(artifacts.c.number)
+        async with self._database.reading() as connection:
+            for row in (await connection.execute(wanted)).mappings():
+                found[row["task_id"]].append(_step_artifact(row))
+        return found
 
     def _path(self, sha256: str) -> Path:
         return self.root / sha256[:2] / sha256
@@ -91,6 +102,10 @@ class ArtifactStore:
         if digest(content) != sha256:
             raise NotFound(f"The artifact {sha256!r} is damaged on disk; restore it from a backup or run the step again.")
         return content
+
+
+def _step_artifact(row: RowMapping) -> StepArtifact:
+    return StepArtifact(step=row["step"], ref=ArtifactRef.model_validate(dict(row)), at=row["at"])
 
 
 def _sync_folder(folder: Path) -> None:

@@ -6,11 +6,12 @@ Any remote that git can push to will do, typically a bare repository on disk. Se
 import asyncio
 import logging
 import uuid
+from collections.abc import Collection
 from pathlib import Path
 
 from contracts.checks import ChecksReport
 from contracts.errors import InvalidInput, RepositoryUnusable
-from contracts.forge import PullRequest, PullRequestDraft, PullRequestState
+from contracts.forge import Place, PullRequest, PullRequestDraft, PullRequestState
 from contracts.review import InlineComment, Review, ReviewRequest, Thread, ThreadAnswer
 from mcp_servers.object_store import Mirror, Mirrors, mirror_name
 from mcp_servers.repo.local_records import LocalRecords
@@ -81,9 +82,15 @@ class LocalForge:
         """Answer in the threads, all or none; the same answer again is not repeated. Addressed threads are resolved."""
         await self._records.answer(pull_request_id, answers)
 
-    async def list(self, state: PullRequestState | None = None) -> "list[PullRequest]":
-        """Pull requests of all repositories, the last changed first."""
-        return await self._records.all(state)
+    async def list(
+        self, state: PullRequestState | None = None, task_id: str = "", after: Place | None = None, limit: int | None = None
+    ) -> "list[PullRequest]":
+        """Pull requests of all repositories, the last changed first; ``after`` the place of one, at most so many."""
+        return await self._records.all(state, task_id, after, limit)
+
+    async def known(self, ids: Collection[str]) -> dict[str, PullRequest]:
+        """Those of these pull requests that there are, by id, in one question."""
+        return await self._records.known(ids)
 
     # -- git -------------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from contracts.checks import ChecksReport
 from contracts.errors import Conflict, NotFound
-from contracts.forge import PullRequest, PullRequestDraft, PullRequestState
+from contracts.forge import Place, PullRequest, PullRequestDraft, PullRequestState
 from contracts.review import Review, ReviewRequest, Thread, ThreadAnswer, ThreadMessage, Verdict
 from mcp_servers.repo import local_tables as tables
 from mcp_servers.repo.local_tables import checks, messages, pull_requests, reviews, threads
@@ -50,13 +50,29 @@ class LocalRecords:
         async with self._reading() as connection:
             return self._pull_request(await _row(connection, pull_request_id))
 
-    async def all(self, state: PullRequestState | None) -> list[PullRequest]:
-        """Pull requests of all repositories, the last changed first."""
-        wanted = select(pull_requests).order_by(pull_requests.c.updated_at.desc(), pull_requests.c.id)
+    async def all(
+        self, state: PullRequestState | None, task_id: str = "", after: Place | None = None, limit: int | None = None
+    ) -> list[PullRequest]:
+        """Pull requests of all repositories, the last changed first; ``after`` the place of one, at most so many."""
+        columns = pull_requests.c
+        wanted = select(pull_requests).order_by(columns.updated_at.desc(), columns.id).limit(limit)
         if state is not None:
-            wanted = wanted.where(pull_requests.c.state == state.value)
+            wanted = wanted.where(columns.state == state.value)
+        if task_id:
+            wanted = wanted.where(columns.task_id == task_id)
+        if after is not None:
+            changed = after[0].isoformat()
+            later = (columns.updated_at < changed) | ((columns.updated_at == changed) & (columns.id > after[1]))
+            wanted = wanted.where(later)
         async with self._reading() as connection:
             return [self._pull_request(row) for row in (await connection.execute(wanted)).mappings()]
+
+    async def known(self, ids: Collection[str]) -> dict[str, PullRequest]:
+        """Those of these pull requests that there are, by id, in one question."""
+        wanted = select(pull_requests).where(pull_requests.c.id.in_(ids))
+        async with self._reading() as connection:
+            found = [self._pull_request(row) for row in (await connection.execute(wanted)).mappings()]
+        return {pull_request.id: pull_request for pull_request in found}
 
     async def close(self, pull_request_id: str) -> PullRequest:
         """Close; closing twice is closing once. Raises ``Conflict`` for a merged one."""

@@ -2,12 +2,12 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from services.api.declared import problems
 from services.api.problems import wants_html
-from services.api.pull_requests import PullRequestList, PullRequests, PullRequestView
+from services.api.pull_requests import PullRequestFilter, PullRequestList, PullRequests, PullRequestView
 
 PullRequestId = Annotated[str, Path(pattern=r"^[A-Za-z0-9._:-]{1,200}$", examples=["local-3f2a-1"])]
 DIFF = {"content": {"text/x-diff": {"schema": {"type": "string"}}}, "description": "The unified diff."}
@@ -19,10 +19,11 @@ def pull_request_routes(pulls: PullRequests) -> APIRouter:
     """The endpoints below ``/prs``."""
     router = APIRouter(tags=["pull requests"])
 
-    @router.get("/prs", responses=problems(502))
-    async def list_pull_requests() -> PullRequestList:
-        """All pull requests, newest first."""
-        return PullRequestList(pull_requests=await pulls.list())
+    @router.get("/prs", responses=problems(422, 502))
+    async def list_pull_requests(wanted: Annotated[PullRequestFilter, Query()]) -> PullRequestList:
+        """Pull requests that match every filter, the last changed first."""
+        found, later = await pulls.list(wanted.cursor, wanted.limit, wanted.state, wanted.task)
+        return PullRequestList(pull_requests=found, next_cursor=later)
 
     @router.get("/prs/{pull_request_id}", responses={303: PAGE, **problems(404, 502)}, response_model=PullRequestView)
     async def get_pull_request(request: Request, pull_request_id: PullRequestId) -> Response:

@@ -1,13 +1,15 @@
 """A pull request with everything a reviewer wants to know."""
 
 import asyncio
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from datetime import datetime
 from typing import Protocol
 
 from pydantic import BaseModel, Field, ValidationError
 
 from contracts.checks import ChecksReport
-from contracts.errors import NotFound
-from contracts.forge import PullRequest
+from contracts.errors import InvalidInput, NotFound
+from contracts.forge import Place, PullRequest, PullRequestState
 from contracts.plan import ChangePlan
 from contracts.record import TaskRecord
 from contracts.review import Review, Thread
@@ -62,7 +64,19 @@ class PullRequestView(BaseModel):
 
 
 class PullRequestList(BaseModel):
+    """One page of pull requests, the last changed first."""
+
     pull_requests: list[PullRequest]
+    next_cursor: str = Field(description="Give it as `cursor` for the next page; empty on the last page.")
+
+
+class PullRequestFilter(BaseModel):
+    """What ``GET /prs`` narrows by."""
+
+    state: PullRequestState | None = None
+    task: str = Field(default="", max_length=100, description="Id of the task that opened it.")
+    cursor: str = Field(default="", max_length=400, description="`next_cursor` of the page before.")
+    limit: int = Field(default=50, ge=1, le=200)
 
 
 class PullRequests:
@@ -72,9 +86,16 @@ class PullRequests:
         self._tasks = tasks
         self._diffs = diffs
 
-    async def list(self) -> Found:
-        """All pull requests, newest first."""
-        return sorted(await self._tasks.forge.list(), key=lambda found: found.updated_at, reverse=True)
+    async def list(self, cursor: str = "", limit: int = 50, state: PullRequestState | None = None, task: str = ""
+                   ) -> tuple[Found, str]:
+        """Pull requests, the last changed first, and the cursor of the next page (empty on the last).
+
+        Raises ``InvalidInput`` for a cursor that is not ours.
+        """
+        after = _place(cursor) if cursor else None
+        found = await self._tasks.forge.list(state, task, after, limit + 1)
+        page = list(found[:limit])
+        return page, _cursor(page[-1]) if len(found) > limit else ""
 
     async def diff(self, pull_request_id: str) -> str:
         """The diff of one pull request. Raises ``NotFound``."""
@@ -113,6 +134,18 @@ class PullRequests:
     async def _plan(self, pull_request: PullRequest) -> ChangePlan | None:
         record = await self.task_of(pull_request)
         return await plan_of(self._tasks, record) if record else None
+
+
+def _cursor(last: PullRequest) -> str:
+    return urlsafe_b64encode(f"{last.updated_at.isoformat()} {last.id}".encode()).decode()
+
+
+def _place(cursor: str) -> Place:
+    try:
+        moment, _, name = urlsafe_b64decode(cursor.encode()).decode().partition(" ")
+        return datetime.fromisoformat(moment), name
+    except ValueError:
+        raise InvalidInput("The cursor is not one of ours; leave it out to start from the last changed pull request.") from None
 
 
 async def plan_of(tasks: TaskService, record: TaskRecord) -> ChangePlan | None:

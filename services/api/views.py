@@ -1,7 +1,7 @@
 """What the API shows of a task."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from urllib.parse import quote
 
@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 
 from contracts.artifact import ArtifactRef
 from contracts.errors import PatchwrightError
+from contracts.forge import PullRequest
 from contracts.record import StepArtifact, TaskRecord
 from contracts.steps import Spending
 from contracts.task import TaskKind, TaskState, TicketSource
@@ -87,21 +88,31 @@ class TaskPage(BaseModel):
 
 async def task_view(tasks: TaskService, record: TaskRecord) -> TaskView:
     """One task with its artifacts."""
+    return (await task_views(tasks, [record]))[0]
+
+
+async def task_views(tasks: TaskService, records: Sequence[TaskRecord]) -> list[TaskView]:
+    """Several tasks with their artifacts; the stores are asked once, however many there are."""
+    proposed = [record.pull_request_id for record in records if record.pull_request_id]
+    artifacts, known = await asyncio.gather(
+        tasks.artifacts.of_tasks([record.task.id for record in records]), _pull_requests(tasks, proposed))
+    return [_view(tasks, record, artifacts[record.task.id], known.get(record.pull_request_id)) for record in records]
+
+
+def _view(tasks: TaskService, record: TaskRecord, artifacts: Sequence[StepArtifact], proposed: PullRequest | None) -> TaskView:
     task, request = record.task, record.task.request
-    artifacts = await tasks.artifacts.of_task(task.id)
     shown = {name: getattr(request, name) for name in SHOWN}
     return TaskView(
         id=task.id, state=record.state, step=record.step, reason=record.reason, **shown, created_at=task.created_at,
         updated_at=record.updated_at, finished_at=record.finished_at, workflow=_workflow(tasks, record), spending=record.spent,
-        plan=_plan(record, artifacts), pull_request=await _pull_request(tasks, record),
+        plan=_plan(record, artifacts), pull_request=_pull_request(record, proposed),
         artifacts=[artifact_view(stored) for stored in artifacts],
         links=TaskLinks(self=f"/tasks/{task.id}", events=f"/tasks/{task.id}/events", page=f"/t/{task.id}"))
 
 
 async def task_page(tasks: TaskService, records: Sequence[TaskRecord], next_cursor: str) -> TaskPage:
     """Several tasks."""
-    views = await asyncio.gather(*(task_view(tasks, record) for record in records))
-    return TaskPage(tasks=list(views), next_cursor=next_cursor)
+    return TaskPage(tasks=await task_views(tasks, records), next_cursor=next_cursor)
 
 
 def artifact_view(stored: StepArtifact) -> ArtifactView:
@@ -130,12 +141,17 @@ def _workflow(tasks: TaskService, record: TaskRecord) -> WorkflowView:
     return WorkflowView(id=name, run_id=run, namespace=tasks.namespace, url=url)
 
 
-async def _pull_request(tasks: TaskService, record: TaskRecord) -> PullRequestLink | None:
+async def _pull_requests(tasks: TaskService, ids: Sequence[str]) -> Mapping[str, PullRequest]:
+    try:
+        return await tasks.forge.known(ids) if ids else {}
+    except PatchwrightError:
+        # A forge that does not answer must not take the tasks' pages with it.
+        return {}
+
+
+def _pull_request(record: TaskRecord, found: PullRequest | None) -> PullRequestLink | None:
     if not record.pull_request_id:
         return None
-    try:
-        found = await tasks.forge.get(record.pull_request_id)
-    except PatchwrightError:
-        # A forge that does not answer must not take the task's page with it.
+    if found is None:
         return PullRequestLink(id=record.pull_request_id, url="", head_commit=record.head_commit)
     return PullRequestLink(id=found.id, url=found.url, head_commit=found.head_commit)

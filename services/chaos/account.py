@@ -58,7 +58,7 @@ def account(
     """Count everything. Blocks; raises ``NothingAnswers`` and ``Refused`` when the API does not tell."""
     repeats = repeats_of(task, stats.get("repeats", []), rows, events)
     commits, tree = _branch(remote, f"patchwright/{task}")
-    pulls = [pull for pull in api.get("/prs")["pull_requests"] if pull["task_id"] == task]
+    pulls = api.get("/prs", task=task)["pull_requests"]
     threads = [thread for pull in pulls for thread in api.get(f"/prs/{pull['id']}")["threads"]]
     said = [(thread["id"], message["author"], message["body"]) for thread in threads for message in thread["messages"]]
     kinds = Counter(event.kind.value for event in events)

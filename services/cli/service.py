@@ -15,7 +15,9 @@ from services.settings import Settings
 TIMEOUT_SECONDS = 30
 ID_LENGTH = len("pw-") + 12
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-MAX_PAGES = 100
+PAGE = 200
+"""Tasks that are asked for at once."""
+MAX_PAGES = 1_000
 
 
 class NothingAnswers(PatchwrightError):
@@ -60,7 +62,7 @@ class Service:
         """The full id for a unique beginning. Raises ``NotFound``."""
         if len(beginning) >= ID_LENGTH:
             return beginning
-        found = [task["id"] for task in self.tasks() if task["id"].startswith((beginning, f"pw-{beginning}"))]
+        found = [task["id"] for task in self.tasks(q=beginning) if task["id"].startswith((beginning, f"pw-{beginning}"))]
         if len(found) == 1:
             return found[0]
         if not found:
@@ -71,7 +73,7 @@ class Service:
         """All tasks, newest first, page by page."""
         cursor = ""
         for _ in range(MAX_PAGES):
-            page = self.get("/tasks", cursor=cursor, **query)
+            page = self.get("/tasks", cursor=cursor, limit=PAGE, **query)
             yield from page["tasks"]
             cursor = page.get("next_cursor") or ""
             if not cursor:

@@ -16,7 +16,7 @@ from contracts.task import FINAL_STATES, TaskKind, TaskState
 from services.api.gate import check_same_origin
 from services.api.pull_requests import PullRequests, plan_of
 from services.api.sessions import Sessions
-from services.api.views import task_view
+from services.api.views import task_view, task_views
 from services.tasks import TaskService
 from services.web.diff_view import file_views
 from services.web.rendering import ASSETS, page
@@ -30,6 +30,7 @@ GROUPS = {"waiting": ("Waiting for you", WAITING), "working": ("Working", WORKIN
           "ended": ("Ended otherwise", ENDED)}
 LOG_LINES = 300
 TASKS_PER_PAGE = 30
+PULLS_PER_PAGE = 50
 FACTS = (*STEP_KINDS, EventKind.CHECK, EventKind.COMMIT, EventKind.REVIEW)
 
 
@@ -54,7 +55,7 @@ def page_routes(tasks: TaskService, pulls: PullRequests) -> APIRouter:
         records, cursor = await tasks.runs.list(
             states=states, repo=wanted.repo, kind=kind, query=wanted.q, cursor=wanted.cursor, limit=TASKS_PER_PAGE)
         counts = await tasks.runs.counts()
-        views = await asyncio.gather(*(task_view(tasks, record) for record in records))
+        views = await task_views(tasks, records)
         groups = [(name, title, sum(counts.get(s, 0) for s in states)) for name, (title, states) in GROUPS.items()]
         more = f"/?{urlencode({**wanted.model_dump(exclude={'cursor'}), 'cursor': cursor})}" if cursor else ""
         return page(request, "tasks.html", tasks=views, groups=groups, total=sum(counts.values()), wanted=wanted,
@@ -65,8 +66,9 @@ def page_routes(tasks: TaskService, pulls: PullRequests) -> APIRouter:
         return page(request, "task.html", **await _task(tasks, task_id))
 
     @router.get("/pulls")
-    async def pull_list(request: Request) -> Response:
-        return page(request, "pulls.html", pulls=await pulls.list())
+    async def pull_list(request: Request, cursor: str = "") -> Response:
+        found, later = await pulls.list(cursor, PULLS_PER_PAGE)
+        return page(request, "pulls.html", pulls=found, more=f"/pulls?{urlencode({'cursor': later})}" if later else "")
 
     @router.get("/pr/{pull_request_id}")
     async def pull_page(request: Request, pull_request_id: str, comment: str = "") -> Response:

@@ -132,8 +132,13 @@ def _right(state: dict[str, Any]) -> bool:
 
 async def _wrong_requests(service: Service, names: Sequence[str]) -> list[str]:
     made: dict[str, int] = {}
-    for request in (await service.http.get("/prs")).json()["pull_requests"]:
-        made[request["task_id"]] = made.get(request["task_id"], 0) + 1
+    cursor = ""
+    while True:
+        page = (await service.http.get("/prs", params={"cursor": cursor, "limit": 200})).json()
+        for request in page["pull_requests"]:
+            made[request["task_id"]] = made.get(request["task_id"], 0) + 1
+        if not (cursor := page["next_cursor"]):
+            break
     return [f"{name}: {made.get(name, 0)} pull requests" for name in names if made.get(name, 0) != 1]
 
 

@@ -1,11 +1,11 @@
 """A forge that keeps everything in memory. First-class: it keeps the promise of ``contracts.forge.Forge``."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 
 from contracts.checks import ChecksReport
 from contracts.errors import Conflict, NotFound
-from contracts.forge import PullRequest, PullRequestDraft, PullRequestState
+from contracts.forge import Place, PullRequest, PullRequestDraft, PullRequestState
 from contracts.review import Review, ReviewRequest, Thread, ThreadAnswer, ThreadMessage
 
 
@@ -40,8 +40,16 @@ class InMemoryForge:
             raise NotFound(f"There is no pull request {pull_request_id!r}.")
         return self.pull_requests[pull_request_id]
 
-    async def list(self, state: PullRequestState | None = None) -> Sequence[PullRequest]:
-        return [found for found in self.pull_requests.values() if state in (None, found.state)]
+    async def list(
+        self, state: PullRequestState | None = None, task_id: str = "", after: Place | None = None, limit: int | None = None
+    ) -> Sequence[PullRequest]:
+        ordered = sorted(self.pull_requests.values(), key=_order)
+        if after is not None:
+            ordered = [found for found in ordered if _order(found) > (-after[0].timestamp(), after[1])]
+        return [found for found in ordered if state in (None, found.state) and task_id in ("", found.task_id)][:limit]
+
+    async def known(self, ids: Collection[str]) -> dict[str, PullRequest]:
+        return {name: self.pull_requests[name] for name in ids if name in self.pull_requests}
 
     async def report_checks(self, pull_request_id: str, report: ChecksReport) -> None:
         self._checks.setdefault(pull_request_id, []).append(report)
@@ -87,3 +95,7 @@ class InMemoryForge:
     def _keep(self, made: PullRequest) -> PullRequest:
         self.pull_requests[made.id] = made
         return made
+
+
+def _order(found: PullRequest) -> tuple[float, str]:
+    return -found.updated_at.timestamp(), found.id

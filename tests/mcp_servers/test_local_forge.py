@@ -216,3 +216,18 @@ async def test_two_instances_on_one_file_see_each_other(place: Place):
     assert await other.get(opened.id) == opened
     await other.submit_review(opened.id, ReviewRequest(verdict=Verdict.APPROVE, id="r"))
     assert [review.id for review in await place.forge.reviews(opened.id)] == ["r"]
+
+
+async def test_a_long_list_comes_page_by_page_the_last_changed_first(place: Place):
+    commit = place.commit()
+    opened = [await place.forge.publish(place.draft(commit, f"patchwright/{number}")) for number in range(5)]
+    await place.forge.close(opened[1].id)
+    ordered = [opened[1], *reversed([pr for pr in opened if pr is not opened[1]])]
+    first = await place.forge.list(limit=2)
+    rest = await place.forge.list(after=(first[-1].updated_at, first[-1].id))
+    assert [pr.id for pr in [*first, *rest]] == [pr.id for pr in ordered]
+
+
+async def test_several_are_found_in_one_question_and_unknown_ones_are_left_out(place: Place):
+    opened = await place.forge.publish(place.draft(place.commit()))
+    assert await place.forge.known([opened.id, "local-0-0"]) == {opened.id: opened}

@@ -330,6 +330,18 @@ async def test_a_pull_request_comes_with_its_evidence(api: httpx2.AsyncClient, s
     assert diff.headers["content-type"].startswith("text/x-diff") and diff.text.startswith("diff --git")
 
 
+async def test_pull_requests_are_listed_page_by_page_and_by_their_task(api: httpx2.AsyncClient, service: Service) -> None:
+    accepted = [await service.accepted(f"ENG-{number}") for number in range(3)]
+    made = [(await service.published(task)).id for task in accepted]
+    first = (await api.get("/prs?limit=2")).json()
+    second = (await api.get("/prs", params={"limit": 2, "cursor": first["next_cursor"]})).json()
+    assert [found["id"] for page in (first, second) for found in page["pull_requests"]] == made[::-1]
+    assert second["next_cursor"] == ""
+    of_one = (await api.get("/prs", params={"task": accepted[1].id})).json()["pull_requests"]
+    assert [found["id"] for found in of_one] == [made[1]]
+    assert_problem(await api.get("/prs?cursor=mine"), 422)
+
+
 async def test_a_browser_that_follows_a_pull_request_s_url_gets_its_page(api: httpx2.AsyncClient, service: Service) -> None:
     made = await service.published(await service.accepted())
     answer = await api.get(f"/prs/{made.id}", headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
