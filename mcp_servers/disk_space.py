@@ -1,4 +1,4 @@
-"""A full disk under a mirror, by its name: libgit2 forgets what the system told it."""
+"""A full disk under a mirror, by its name: libgit2 forgets what the system told it, and repeats what it said last instead."""
 
 import functools
 import tempfile
@@ -10,8 +10,6 @@ import pygit2
 
 from contracts.errors import as_disk_full
 
-FORGOTTEN = "no error"
-"""What libgit2 says when a write of it failed."""
 PROBE_BYTES = 1 << 16
 
 
@@ -34,7 +32,7 @@ def tells_full_disk(write: Callable[Concatenate[Place, P], R]) -> Callable[Conca
         try:
             return write(self, *args, **kwargs)
         except (pygit2.GitError, OSError) as error:
-            if full := as_disk_full(error) or (_probed(self.path) if str(error) == FORGOTTEN else None):
+            if full := as_disk_full(error) or (_probed(self.path) if isinstance(error, pygit2.GitError) else None):
                 raise full from error
             raise
 

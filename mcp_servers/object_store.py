@@ -4,6 +4,7 @@ Nothing here ever has a work tree. git runs only inside bare repositories that t
 """
 
 import fcntl
+import functools
 import hashlib
 import itertools
 import os
@@ -15,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 import pygit2
 from pygit2.enums import FileMode, ObjectType
@@ -37,9 +38,12 @@ ATTEMPTS = 12
 GIT_SECONDS = 120
 LOCKED = ("failed to lock file", "failed to create locked file")
 """What libgit2 says while another process holds the lock of a ref, and when that one came first in this very moment."""
+FOLDER_GONE = "failed to rename lockfile"
+"""What it says when packing took away the folder, just empty, that an object was about to be put into."""
 LOCK_ATTEMPTS = 200
 STALE_SECONDS = 30
 """git holds the lock of a ref for milliseconds: an older one was left by a process that was killed."""
+P = ParamSpec("P")
 R = TypeVar("R")
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 CONFIGURATION = {
@@ -103,6 +107,22 @@ def mirror_name(remote: str) -> str:
 def base_ref(workspace: Workspace) -> str:
     """The ref that holds the commit a workspace was opened at."""
     return f"refs/bases/{workspace.name}"
+
+
+def beside_packing(write: Callable[P, R]) -> Callable[P, R]:
+    """Let a write that packing got in the way of be made again: the same objects have the same names."""
+
+    @functools.wraps(write)
+    def made(*args: P.args, **kwargs: P.kwargs) -> R:
+        for _ in range(ATTEMPTS):
+            try:
+                return write(*args, **kwargs)
+            except OSError as error:
+                if not str(error).startswith(FOLDER_GONE):
+                    raise
+        return write(*args, **kwargs)
+
+    return made
 
 
 class Mirrors:
@@ -238,11 +258,13 @@ class Mirror:
     # -- writing ---------------------------------------------------------------------------------------------
 
     @tells_full_disk
+    @beside_packing
     def write_blob(self, content: bytes) -> str:
         """Store bytes and return their blob id."""
         return str(self._objects.create_blob(content))
 
     @tells_full_disk
+    @beside_packing
     def edit_tree(self, base: str, edits: Mapping[str, NewBlob | Entry | None]) -> str:
         """The id of a tree that is ``base`` with some paths replaced, added (``NewBlob``, ``Entry``) or removed (``None``).
 
@@ -310,6 +332,7 @@ class Mirror:
         self._unlocked(ref, lambda: self._objects.references.create(ref, oid, force=True))
 
     @tells_full_disk
+    @beside_packing
     def _unlocked(self, ref: str, write: Callable[[], R]) -> R:
         """Do what writes a ref, as soon as no other process holds its lock. A lock left by a killed process is taken away."""
         for _ in range(LOCK_ATTEMPTS):
@@ -387,6 +410,7 @@ class Mirror:
         return _call_of(self._objects[commit].peel(pygit2.Commit))
 
     @tells_full_disk
+    @beside_packing
     def seal(self, workspace: Workspace, revision: str, parent: str, message: str) -> str:
         """One tidy commit with the tree of ``revision`` on top of ``parent``; the same request makes the same commit id."""
         tree = self.tree_of(revision)

@@ -40,6 +40,8 @@ class Fate(StrEnum):
     REVIEWED = "its pull request is open"
     FORGOTTEN = "belongs to no task"
     """Kept for the same time, counted from the day it was found out."""
+    UNKNOWN = "cannot be known today"
+    """Its task or its pull request could not be asked for, so it stays."""
     RELEASED = "released"
 
 
@@ -53,6 +55,8 @@ class Judged:
     keep: tuple[str, ...] = ()
     """Commits that stay known as pushed: what the pull request shows."""
     orphan: bool = False
+    problem: str = ""
+    """Why that cannot be known today."""
 
     @property
     def due(self) -> bool:
@@ -87,10 +91,9 @@ class Housekeeper:
         found = await self._capabilities.ask(KeptWorkspaces, "kept_workspaces", {}, CallScope(), KEY)
         judged, problems = [], list(found.problems)
         for workspace in found.workspaces:
-            try:
-                judged.append(await self._judged(workspace))
-            except PatchwrightError as error:
-                problems.append(f"{workspace.name}: {error.message}")
+            judged.append(one := await self._judged(workspace))
+            if one.problem:
+                problems.append(f"{workspace.name}: {one.problem}")
         if dry_run:
             return Housekept(True, tuple(judged), (), tuple(problems))
         tidied = []
@@ -109,11 +112,16 @@ class Housekeeper:
             since = workspace.forgotten_since
             due = since is not None and now - since > self._keep
             return Judged(workspace, Fate.RELEASED if due else Fate.FORGOTTEN, orphan=True)
+        except PatchwrightError as away:
+            return Judged(workspace, Fate.UNKNOWN, problem=away.message)
         if not record.state.final:
             return Judged(workspace, Fate.NEEDED, record)
         if now - (record.finished_at or record.updated_at) <= self._keep:
             return Judged(workspace, Fate.RECENT, record)
-        shown = await self._pull_request(record)
+        try:
+            shown = await self._pull_request(record)
+        except PatchwrightError as away:
+            return Judged(workspace, Fate.UNKNOWN, record, problem=away.message)
         if shown is not None and shown.state is PullRequestState.OPEN:
             return Judged(workspace, Fate.REVIEWED, record)
         return Judged(workspace, Fate.RELEASED, record, (shown.head_commit,) if shown else ())
@@ -130,7 +138,7 @@ class Housekeeper:
     async def _kept_in_order(self, mirror: str, judged: Sequence[Judged], problems: list[str]) -> list[TidiedMirror]:
         """Let go of what is due in one mirror, then pack it and its index."""
         lost = [one.workspace.name for one in judged if one.orphan and one.workspace.forgotten_since is None]
-        found = [one.workspace.name for one in judged if not one.orphan and one.workspace.forgotten_since is not None]
+        found = [one.workspace.name for one in judged if one.record is not None and one.workspace.forgotten_since is not None]
         if lost or found:
             await self._ask("mark_forgotten", {"mirror": mirror, "forgotten": lost, "found_again": found})
         released = 0
@@ -139,6 +147,8 @@ class Housekeeper:
                 asked = {"mirror": mirror, "name": one.workspace.name, "keep": list(one.keep)}
                 await self._ask("release_workspace", asked)
                 released += 1
+        if any(one.record is None and one.problem for one in judged):
+            return []  # one of them may be at work, since nobody knows when, and may name what no ref reaches
         due = {"mirror": mirror, "unneeded_before": _unneeded_before(judged).isoformat(), "even_if_small": released > 0}
         tidied = [await self._capabilities.ask(TidiedMirror, "tidy_mirror", due, CallScope(), KEY)]
         if tidied[0].packed:

@@ -16,9 +16,9 @@ import sys
 import threading
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from contracts.errors import PatchwrightError
 from services import settings as configuration
@@ -28,6 +28,9 @@ from services.serving import address_of, listening, serving
 from services.settings import IsolatedSettings, Settings
 from services.stopping import stop_signal
 from services.telemetry import telemetry
+
+if TYPE_CHECKING:
+    from activities.capabilities import Capabilities
 
 log = logging.getLogger(__name__)
 MCP = "mcp-"
@@ -184,7 +187,17 @@ async def _worker(part: Part, interceptors: list[Any]) -> AsyncIterator[None]:
             deployment_version=settings.deployment_version,
         ):
             await release_lost_attempts(client, kept.runs)
-            yield
+            async with _housekeeping(settings, kept, connected):
+                yield
+
+
+def _housekeeping(settings: Settings, kept: "wiring.Stores", connected: "Capabilities") -> AbstractAsyncContextManager[None]:
+    """Once a day, by the workers that do quick deeds."""
+    from contracts.pool import Pool
+    from services.housekeeping import Housekeeper, house_kept
+
+    keeping = Pool.LIGHT in settings.serve_pools
+    return house_kept(Housekeeper(kept.runs, connected, settings.keep_days)) if keeping else nullcontext()
 
 
 @asynccontextmanager

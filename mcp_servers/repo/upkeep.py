@@ -2,14 +2,15 @@
 
 Branches of remotes are never touched, and nothing here ever needs a work tree. What a living workspace holds is reachable
 from its refs; what an unfinished step may still name without a ref (an earlier seal, a commit of its journal) was written
-after its task began: objects are thrown away only when they are unreachable AND older than that.
+after its task began: objects are thrown away only when they are unreachable AND older than that. Nothing younger than a day
+ever goes, whatever is asked for: somebody may be between writing a blob and writing the ref that reaches it.
 """
 
 import fcntl
 import re
 from collections import defaultdict
 from collections.abc import Collection
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pygit2
@@ -30,6 +31,8 @@ GC_LOCK = "patchwright-gc.lock"
 GC_SECONDS = 7_200.0
 MODEST = ("pack.threads=1", "pack.windowMemory=64m", "gc.writeCommitGraph=false", "gc.cruftPacks=false")
 """Packing stands back behind work; what nobody reaches stays loose, with the time it was last written."""
+YOUNG = timedelta(days=1)
+"""What was written since may be on its way to a ref: with no such time, a writer beside it lost commits within seconds."""
 LOOSE = 1_000
 PACKS = 12
 """Above so many loose objects or packs a mirror is packed, also when nothing was let go."""
@@ -67,10 +70,10 @@ def _refs_by_workspace(mirror: Mirror) -> dict[str, list[str]]:
     return found
 
 
-def forget(mirror: Mirror, names: Collection[str]) -> None:
-    """Write down that these workspaces belong to no task; one that was written down keeps its first date."""
+def forget(mirror: Mirror, names: Collection[str], since: datetime | None = None) -> None:
+    """Write down that these workspaces belong to no task since a moment (now); one that was written down keeps its first date."""
     for name in names:
-        mirror.pin(f"{FORGOTTEN}{name}", mirror.write_blob(datetime.now(UTC).isoformat().encode()))
+        mirror.pin(f"{FORGOTTEN}{name}", mirror.write_blob((since or datetime.now(UTC)).isoformat().encode()))
 
 
 def remember(mirror: Mirror, names: Collection[str]) -> None:
@@ -103,7 +106,7 @@ def _drop(mirror: Mirror, refs: Collection[str]) -> None:
 
 
 def tidy(mirror: Mirror, unneeded_before: datetime, even_if_small: bool) -> TidiedMirror:
-    """Pack the mirror, and throw away objects that no ref reaches and that were last written before a moment.
+    """Pack the mirror, and throw away objects that no ref reaches and that were last written before a moment, a day ago at least.
 
     Left as it is when there is little to gain, or when another process is at it. Raises ``RepositoryUnusable`` with git's words.
     """
@@ -115,7 +118,9 @@ def tidy(mirror: Mirror, unneeded_before: datetime, even_if_small: bool) -> Tidi
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return TidiedMirror(mirror=name, bytes_before=before, bytes_after=before)
-        _collect(mirror, unneeded_before)
+        with mirror.locked():
+            mirror.drop_stale_locks()
+        _collect(mirror, min(unneeded_before, datetime.now(UTC) - YOUNG))
     return TidiedMirror(mirror=name, packed=True, bytes_before=before, bytes_after=_bytes(mirror.path))
 
 

@@ -14,6 +14,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from contracts.errors import SandboxUnavailable
+
 OWNER = LABEL = "patchwright.sandbox"
 """On containers and volumes: the process that opened them, as ``boot:namespace:pid:start``."""
 OPENED = "patchwright.opened"
@@ -55,15 +57,25 @@ class Leases:
         self._mine: int | None = None
 
     def hold(self) -> None:
-        """Hold this process' lock until it ends."""
+        """Hold this process' lock until it ends. Raises ``SandboxUnavailable`` when its folder cannot be written."""
         if self._mine is not None:
             return
+        try:
+            self._mine = self._made()
+        except OSError as error:
+            raise SandboxUnavailable(f"The folder {self._folder} for the locks of runners cannot be written: {error}.") from error
+
+    def _made(self) -> int:
         self._folder.mkdir(parents=True, exist_ok=True)
         handle, made = tempfile.mkstemp(dir=self._folder, prefix=".new-")
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        # Locked first and named then: nobody ever finds the file of a live process unlocked.
-        Path(made).replace(self._file(owner()))
-        self._mine = handle
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            # Locked first and named then: nobody ever finds the file of a live process unlocked.
+            Path(made).replace(self._file(owner()))
+        except BaseException:
+            os.close(handle)
+            raise
+        return handle
 
     def held(self, label: str) -> bool | None:
         """Whether a process holds its lock; None when it has none here."""

@@ -39,6 +39,15 @@ class Accounted(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What a call's cost counts for, as its row says it."""
+
+    task_id: str
+    requester: str
+    day: str
+
+
 class Replaced(PatchwrightError):
     """Another ledger has taken over this database; this one makes no call any more."""
 
@@ -233,7 +242,7 @@ def take_over(owner: str) -> Callable[[Connection], tuple[list[Interrupted], dic
                     reason="the ledger ended while the call was out",
                 )
             )
-            _spend(connection, row, settled=cost, reserved=-row.estimate_nanousd)  # type: ignore[arg-type]  # a row has these columns
+            _spend(connection, Account(row.task_id, row.requester, row.day), settled=cost, reserved=-row.estimate_nanousd)
             if lost:
                 uncertain[row.provider] = uncertain.get(row.provider, 0) + 1
         for row in connection.execute(select(calls).where((calls.c.state == INTERRUPTED) & (calls.c.response_id != ""))).all():

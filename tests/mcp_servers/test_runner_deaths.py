@@ -3,9 +3,11 @@
 import asyncio
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -14,9 +16,12 @@ import docker
 import docker.errors
 import pytest
 
+from contracts.errors import SandboxUnavailable
 from contracts.sandbox import SandboxTier
-from mcp_servers.runner.orphans import KEEPER, WORKSPACE
+from mcp_servers.runner.container import ContainerKeeper
+from mcp_servers.runner.orphans import KEEPER, WORKSPACE, Leases, owner
 from mcp_servers.runner.sandbox import SandboxKeeper
+from mcp_servers.runner.sweeping import Sweeper
 from tests.mcp_servers.runner_workspace import KEEPERS, Place, missing, place
 
 FILES = {"a.txt": "one\n"}
@@ -228,3 +233,24 @@ def lives(pid: str) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def test_a_data_folder_that_is_removed_at_the_end_is_no_mistake_of_the_sweeper(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = tempfile.mkstemp
+
+    def removed_meanwhile(dir: Path, prefix: str) -> tuple[int, str]:
+        handle, name = made(dir=dir, prefix=prefix)
+        shutil.rmtree(dir)
+        return handle, name
+
+    monkeypatch.setattr(tempfile, "mkstemp", removed_meanwhile)
+    leases = Leases(tmp_path / "dependencies" / "runners")
+    with pytest.raises(SandboxUnavailable, match="cannot be written"):
+        leases.hold()
+    Sweeper([ContainerKeeper(engine=f"unix://{tmp_path}/no.sock", leases=leases)]).once()
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+    monkeypatch.undo()
+    leases.hold()
+    assert leases.held(owner()) is True

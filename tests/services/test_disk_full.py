@@ -166,7 +166,7 @@ async def test_a_limit_on_the_size_of_files_damages_nothing_either(tmp_path: Pat
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))
     try:
-        with patience(0), pytest.raises(StoreUnavailable | DiskFull):
+        with patience(0), pytest.raises((StoreUnavailable, DiskFull)):
             await journal.put(JournalRow("pw-1", "run", "model", "0", 0, "d", "done", big))
         with patience(0), pytest.raises(StoreUnavailable):
             await artifacts.put("pw-1", "s", big, "text/plain", "log")

@@ -1,6 +1,7 @@
 """Months of tasks leave little behind, and nothing that anybody may still need is thrown away."""
 
 import asyncio
+import functools
 import os
 import subprocess
 import sys
@@ -13,24 +14,29 @@ from pathlib import Path
 
 import pytest
 
+import services.embedded
 import services.housekeeping
+import services.process
 from activities.capabilities import CallScope, Capabilities
 from activities.stores.run_store import RunStore
+from contracts.errors import StoreUnavailable
 from contracts.forge import PullRequest, PullRequestDraft
+from contracts.record import TaskRecord
 from contracts.steps import ProgressRequest
 from contracts.task import Task, TaskRequest, TaskState, task_id
 from contracts.word import Word
 from contracts.workspace import OpenedWorkspace
 from mcp_servers.code_search import index as code_index
 from mcp_servers.object_store import Mirror, NewBlob
+from mcp_servers.repo.upkeep import forget
 from services import wiring
 from services.housekeeping import Fate, Housekeeper, house_kept
 from services.pull_request_diffs import MirrorDiffs
 from services.settings import Settings
+from services.temporal_server import TemporalServer
 from tests.fakes.stack import git, remote, settings_for
 
 ROOT = Path(__file__).parents[2]
-LONG_AGO = (datetime.now(UTC) - timedelta(days=400)).timestamp()
 
 
 @dataclass
@@ -48,9 +54,12 @@ class House:
     def mirror(self, opened: OpenedWorkspace) -> Mirror:
         return wiring.mirrors(self.settings).of(opened.workspace)
 
-    async def worked(self, key: str, state: TaskState, text: str = "x\n", known: bool = True) -> OpenedWorkspace:
+    async def worked(
+        self, key: str, state: TaskState, text: str = "x\n", known: bool = True, days_ago: float = 0
+    ) -> OpenedWorkspace:
         """A task that opened its workspace, wrote a file, sealed and published it."""
-        task = Task(id=task_id("t", key), request=TaskRequest(repo=str(self.bare), title=key), created_at=datetime.now(UTC))
+        created = datetime.now(UTC) - timedelta(days=days_ago)
+        task = Task(id=task_id("t", key), request=TaskRequest(repo=str(self.bare), title=key), created_at=created)
         if known:
             await self.runs.accept(task, "", "0" * 64)
         arguments = {"remote": str(self.bare), "base_branch": "", "name": task.id}
@@ -87,11 +96,12 @@ async def a_house(tmp_path: Path) -> AsyncIterator[House]:
         yield House(settings, kept.runs, connected, remote(tmp_path, {"README.md": "# shop\n"}))
 
 
-def aged(mirror: Mirror) -> None:
-    """As if everything that is loose had been written a year ago."""
+def aged(mirror: Mirror, days: float = 400) -> None:
+    """As if everything that is in the mirror now had been written so long ago."""
+    then = (datetime.now(UTC) - timedelta(days=days)).timestamp()
     for path in (mirror.path / "objects").rglob("*"):
         if path.is_file():
-            os.utime(path, (LONG_AGO, LONG_AGO))
+            os.utime(path, (then, then))
 
 
 async def test_what_ended_tasks_left_is_let_go_and_what_is_needed_stays(tmp_path: Path) -> None:
@@ -131,10 +141,7 @@ async def test_the_diff_of_a_closed_pull_request_can_be_read_for_ever(tmp_path: 
         assert "+the evidence" in await MirrorDiffs(wiring.mirrors(house.settings)).diff(shown)
 
 
-async def test_objects_of_nobody_go_and_those_that_an_unfinished_task_may_name_stay(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(services.housekeeping, "GRACE", timedelta(0))
+async def test_objects_of_nobody_go(tmp_path: Path) -> None:
     async with a_house(tmp_path) as house:
         gone = await house.worked("gone", TaskState.CANCELLED, "nobody needs this\n")
         mirror = house.mirror(gone)
@@ -142,15 +149,61 @@ async def test_objects_of_nobody_go_and_those_that_an_unfinished_task_may_name_s
         draft = mirror.amend(gone.workspace, "more", lambda _: {"draft.txt": NewBlob(b"never published\n")}, "draft")
         blob = mirror.write_blob(b"never published\n")
         aged(mirror)
-        living = await house.worked("living", TaskState.HALTED)
-        earlier = mirror.amend(living.workspace, "try", lambda _: {"try.txt": NewBlob(b"a first try\n")}, "first")
-        mirror.start(living.workspace, living.base_commit)  # a run begun anew: its journal may still name the first try
         await house.keeper().keep_house()
         fresh = Mirror(mirror.path)
         assert not fresh.holds(blob) and not fresh.holds(draft)
-        assert fresh.tree_of(earlier) and fresh.read(fresh.write_blob(b"a first try\n")) == b"a first try\n"
-        assert list(fresh.entries(fresh.head(living.workspace)))
         assert git(mirror.path, "fsck", "--connectivity-only", "--no-dangling") == ""
+
+
+@pytest.mark.parametrize("packed_before", [False, True], ids=["loose", "packed"])
+async def test_what_a_task_that_is_parked_for_40_days_may_name_stays_though_no_ref_reaches_it(
+    tmp_path: Path, packed_before: bool
+) -> None:
+    async with a_house(tmp_path) as house:
+        ended = await house.worked("ended", TaskState.CANCELLED, days_ago=60)
+        await house.close(ended)
+        mirror = house.mirror(ended)
+        rubbish = mirror.amend(ended.workspace, "never", lambda _: {"never.txt": NewBlob(b"never published\n")}, "draft")
+        aged(mirror, days=50)
+        parked = await house.worked("parked", TaskState.HALTED, days_ago=40)
+        tried = mirror.amend(parked.workspace, "try", lambda _: {"try.txt": NewBlob(b"a first try\n")}, "first")
+        if packed_before:
+            git(mirror.path, "gc", "--quiet", "--prune=never")
+        mirror.start(parked.workspace, parked.base_commit)  # a run begun anew: its journal still names the first try
+        for path in (mirror.path / "objects").rglob("*"):
+            if path.is_file() and path.stat().st_mtime > (datetime.now(UTC) - timedelta(days=1)).timestamp():
+                then = (datetime.now(UTC) - timedelta(days=39)).timestamp()
+                os.utime(path, (then, then))
+        for _ in range(3):
+            assert not (await house.keeper().keep_house()).problems
+        fresh = Mirror(mirror.path)
+        assert house.refs(parked) and fresh.read(fresh.entry(tried, "try.txt").oid) == b"a first try\n"  # type: ignore[union-attr]
+        assert [entry.path for entry in fresh.entries(tried)] == ["README.md", "parked.txt", "try.txt"]
+        assert packed_before or not fresh.holds(rubbish), "what is older than the task belongs to nobody"
+        assert git(mirror.path, "fsck", "--connectivity-only", "--no-dangling") == ""
+
+
+async def test_nothing_is_thrown_away_while_a_task_cannot_be_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with a_house(tmp_path) as house:
+        parked, ended = [await house.worked(*task) for task in (("parked", TaskState.HALTED), ("ended", TaskState.CANCELLED))]
+        await house.close(ended)
+        mirror = house.mirror(parked)
+        tried = mirror.amend(parked.workspace, "try", lambda _: {"try.txt": NewBlob(b"a first try\n")}, "first")
+        mirror.start(parked.workspace, parked.base_commit)
+        aged(mirror, days=39)
+        ask = house.runs.get
+
+        async def away(name: str) -> TaskRecord:
+            if name == parked.workspace.name:
+                raise StoreUnavailable("The database is away.")
+            return await ask(name)
+
+        monkeypatch.setattr(house.runs, "get", away)
+        done = await house.keeper().keep_house()
+        assert {judged.workspace.name: judged.fate for judged in done.workspaces} == {
+            parked.workspace.name: Fate.UNKNOWN, ended.workspace.name: Fate.RELEASED}
+        assert done.problems == (f"{parked.workspace.name}: The database is away.",)
+        assert Mirror(mirror.path).holds(tried) and done.tidied == ()
 
 
 async def test_an_old_object_that_is_written_again_counts_as_new(tmp_path: Path) -> None:
@@ -236,14 +289,39 @@ async def test_an_index_that_is_mostly_about_what_is_gone_is_built_again(tmp_pat
         assert "living.txt" in str(text.content)
 
 
-async def test_it_is_done_once_a_day_by_the_service_itself(tmp_path: Path) -> None:
+async def test_it_is_done_again_and_again(tmp_path: Path) -> None:
+    async with a_house(tmp_path) as house, house_kept(house.keeper(), every=timedelta(milliseconds=10), first=timedelta(0)):
+        for key in ("first", "second"):
+            ended = await house.worked(key, TaskState.CLOSED)
+            await house.close(ended)
+            await let_go(house, ended)
+
+
+async def let_go(house: House, opened: OpenedWorkspace) -> None:
+    """Wait until somebody has let go of a workspace."""
+    async with asyncio.timeout(20):
+        while any(not ref.startswith("refs/pushed/") for ref in house.refs(opened)):
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("wired", ["one process", "processes"])
+async def test_the_service_does_it_by_itself(
+    wired: str, tmp_path: Path, temporal: TemporalServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with a_house(tmp_path) as house:
-        ended = await house.worked("ended", TaskState.CLOSED)
-        await house.close(ended)
-        async with house_kept(house.keeper(), every=timedelta(hours=1), first=timedelta(0)):
-            async with asyncio.timeout(20):
-                while any(not ref.startswith("refs/pushed/") for ref in house.refs(ended)):
-                    await asyncio.sleep(0.05)
+        orphan = await house.worked("orphan", TaskState.CLOSED, known=False)
+        forget(house.mirror(orphan), [orphan.workspace.name], since=datetime.now(UTC) - timedelta(days=40))
+        settings = house.settings.model_copy(
+            update={"temporal_address": temporal.address, "task_queue": wired.replace(" ", "-"), "ledger_url": "http://127.0.0.1:9/v1"}
+        )
+        soon = functools.partial(house_kept, first=timedelta(0))
+        for place in (services.housekeeping, services.embedded):
+            monkeypatch.setattr(place, "house_kept", soon)
+        up = services.embedded.stack(settings) if wired == "one process" else services.process._worker(
+            services.process.Part(settings, None, "http://localhost", ""), [])
+        async with up:
+            await let_go(house, orphan)
 
 
 async def test_one_mirror_that_fails_leaves_the_others_alone(tmp_path: Path) -> None:
