@@ -180,10 +180,13 @@ class RunJournal:
         self._rows[row.kind, row.key] = row
 
     async def _fork(self, ordinal: int) -> None:
+        kept = {place: row for place, row in self._rows.items() if row.ordinal < 2 * ordinal}
+        made = [row for row in kept.values() if row.commit]
+        await self.hold()
+        # The workspace first: killed in between, the next attempt still finds the tail, and forks again.
+        await self.observer.forked(max(made, key=lambda row: (row.ordinal, row.at)).commit if made else "")
         await self._store.drop_from(self.task_id, self.run, 2 * ordinal, self._attempt)
-        self._rows = {k: row for k, row in self._rows.items() if row.ordinal < 2 * ordinal}
-        kept = [row for row in self._rows.values() if row.commit]
-        await self.observer.forked(max(kept, key=lambda row: (row.ordinal, row.at)).commit if kept else "")
+        self._rows = kept
 
 
 class JournaledModel(Model):

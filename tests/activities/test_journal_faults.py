@@ -238,6 +238,32 @@ async def test_a_fork_drops_the_commits_of_its_tail(tmp_path: Path) -> None:
         assert [file.path for file in d.mirror.changed_files(d.opened.base_commit, sealed)] == ["kept", "other"]
 
 
+async def test_a_process_killed_in_the_middle_of_a_fork_leaves_nothing_of_the_tail(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = {
+        "coder": answers([write("kept", "1", "a")], [call("transfer_to_critic", "h")]),
+        "critic": lambda _, held: [write("dropped", "1", "call_1")] if held < 3 else [say("done")],
+    }
+    async with desk(tmp_path, lambda agent, held: script[agent](agent, held)) as d:
+        await d.run(card(handoffs=("critic",)), card("critic"))
+        script["critic"] = lambda _, held: [write("other", "2", "call_1")] if held < 3 else [say("done")]
+        changed = (card(handoffs=("critic",)), card("critic", instructions="Be another critic."))
+        asked = d.capabilities.ask
+
+        async def dies(answer: Any, name: str, *more: Any) -> Any:
+            if name == "reset_workspace":
+                raise Killed
+            return await asked(answer, name, *more)
+
+        monkeypatch.setattr(d.capabilities, "ask", dies)
+        with pytest.raises(BaseException):  # noqa: B017
+            await d.run(*changed)
+        monkeypatch.undo()
+        await d.run(*changed)
+        assert d.files == {"kept": "1", "other": "2"}
+
+
 async def test_a_call_of_a_new_tail_is_another_call_even_under_the_same_id(tmp_path: Path) -> None:
     async with desk(tmp_path, answers([write("a", "1")], [say("done")])) as d:
         keys: list[str] = []
