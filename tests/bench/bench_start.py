@@ -32,8 +32,11 @@ STOP_SECONDS = 40
 
 
 @contextmanager
-def up(data_dir: Path, base_url: str) -> Iterator[dict[str, Any]]:
-    """``up`` with settings of its own until the block ends; ``seconds`` says how long it took until it answered."""
+def up(data_dir: Path, base_url: str, *options: str, **settings: str) -> Iterator[dict[str, Any]]:
+    """``up`` with settings of its own until the block ends; ``seconds`` says how long it took until it answered.
+
+    ``settings`` are more variables of its environment.
+    """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PATCHWRIGHT_", "OPENAI_"))}
     ours = {
         "PATCHWRIGHT_DATA_DIR": str(data_dir),
@@ -46,8 +49,8 @@ def up(data_dir: Path, base_url: str) -> Iterator[dict[str, Any]]:
         "OPENAI_API_KEY": "none",
     }
     begun = time.monotonic()
-    command = [sys.executable, "-m", "services.cli", "up"]
-    process = subprocess.Popen(command, cwd=ROOT, env={**kept, **ours}, stdout=subprocess.DEVNULL)
+    command = [sys.executable, "-m", "services.cli", "up", *options]
+    process = subprocess.Popen(command, cwd=ROOT, env={**kept, **ours, **settings}, stdout=subprocess.DEVNULL)
     try:
         service = _announced(data_dir / "service.json", process)
         get_json(f"{service['url']}/tasks", service["token"])
