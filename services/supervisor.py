@@ -34,6 +34,8 @@ STOP_SECONDS = 60.0
 SHORT_LIFE_SECONDS = 5.0
 """A role that dies sooner after its start has a lasting cause: it is started more and more slowly."""
 SLOWEST_SECONDS = 10.0
+SPAWN_AGAIN_SECONDS = 1.0
+"""The pause before the next try where the machine has no process, memory or file to spare."""
 ROOT = Path(__file__).parents[1]
 ROLE_MODULE = "services.process"
 """What plays a role when it is run."""
@@ -85,7 +87,7 @@ class Role:
         self.process: asyncio.subprocess.Process | None = None
         self._start = start
         self._roster = roster
-        self._stopping = False
+        self._stopping = asyncio.Event()
         self._watching: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -106,40 +108,52 @@ class Role:
 
     async def _watch(self) -> None:
         slow = 0.1
-        while True:
+        while self.process is not None:
             process, started = self.process, time.monotonic()
-            assert process is not None and process.stdout is not None
+            assert process.stdout is not None
             while line := await process.stdout.readline():
                 if line.decode().strip() == READY:
                     self.ready.set()
                     self._roster.write()
             code = await process.wait()
-            if self._stopping:
+            if self._stopping.is_set():
                 return
             self.ready.clear()
             log.warning("The process of %s ended (%s) and is started again", self.name, _how(code))
             slow = 0.1 if time.monotonic() - started > SHORT_LIFE_SECONDS else min(slow * 2, SLOWEST_SECONDS)
-            await asyncio.sleep(slow - 0.1)
-            self.restarts += 1
-            await self._spawn()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), slow - 0.1)
+            await self._spawn_again()
+            if self._stopping.is_set():
+                self._end(signal.SIGTERM)
+
+    async def _spawn_again(self) -> None:
+        """Start the next process, as soon as the machine has room for one; none when we are told to stop meanwhile."""
+        self.restarts += 1
+        while not self._stopping.is_set():
+            try:
+                await self._spawn()
+                return
+            except OSError as error:
+                log.error("%s cannot be started (%s); it is tried again", self.name, error)
+                await asyncio.sleep(SPAWN_AGAIN_SECONDS)
+
+    def _end(self, how: signal.Signals) -> None:
+        if self.process is not None and self.process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self.process.send_signal(how)
 
     async def stop(self) -> None:
-        """SIGTERM, and SIGKILL for a process that does not end."""
-        self._stopping = True
-        process = self.process
-        if process is None:
-            return
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                process.terminate()
+        """SIGTERM, and SIGKILL for a process that does not end. One that is just being started again is ended, too."""
+        self._stopping.set()
+        self._end(signal.SIGTERM)
         if self._watching is None:
             return
         try:
             await asyncio.wait_for(asyncio.shield(self._watching), STOP_SECONDS)
         except TimeoutError:
             log.error("The process of %s does not end; it is killed", self.name)
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
+            self._end(signal.SIGKILL)
             await self._watching
 
 
@@ -161,8 +175,12 @@ class Roster:
             server = self.temporal.process
             told["temporal"] = {"pid": server.pid, "restarts": server.restarts, "ready": server.ready}
         draft = self._file.with_suffix(".new")
-        draft.write_text(json.dumps({"supervisor": os.getpid(), "roles": told}))
-        draft.replace(self._file)
+        try:
+            draft.write_text(json.dumps({"supervisor": os.getpid(), "roles": told}))
+            draft.replace(self._file)
+        except OSError as error:
+            # A full disk: whoever reads the file knows less, and every role goes on being looked after.
+            log.warning("%s cannot be written: %s", self._file, error)
 
     def remove(self) -> None:
         """Nothing runs any more."""
