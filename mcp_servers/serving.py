@@ -92,7 +92,7 @@ def serve_http(server: MCPServer, host: str, port: int, token_file: Path | None 
 
 
 class BearerOnly:
-    """Lets a request through only with the bearer token."""
+    """Lets a request through only with the bearer token, but for ``/healthz``, which says no more than that somebody is there."""
 
     def __init__(self, app: ASGIApp, token: str) -> None:
         if not token:
@@ -103,6 +103,10 @@ class BearerOnly:
     async def __call__(self, scope: ConnectionScope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
+            return
+        if scope["path"] == "/healthz":
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
+            await send({"type": "http.response.body", "body": b'{"status":"ok"}'})
             return
         given = dict(scope["headers"]).get(b"authorization", b"")
         if hmac.compare_digest(given, self.expected):

@@ -96,6 +96,8 @@ class Settings(BaseSettings):
     """The address an MCP server listens at that is a process of its own."""
     mcp_port: Port = 7341
     """The port of such a server, 0 to 65535; 0 takes a free one."""
+    mcp_token: SecretStr = SecretStr("")
+    """The bearer token of such servers, at least 16 characters; empty makes one and keeps it in the data folder."""
 
     openai_base_url: str = Field(
         default="", validation_alias=AliasChoices("openai_base_url", "PATCHWRIGHT_OPENAI_BASE_URL", "OPENAI_BASE_URL"))
@@ -160,7 +162,7 @@ class Settings(BaseSettings):
     def _absolute(cls, folder: Path) -> Path:
         return folder.expanduser().absolute()
 
-    @field_validator("token", "ledger_token")
+    @field_validator("token", "mcp_token", "ledger_token")
     @classmethod
     def _long_enough(cls, token: SecretStr) -> SecretStr:
         if 0 < len(token.get_secret_value()) < 16:
@@ -196,9 +198,9 @@ class Settings(BaseSettings):
             return configured
         return _kept_token(self.data_dir / "token")
 
-    def mcp_token(self) -> str:
-        """The bearer token of MCP servers that are processes of their own, kept in the data folder (mode 0600)."""
-        return _kept_token(self.data_dir / "mcp-token")
+    def mcp_access_token(self) -> str:
+        """The bearer token of MCP servers that are processes of their own, as ``access_token``."""
+        return self.mcp_token.get_secret_value() or _kept_token(self.data_dir / "mcp-token")
 
     def plain(self, without: Collection[str] = ()) -> dict[str, Any]:
         """Every setting as JSON for a process of ours, secrets in plain text but for those named in ``without``."""

@@ -235,7 +235,7 @@ async def _sandbox(settings: Settings) -> str:
     """What the runner says of its sandbox, in one line."""
     from activities.remote_server import RemoteServer
 
-    runner = RemoteServer(settings.mcp_urls["runner"], settings.mcp_token())
+    runner = RemoteServer(settings.mcp_urls["runner"], settings.mcp_access_token())
     try:
         result = await runner.call_tool("sandbox_report", {})
         return " ".join(getattr(part, "text", "") for part in result.content).replace("\n", ". ")

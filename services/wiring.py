@@ -122,7 +122,7 @@ async def capabilities(settings: Settings, base_url: str, boxes: "Sandboxes | No
         clients: dict[str, ToolServer] = {}
         for name in MCP_SERVERS:
             if url := settings.mcp_urls.get(name):
-                clients[name] = remote = RemoteServer(url, settings.mcp_token())
+                clients[name] = remote = RemoteServer(url, settings.mcp_access_token())
                 stack.push_async_callback(remote.close)
             else:
                 clients[name] = await stack.enter_async_context(McpClient(mcp_server(name, settings, base_url, boxes)))

@@ -1,17 +1,112 @@
-"""What compose would start is what the code needs, on loopback, with pinned images and no secret in the file."""
+"""What compose would start is what the code needs: each role with its own secrets and volumes, on loopback, images pinned."""
 
+import json
 import re
+import shutil
+import subprocess
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+from services.ledger.serving import DRAIN_SECONDS
+from services.process import MCP, ROLES
+from services.settings import Settings, variable_of
 from services.temporal_server import SEARCH_ATTRIBUTES
+from services.wiring import MCP_SERVERS
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = (ROOT / "docker-compose.yaml").read_text()
-SERVICES = yaml.safe_load(COMPOSE)["services"]
+WHOLE = yaml.safe_load(COMPOSE)
+SERVICES: dict[str, dict[str, Any]] = WHOLE["services"]
+OURS = {name: service for name, service in SERVICES.items() if service.get("command", [""])[0] == "serve"}
 EXAMPLE = (ROOT / "deploy" / "compose.env.example").read_text()
+SECRETS = {
+    "OPENAI_API_KEY": {"ledger"},
+    "PATCHWRIGHT_TOKEN": {"api"},
+    "PATCHWRIGHT_LEDGER_TOKEN": {"ledger", "worker"},
+    "PATCHWRIGHT_MCP_TOKEN": {"worker", "mcp-fs", "mcp-repo", "mcp-code-search", "mcp-runner"},
+    "POSTGRES_PASSWORD": {"postgres", "temporal", "worker", "api"},
+}
+
+
+def mounted(name: str) -> dict[str, str]:
+    """What a service has mounted: place to volume, read-only ones with ``:ro``."""
+    volumes = SERVICES[name].get("volumes", [])
+    split = [volume.rsplit(":", 2 if volume.endswith(":ro") else 1) for volume in volumes]
+    return {place: ":".join([source, *rights]) for source, place, *rights in split}
+
+
+def seconds(said: str) -> float:
+    """``30s`` as a number."""
+    return timedelta(seconds=float(said.removesuffix("s"))).total_seconds()
+
+
+def test_each_role_of_the_code_is_a_service_of_that_name():
+    assert set(OURS) == set(ROLES)
+    assert all(service["command"] == ["serve", name] for name, service in OURS.items())
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+def test_a_secret_is_given_to_those_who_need_it_and_to_nobody_else(secret: str):
+    holders = {name for name, service in SERVICES.items() if "${" + secret + ":" in json.dumps(service)}
+    assert holders == SECRETS[secret]
+    assert secret in EXAMPLE
+
+
+def test_only_the_ledger_knows_where_models_are():
+    assert [name for name, service in SERVICES.items() if "OPENAI_" in json.dumps(service)] == ["ledger"]
+
+
+def test_each_role_has_the_volumes_of_its_own_privilege():
+    assert {name: mounted(name) for name in OURS} == {
+        "ledger": {"/data": "ledger"},
+        "mcp-fs": {"/data/mirrors": "mirrors"},
+        "mcp-repo": {"/data": "forge", "/data/mirrors": "mirrors"},
+        "mcp-code-search": {"/data/mirrors": "mirrors:ro", "/data/code-index": "code-index"},
+        "mcp-runner": {"/data/mirrors": "mirrors", "/data/dependencies": "dependencies",
+                       "/var/run/docker.sock": "${DOCKER_SOCKET:-/var/run/docker.sock}"},
+        "worker": {"/data/artifacts": "artifacts"},
+        "api": {"/data": "forge", "/data/mirrors": "mirrors:ro", "/data/artifacts": "artifacts"},
+    }
+    dockerfile = (ROOT / "deploy" / "service" / "Dockerfile").read_text()
+    for place in {place for name in OURS for place in mounted(name) if place.startswith("/data")}:
+        assert re.search(rf"install -d -o patchwright .*{place}(\s|$)", dockerfile), f"a new volume at {place} would be root's"
+
+
+def test_only_the_ledger_and_those_who_serve_people_or_remotes_have_a_way_out():
+    assert {name for name, network in WHOLE["networks"].items() if not (network or {}).get("internal")} == {"outside"}
+    assert {name for name, service in SERVICES.items() if "outside" in service["networks"]} == {
+        "ledger", "mcp-repo", "api", "temporal-ui"}
+
+
+def test_the_worker_is_told_where_everybody_is():
+    told = SERVICES["worker"]["environment"]
+    urls = {name: f"http://{MCP}{name.replace('_', '-')}:7341/mcp" for name in MCP_SERVERS}
+    assert json.loads(told["PATCHWRIGHT_MCP_URLS"]) == urls
+    assert told["PATCHWRIGHT_LEDGER_URL"] == f"http://ledger:{SERVICES['ledger']['environment']['PATCHWRIGHT_LEDGER_PORT']}/v1"
+    for name in urls:
+        role = MCP + name.replace("_", "-")
+        assert SERVICES[role]["environment"]["PATCHWRIGHT_MCP_PORT"] == "7341"
+        assert set(SERVICES[role]["networks"]) & set(SERVICES["worker"]["networks"]) == {"tools"}
+
+
+def test_every_setting_of_a_role_is_one_of_the_code():
+    known = {variable_of(field) for field in Settings.model_fields}
+    for name, service in OURS.items():
+        assert {variable for variable in service["environment"] if variable.startswith("PATCHWRIGHT_")} <= known, name
+
+
+def test_every_role_is_watched_started_again_and_given_time_to_stop():
+    for name, service in OURS.items():
+        assert "test" in service["healthcheck"] and service["restart"] == "unless-stopped" and service["init"], name
+        assert service["cap_drop"] == ["ALL"] and service["security_opt"] == ["no-new-privileges:true"]
+        assert "stop_grace_period" in service
+    drains = float(SERVICES["worker"]["environment"]["PATCHWRIGHT_DRAIN_SECONDS"])
+    assert seconds(SERVICES["worker"]["stop_grace_period"]) >= drains + 15
+    assert seconds(SERVICES["ledger"]["stop_grace_period"]) > DRAIN_SECONDS
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -30,11 +125,7 @@ def test_every_port_is_on_loopback():
 def test_no_secret_stands_in_the_file_or_its_example():
     for name, value in re.findall(r"^\s+(\w*(?:PASSWORD|PWD|TOKEN|API_KEY)): (.+)$", COMPOSE, re.MULTILINE):
         assert value.startswith("${"), f"{name} is written out"
-    assert re.findall(r"^(\w*(?:PASSWORD|TOKEN|KEY))=(.*)$", EXAMPLE, re.MULTILINE) == [
-        ("POSTGRES_PASSWORD", ""),
-        ("PATCHWRIGHT_TOKEN", ""),
-        ("OPENAI_API_KEY", ""),
-    ]
+    assert dict(re.findall(r"^(\w*(?:PASSWORD|TOKEN|KEY))=(.*)$", EXAMPLE, re.MULTILINE)) == dict.fromkeys(SECRETS, "")
 
 
 def test_the_example_names_every_variable_that_the_file_takes():
@@ -44,7 +135,8 @@ def test_the_example_names_every_variable_that_the_file_takes():
 def test_the_search_attributes_are_those_of_the_code():
     script = SERVICES["search-attributes"]["entrypoint"][-1]
     assert tuple(re.findall(r"Patchwright\w+", script)) == SEARCH_ATTRIBUTES
-    assert SERVICES["patchwright"]["depends_on"]["search-attributes"]["condition"] == "service_completed_successfully"
+    for role in ("worker", "api"):
+        assert SERVICES[role]["depends_on"]["search-attributes"]["condition"] == "service_completed_successfully"
 
 
 def test_whatever_others_wait_for_has_a_health_check():
@@ -54,9 +146,22 @@ def test_whatever_others_wait_for_has_a_health_check():
         for name, on in service.get("depends_on", {}).items()
         if on["condition"] == "service_healthy"
     }
-    assert waited == {"postgres", "temporal"}
+    assert waited == {"postgres", "temporal", *(set(ROLES) - {"worker", "api"})}
     assert all("test" in SERVICES[name]["healthcheck"] for name in waited)
     assert "HEALTHCHECK" in (ROOT / "deploy" / "service" / "Dockerfile").read_text()
+
+
+def test_compose_itself_can_read_the_file(tmp_path: Path):
+    program = shutil.which("docker-compose")
+    if program is None:
+        pytest.skip("There is no docker-compose on this machine.")
+    filled = re.sub(r"^(\w+)=$", r"\1=0123456789abcdef", EXAMPLE, flags=re.MULTILINE)
+    (tmp_path / "env").write_text(filled)
+    said = subprocess.run(
+        [program, "--env-file", str(tmp_path / "env"), "config", "--services"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert said.returncode == 0, said.stderr
+    assert set(said.stdout.split()) == set(SERVICES)
 
 
 def test_the_image_holds_every_room_that_runs():
