@@ -1,4 +1,4 @@
-"""The roles of the compose file, started with its commands, environments and volumes, as processes: only the containers are left out."""
+"""The roles as the compose file starts them, with its commands, environments and volumes; only the containers are left out."""
 
 import asyncio
 import os
@@ -34,7 +34,7 @@ class Rehearsal:
         self._folder = folder
         self._ports = {role: free_port() for role in ROLES}
         self.url = f"http://127.0.0.1:{self._ports['api']}"
-        self._secrets = {"OPENAI_BASE_URL": model.base_url, "OPENAI_API_KEY": "sk-0123456789", "PATCHWRIGHT_DEPLOYMENT_VERSION": ""}
+        self._told = {"OPENAI_BASE_URL": model.base_url, "OPENAI_API_KEY": "sk-0123456789"}
         self._instead = {
             r"postgresql\+asyncpg://\S+": database,
             r"^temporal:7233$": temporal,
@@ -59,7 +59,7 @@ class Rehearsal:
         return value
 
     def _filled(self, found: re.Match[str]) -> str:
-        return self._secrets.get(found[1], found[3] if found[2] else TOKEN)
+        return self._told.get(found[1], found[3] if found[2] else TOKEN)
 
     def _data(self, role: str) -> Path:
         """The data folder of a role: the volumes that the file gives it, and nothing behind any other name."""

@@ -1,13 +1,15 @@
-"""Records one history of each story beside this file, from a real server: ``python -m tests.workflows.record_histories``.
+"""Records one history of each story for the present version, from a real server: ``python -m tests.workflows.record_histories``.
 
-A history is a promise to the past: tasks that run today go on with the code of tomorrow. Histories of a release are never
-recorded anew; a change of the workflow appends, or asks ``workflow.patched``, until the old ones agree again. Record anew only
-what no released version ever ran.
+They go to ``histories/VERSION``, with the version of ``pyproject.toml``. A history is a promise to the past: tasks that run today
+go on with the code of tomorrow. What is there already is left as it is; a change of the workflow appends, or asks
+``workflow.patched``, until the old ones agree again. ``--again`` records anew what no released version ever ran.
 """
 
+import argparse
 import asyncio
 import json
 import tempfile
+import tomllib
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,7 +28,9 @@ from tests.fakes.deeds import ScriptedDeeds
 from workflows.coding_task import CodingTaskWorkflow
 from workflows.standing import TaskRun
 
-HISTORIES = Path(__file__).parent / "histories"
+ROOT = Path(__file__).parents[2]
+VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+HISTORIES = Path(__file__).parent / "histories" / VERSION
 Story = Callable[[ScriptedDeeds, WorkflowHandle[Any, Any]], Awaitable[None]]
 
 
@@ -130,19 +134,22 @@ def _anonymous(part: Any) -> Any:
     return {key: "worker" if key == "identity" else _anonymous(below) for key, below in known.items()}
 
 
-async def main() -> None:
-    """Record every story."""
-    HISTORIES.mkdir(exist_ok=True)
+async def main(again: bool) -> None:
+    """Record every story that the version has no history of, or every story."""
+    HISTORIES.mkdir(parents=True, exist_ok=True)
+    files = {story: HISTORIES / f"{story.__name__}.json" for story in STORIES}
+    missing = {story: file for story, file in files.items() if again or not file.exists()}
     with tempfile.TemporaryDirectory() as folder:
         async with temporal_server(Path(folder) / "temporal.db", "default") as server:
             client = await connect(server.address, "default")
-            for story in STORIES:
+            for story, file in missing.items():
                 history = await record(client, story)
-                (HISTORIES / f"{story.__name__}.json").write_text(
-                    json.dumps(history, separators=(",", ":"), sort_keys=True) + "\n"
-                )
-                print(f"{story.__name__}: {len(history['events'])} events")
+                file.write_text(json.dumps(history, separators=(",", ":"), sort_keys=True) + "\n")
+                print(f"{VERSION}, {story.__name__}: {len(history['events'])} events")
+    print(f"{len(files) - len(missing)} were there and are left as they are")
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    parser = argparse.ArgumentParser(description="Records histories of the present version.")
+    parser.add_argument("--again", action="store_true", help="record anew what is there already")
+    asyncio.run(main(parser.parse_args().again))

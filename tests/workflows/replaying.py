@@ -23,7 +23,7 @@ async def main(files: list[Path]) -> int:
         result = await replayer.replay_workflow(history, raise_on_replay_failure=False)
         if result.replay_failure is not None:
             failures += 1
-            print(f"{file.name}: {result.replay_failure}")
+            print(f"{file.parent.name}/{file.name}: {result.replay_failure}")
     print(f"{len(files) - failures} of {len(files)} histories agree")
     return failures
 
