@@ -60,7 +60,7 @@ class EditingDeeds:
         """Let the coder carry out the plan, with the critic looking over its shoulder."""
         plan = await self._shelf.read(ChangePlan, request.plan)
         context = (await self._shelf.bytes_of(request.context)).decode("utf-8", "replace")
-        ticket = (await self.run_store.get(request.task.id)).task
+        ticket = await self.run_store.ticket(request.task.id)
         prompt = edit_prompt(ticket, plan, context, request.steering)
         facts = RunFacts(request.preparation.policy)
         answer = await self._runs.run(await invocation(request, self._shelf, "ApplyDiffs", ("coder", "critic"), prompt, facts))
@@ -72,7 +72,7 @@ class EditingDeeds:
         plan = await self._shelf.read(ChangePlan, request.plan)
         checks = await self._shelf.read(ChecksReport, request.checks) if request.checks else None
         review, threads = await self._said(request)
-        ticket = (await self.run_store.get(request.task.id)).task
+        ticket = await self.run_store.ticket(request.task.id)
         prompt = feedback_prompt(
             ticket,
             plan,

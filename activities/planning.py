@@ -36,7 +36,7 @@ class PlanningDeeds:
     async def plan(self, request: PlanRequest) -> PlanResult:
         """Let the planner turn the ticket into a plan."""
         opened = request.preparation.opened
-        ticket = (await self.run_store.get(request.task.id)).task
+        ticket = await self.run_store.ticket(request.task.id)
         prompt = plan_prompt(ticket, opened.notes, request.steering, request.rejection)
         facts = RunFacts(request.preparation.policy)
         answer = await self._runs.run(

@@ -42,8 +42,11 @@ class PreparationDeeds:
         cards = await self._artifacts.put(
             task.id, "PrepareTask", pinned.model_dump_json().encode(), "application/json", "cards.json"
         )
+        whole = (await self.run_store.ticket(task.id)).model_dump_json().encode()
+        ticket = await self._artifacts.put(task.id, "PrepareTask", whole, "application/json", "ticket.json")
         await self._tell(task.id, opened, recipe)
-        return Preparation(opened=opened, recipe=recipe, policy=_policy(task.request.policy, recipe), cards=cards)
+        policy = _policy(task.request.policy, recipe)
+        return Preparation(opened=opened, recipe=recipe, policy=policy, cards=cards, ticket=ticket)
 
     async def _tell(self, task_id: str, opened: OpenedWorkspace, recipe: Recipe) -> None:
         checks = ", ".join(check.name for check in recipe.checks) or "none"

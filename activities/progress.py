@@ -1,19 +1,23 @@
 """The run store follows the workflow, and whoever asked for the task is told."""
 
 import asyncio
+from datetime import timedelta
 
 from temporalio import activity
 
+from activities.attempts import in_temporals_words
 from activities.capabilities import CallScope, Capabilities
 from activities.edge import as_temporal
 from activities.stores.run_store import RunStore
-from contracts.errors import PatchwrightError, SandboxLost
+from contracts.errors import PatchwrightError, SandboxLost, TaskForgotten
 from contracts.event import EventKind, NewEvent
 from contracts.steps import ProgressRequest
 from contracts.word import Word
 
 RELEASE_SECONDS = 15
 """A container engine that hangs must not keep the task from resting; what is left there is swept away."""
+FORGOTTEN_PAUSE = timedelta(seconds=65)
+"""Between two records of a task without a row. What is more than a minute Temporal waits by a timer; less fills the history."""
 RELEASE_ATTEMPTS = 5
 """How often the end of a task waits for the proof that its sandbox is dead."""
 
@@ -36,11 +40,18 @@ class ProgressDeeds:
     async def record(self, request: ProgressRequest) -> None:
         """Keep where the task stands. A task that rests gives its sandbox back; it costs nothing but rows."""
         with as_temporal():
-            await self.run_store.record_progress(request)
+            await self._follow(request)
             if request.notify:
                 await self._notify(request)
             if request.workspace is not None and request.state.resting:
                 await self._released(request)
+
+    async def _follow(self, request: ProgressRequest) -> None:
+        try:
+            await self.run_store.record_progress(request)
+        except TaskForgotten as forgotten:
+            activity.logger.warning("%s", forgotten.message)
+            raise in_temporals_words(forgotten, pause=FORGOTTEN_PAUSE) from forgotten
 
     async def _notify(self, request: ProgressRequest) -> None:
         told = f"The requester is told: {request.state.replace('_', ' ')}. {request.reason}".strip()

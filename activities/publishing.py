@@ -65,7 +65,7 @@ class PublishingDeeds:
         plan = await self._shelf.read(ChangePlan, request.plan)
         span = {"old": request.preparation.opened.base_commit, "new": request.commit}
         files = (await self._capabilities.ask(ChangedFiles, "changed_files", span, scope, f"{key}/files")).files
-        ticket = (await self.run_store.get(request.task.id)).task
+        ticket = await self.run_store.ticket(request.task.id)
         body = compose(ticket, request.preparation, plan, request.summary, files, checks, request.spent)
         await self._shelf.keep(request.task.id, "OpenPR", "pull-request.md", body.encode("utf-8", "replace"), "text/markdown")
         return body

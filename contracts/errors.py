@@ -28,6 +28,20 @@ class NotFound(PatchwrightError):
     http_status = 404
 
 
+class TaskForgotten(NotFound):
+    """The run store has no row of a task whose workflow runs: it was restored from an older backup. The task's steps wait."""
+
+    code = "task-forgotten"
+    http_status = 503
+    retryable = True
+    infrastructure = True
+
+    def __init__(self, task_id: str) -> None:
+        super().__init__(
+            f"The run store does not know {task_id}, whose workflow runs. After a restore, run ./patchwright reconcile."
+        )
+
+
 class Conflict(PatchwrightError):
     """The thing exists in another state than the request needs."""
 

@@ -44,6 +44,8 @@ class Preparation(Word):
     """The request's policy, narrowed by the repository's recipe."""
     cards: ArtifactRef
     """The agent cards as they were when the task began."""
+    ticket: ArtifactRef | None = None
+    """The task with its long texts: what the run store knows, for the day that it was restored from an older backup."""
 
 
 class AgentStep(Word):

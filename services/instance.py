@@ -69,6 +69,7 @@ def announced(settings: Settings, running: Stack, scripted: bool) -> Iterator[No
     said = {
         "url": running.url,
         "token": running.token,
+        "temporal_address": running.temporal_address,
         "temporal_ui_url": running.temporal_ui_url,
         "pid": os.getpid(),
         "scripted": scripted,

@@ -129,6 +129,11 @@ class TaskService:
                 log.exception("The workflow of %s cannot be started", record.task.id)
         return started
 
+    async def start_again(self, name: str) -> None:
+        """Start the workflow of a task that Temporal lost. Where it is known after all, nothing happens."""
+        record = await self.runs.get(name)
+        await self._started(record.model_copy(update={"workflow_run_id": ""}))
+
     async def keep_starting(self) -> None:
         """Start what was accepted and not started, for as long as this process lives, whatever is away in between."""
         while True:
@@ -205,6 +210,14 @@ class TaskService:
     async def close(self, name: str, reason: str = "") -> None:
         """Close the task and its pull request without merging."""
         await self._signal(await self._living(name, "be closed"), "close_task", reason)
+
+    async def pause_workflow(self, name: str) -> None:
+        """``pause`` for a task whose row a restore has lost."""
+        await self._answered(self._client().get_workflow_handle(name).signal("pause", rpc_timeout=PATIENCE))
+
+    async def tell_review(self, name: str, word: ReviewSignal) -> None:
+        """Wake the task with a review that the forge has; the same one again counts once."""
+        await self._signal(await self._living(name, "be reviewed"), "submit_review", word)
 
     async def reachable(self) -> bool:
         """Whether Temporal answers."""

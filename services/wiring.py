@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mcp_servers.repo.local_forge import LocalForge
     from mcp_servers.runner.sandboxes import Sandboxes
     from services.models import ConfiguredModels
+    from services.reconciling.reconciler import Reconciler
     from services.tasks import TaskService
 
 MCP_SERVERS = ("fs", "repo", "code_search", "runner")
@@ -145,6 +146,22 @@ def task_service(settings: Settings, kept: Stores, forge: "LocalForge", temporal
         ui_url=ui_url,
         policy=settings.default_policy,
     )
+
+
+@asynccontextmanager
+async def reconciler(settings: Settings, temporal_address: str, base_url: str) -> AsyncIterator["Reconciler"]:
+    """What compares run store, Temporal, forge, remotes and mirrors after a restore. Raises ``Conflict`` without Temporal."""
+    from services.reconciling.mending import Mending
+    from services.reconciling.reconciler import Reconciler
+    from services.reconciling.survey import Survey
+    from services.reconciling.temporal_side import TemporalSide
+    from services.worker import connect_patiently
+
+    async with stores(settings) as kept, capabilities(settings, base_url) as connected:
+        client = await connect_patiently(temporal_address, settings.temporal_namespace, (), ())
+        tasks = task_service(settings, kept, local_forge(settings, base_url), client, "")
+        survey = Survey(kept.runs, kept.artifacts, TemporalSide(client, settings.task_queue), connected)
+        yield Reconciler(survey, Mending(kept.runs, kept.artifacts, connected, tasks), kept.runs)
 
 
 def deeds(kept: Stores, connected: "Capabilities", models: "ConfiguredModels") -> list[Deed]:

@@ -29,6 +29,7 @@ SAME_RUN = (
     "remote-unavailable",
     "capability-unavailable",
     "store-unavailable",
+    "task-forgotten",
     "disk-full",
     TIMED_OUT,
 )

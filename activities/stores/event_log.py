@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, bindparam, case, select
+from sqlalchemy import ColumnElement, Connection, RowMapping, bindparam, case, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.stores.availability import repeatable
@@ -17,6 +17,8 @@ from contracts.event import EventKind, NewEvent, TaskEvent
 
 POLL_SECONDS = 1.0
 """How soon appends of other processes are seen."""
+LEAP = 1_000_000_000
+"""More events than any service has in the time between two backups."""
 AFTER = (select(events).where(events.c.task_id == bindparam("of_task"), events.c.seq > bindparam("after"))
          .order_by(events.c.seq).limit(bindparam("most")))
 # Asked before every model call: it looks at what is new alone, and takes nothing but numbers from what is not steering.
@@ -68,6 +70,20 @@ class EventLog:
         asked = {"of_task": task_id, "after": after}
         rows = await self._database.look(lambda connection: connection.execute(STEERING, asked).all())
         return rows[-1][0] if rows else after, [(seq, str(json.loads(data)["message"])) for seq, data in rows if data is not None]
+
+    @repeatable
+    async def leap(self) -> None:
+        """Let the numbers go on far above any that was ever given: a restored database would give some of them again.
+
+        Whoever remembers one (a reader of the event stream, an agent that has heard a message) would miss what comes.
+        """
+        async with self._database.writing() as connection:
+            if self._database.is_sqlite:
+                leap = "UPDATE sqlite_sequence SET seq = seq + :leap WHERE name = 'events'"
+            else:
+                sequence = "pg_get_serial_sequence('events', 'seq')"
+                leap = f"SELECT setval({sequence}, nextval({sequence}) + :leap)"
+            await connection.execute(text(leap), {"leap": LEAP})
 
     async def told(self, task_id: str, kinds: Sequence[EventKind], limit: int) -> list[TaskEvent]:
         """The newest events of some kinds, oldest first."""

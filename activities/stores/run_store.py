@@ -13,8 +13,8 @@ from activities.stores.attempt_store import AttemptStore
 from activities.stores.availability import repeatable
 from activities.stores.database import Database
 from activities.stores.event_log import EventLog, printable
-from activities.stores.tables import attempts, idempotency_keys, tasks
-from contracts.errors import InvalidInput, NotFound
+from activities.stores.tables import attempts, events, idempotency_keys, tasks
+from contracts.errors import InvalidInput, NotFound, TaskForgotten
 from contracts.event import EventKind, NewEvent, TaskEvent
 from contracts.record import TaskRecord
 from contracts.steps import ProgressRequest, Spending
@@ -24,6 +24,8 @@ AFTER_READY = frozenset({TaskState.MERGED, TaskState.CLOSED})
 """Where a task may still go from ``ready_to_merge``, by a person's hand on the forge."""
 
 
+RECORD = "progress:"
+"""Beginning of the keys of the events that tell a task's states; the number of the workflow's record follows."""
 CURSOR = re.compile(r"n[0-9a-f]{1,15}", re.ASCII)
 Records = list[TaskRecord]
 Events = list[TaskEvent]
@@ -96,6 +98,13 @@ class RunStore:
         async with self._database.reading() as connection:
             return _record(await _row(connection, tasks.c.id == task_id, f"There is no task {task_id!r}."))
 
+    async def ticket(self, task_id: str) -> Task:
+        """The task of a workflow, with the long texts that do not travel. Raises ``TaskForgotten`` after a restore."""
+        try:
+            return (await self.get(task_id)).task
+        except NotFound:
+            raise TaskForgotten(task_id) from None
+
     @repeatable
     async def by_pull_request(self, pull_request_id: str) -> TaskRecord:
         """The task that opened a pull request. Raises ``NotFound``."""
@@ -147,22 +156,56 @@ class RunStore:
                 raise NotFound(f"There is no task {task_id!r}.")
 
     @repeatable
-    async def record_progress(self, progress: ProgressRequest) -> TaskRecord:
-        """Follow the workflow; the same key again changes nothing, and a final state stays. Raises ``NotFound``."""
-        missing = f"There is no task {progress.task_id!r}."
-        here = tasks.c.id == progress.task_id
+    async def set_pull_request(self, task_id: str, pull_request_id: str) -> None:
+        """Note the pull request that a task has on the forge. Raises ``NotFound``."""
         async with self._database.writing() as connection:
-            row = await _row(connection, here, missing, lock=True)
-            if progress.state in FINAL_STATES:
-                await connection.execute(delete(attempts).where(attempts.c.task_id == progress.task_id))
-            stays = TaskState(row["state"]) in FINAL_STATES and not _goes_on(TaskState(row["state"]), progress.state)
-            fresh = stays or await self._log.append_in(connection, progress.task_id, [_state_event(progress)])
-            if fresh:
-                changed = _kept(row, progress) | ({} if stays else _moved(progress))
-                await connection.execute(update(tasks).where(here).values(changed))
-                row = await _row(connection, here, missing)
+            noted = update(tasks).where(tasks.c.id == task_id).values(pull_request_id=pull_request_id)
+            if (await connection.execute(noted)).rowcount == 0:
+                raise NotFound(f"There is no task {task_id!r}.")
+
+    @repeatable
+    async def record_progress(self, progress: ProgressRequest) -> TaskRecord:
+        """Follow the workflow; the same key again changes nothing, and a final state stays. Raises ``TaskForgotten``."""
+        async with self._database.writing() as connection:
+            row = await self._follow(connection, progress)
         self._log.wake(progress.task_id)
         return _record(row)
+
+    @repeatable
+    async def catch_up(self, progress: ProgressRequest, told: NewEvent) -> bool:
+        """``record_progress`` of a workflow's newest record, when a restore lost it; whether it was lost.
+
+        The row is left alone when it has heard of that record, or of a later one. Raises ``NotFound``.
+        """
+        async with self._database.writing() as connection:
+            await _row(connection, tasks.c.id == progress.task_id, f"There is no task {progress.task_id!r}.", lock=True)
+            if await _newest_record(connection, progress.task_id) >= int(progress.key):
+                return False
+            await self._log.append_in(connection, progress.task_id, [told])
+            await self._follow(connection, progress)
+        self._log.wake(progress.task_id)
+        return True
+
+    @repeatable
+    async def newest_record(self, task_id: str) -> int:
+        """The number of the newest record of the task's workflow that arrived here; 0 before the first."""
+        async with self._database.reading() as connection:
+            return await _newest_record(connection, task_id)
+
+    async def _follow(self, connection: AsyncConnection, progress: ProgressRequest) -> RowMapping:
+        here = tasks.c.id == progress.task_id
+        try:
+            row = await _row(connection, here, lock=True)
+        except NotFound:
+            raise TaskForgotten(progress.task_id) from None
+        if progress.state in FINAL_STATES:
+            await connection.execute(delete(attempts).where(attempts.c.task_id == progress.task_id))
+        stays = TaskState(row["state"]) in FINAL_STATES and not _goes_on(TaskState(row["state"]), progress.state)
+        fresh = stays or await self._log.append_in(connection, progress.task_id, [_state_event(progress)])
+        if fresh:
+            changed = _kept(row, progress) | ({} if stays else _moved(progress))
+            await connection.execute(update(tasks).where(here).values(changed))
+        return await _row(connection, here)
 
     # -- events ----------------------------------------------------------------------------------------------
 
@@ -177,6 +220,10 @@ class RunStore:
     async def steering(self, task_id: str, after: int) -> tuple[int, Messages]:
         """What people told the agents after an event: the number of the newest event of all, and each message with its own."""
         return await self._log.steering(task_id, after)
+
+    async def leap(self) -> None:
+        """Let the numbers of events go on far above any that was given before the database was restored."""
+        await self._log.leap()
 
     async def events_of_kinds(self, task_id: str, kinds: Sequence[EventKind], limit: int = 2_000) -> Events:
         """The newest events of some kinds, oldest first."""
@@ -235,10 +282,16 @@ def _goes_on(now: TaskState, wanted: TaskState) -> bool:
     return now is TaskState.READY_TO_MERGE and wanted in AFTER_READY
 
 
+async def _newest_record(connection: AsyncConnection, task_id: str) -> int:
+    wanted = select(events.c.key).where(events.c.task_id == task_id, events.c.key.startswith(RECORD, autoescape=True))
+    numbers = (key.removeprefix(RECORD) for key in (await connection.execute(wanted)).scalars())
+    return max((int(number) for number in numbers if number.isdecimal()), default=0)
+
+
 def _state_event(progress: ProgressRequest) -> NewEvent:
     name = progress.state.value.replace("_", " ").capitalize()
     return NewEvent(kind=EventKind.STATE, text=f"{name}: {progress.reason}" if progress.reason else name, step=progress.step,
-                    key=f"progress:{progress.key}", data={"state": progress.state.value, "reason": progress.reason})
+                    key=f"{RECORD}{progress.key}", data={"state": progress.state.value, "reason": progress.reason})
 
 
 def _kept(row: RowMapping, progress: ProgressRequest) -> dict[str, Any]:

@@ -5,6 +5,7 @@ Any remote that git can push to will do, typically a bare repository on disk. Se
 
 import asyncio
 import logging
+import re
 import uuid
 from collections.abc import Collection
 from pathlib import Path
@@ -14,10 +15,12 @@ from contracts.errors import InvalidInput, RepositoryUnusable
 from contracts.forge import Place, PullRequest, PullRequestDraft, PullRequestState
 from contracts.review import InlineComment, Review, ReviewRequest, Thread, ThreadAnswer
 from mcp_servers.object_store import Mirror, Mirrors, mirror_name
-from mcp_servers.repo.local_records import LocalRecords
-from mcp_servers.repo.remotes import Credentials, no_credentials, push_ref, ref_on
+from mcp_servers.repo.local_records import LocalRecords, NumbersThere
+from mcp_servers.repo.pushing import pushed_by_us
+from mcp_servers.repo.remotes import Credentials, no_credentials, push_ref, ref_on, refs_like
 
 log = logging.getLogger(__name__)
+HEAD_REF = re.compile(r"refs/pull/([1-9][0-9]{0,8})/head", re.ASCII)
 
 
 class LocalForge:
@@ -34,7 +37,10 @@ class LocalForge:
         Raises ``InvalidInput`` when there is nothing to propose.
         """
         base_commit = await asyncio.to_thread(self._base_commit, wanted)
-        published = await self._records.publish(wanted, base_commit)
+        there = NumbersThere()
+        if await self._records.find(wanted.repo, wanted.head_branch) is None:
+            there = await asyncio.to_thread(self._numbers_there, wanted)
+        published = await self._records.publish(wanted, base_commit, there)
         await asyncio.to_thread(self._push_head, published)
         return published
 
@@ -104,6 +110,16 @@ class LocalForge:
         if base == head:
             raise InvalidInput(f"{wanted.head_branch} has no commit beyond {wanted.base_branch}; there is nothing to propose.")
         return base or base_tip
+
+    def _numbers_there(self, wanted: PullRequestDraft) -> NumbersThere:
+        """Numbers of pull requests that the remote knows. Records that were restored from an older backup know fewer."""
+        mirror = self._mirror(wanted.repo)
+        heads = refs_like(mirror, wanted.repo, "refs/pull/*/head", self._credentials)
+        numbers = {int(found[1]): commit for ref, commit in heads.items() if (found := HEAD_REF.fullmatch(ref))}
+        branch = wanted.head_branch
+        own = {number for number, commit in numbers.items()
+               if commit == wanted.head_commit or pushed_by_us(mirror, branch, commit)}
+        return NumbersThere(frozenset(own), max(numbers, default=0))
 
     def _push_head(self, published: PullRequest) -> None:
         mirror, ref = self._mirror(published.repo), f"refs/pull/{published.number}/head"

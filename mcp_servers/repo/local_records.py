@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,15 @@ OURSELVES = "Patchwright"
 """Author of answers in threads."""
 
 
+@dataclass(frozen=True)
+class NumbersThere:
+    """Numbers of pull requests as the remote's refs tell them."""
+
+    own: frozenset[int] = frozenset()
+    """Those that stand at a commit of the head branch in question."""
+    highest: int = 0
+
+
 class LocalRecords:
     """Pull requests, reviews, threads and checks in one SQLite file; several processes may share it."""
 
@@ -31,12 +41,15 @@ class LocalRecords:
         self._base_url = base_url.rstrip("/")
         self._ready = False
 
-    async def publish(self, wanted: PullRequestDraft, base_commit: str) -> PullRequest:
-        """Open the one pull request of a head branch, or update the open one."""
+    async def publish(self, wanted: PullRequestDraft, base_commit: str, there: NumbersThere) -> PullRequest:
+        """Open the one pull request of a head branch, or update the open one.
+
+        A number that the remote has for this branch, and whose record is lost, is taken again; no other one of the remote is.
+        """
         async with self._writing() as connection:
             found = await _open_row(connection, wanted.repo, wanted.head_branch)
             if found is None:
-                return self._pull_request(await _insert(connection, wanted, base_commit))
+                return self._pull_request(await _insert(connection, wanted, base_commit, there))
             return self._pull_request(await _update(connection, found, wanted, base_commit))
 
     async def find(self, repo: str, head_branch: str) -> PullRequest | None:
@@ -185,9 +198,10 @@ async def _open_row(connection: AsyncConnection, repo: str, head_branch: str) ->
     return (await connection.execute(wanted.where(columns.state == PullRequestState.OPEN.value))).mappings().first()
 
 
-async def _insert(connection: AsyncConnection, wanted: PullRequestDraft, base_commit: str) -> RowMapping:
-    highest = select(func.max(pull_requests.c.number)).where(pull_requests.c.repo == wanted.repo)
-    number = ((await connection.execute(highest)).scalar() or 0) + 1
+async def _insert(connection: AsyncConnection, wanted: PullRequestDraft, base_commit: str, there: NumbersThere) -> RowMapping:
+    wanted_numbers = select(pull_requests.c.number).where(pull_requests.c.repo == wanted.repo)
+    known = set((await connection.execute(wanted_numbers)).scalars())
+    number = max(there.own - known, default=max(known | {there.highest}) + 1)
     id_ = f"local-{hashlib.sha256(wanted.repo.encode()).hexdigest()[:8]}-{number}"
     new = {**wanted.model_dump(), "id": id_, "number": number, "base_commit": base_commit, "state": PullRequestState.OPEN.value,
            "created_at": _now(), "updated_at": _now()}

@@ -25,13 +25,13 @@ def push_branch(
     now = ask(mirror, remote, branch, credentials)
     refuse_foreign(branch, (*protected, now.default_branch))
     if now.commit == wanted:
-        _remember(mirror, branch, wanted)
+        remember_push(mirror, branch, wanted)
         return wanted
-    if now.commit and now.commit != expected and not _pushed_by_us(mirror, branch, now.commit):
+    if now.commit and now.commit != expected and not pushed_by_us(mirror, branch, now.commit):
         raise Conflict(f"The branch {branch} of {remote} stands at {now.commit[:12]}, which this service did not push; "
                        "nothing was overwritten. Look at that commit, then delete the branch or push to another one.")
     # Remembered first: a push whose answer is lost must still be known as ours.
-    _remember(mirror, branch, wanted)
+    remember_push(mirror, branch, wanted)
     push_ref(mirror, remote, f"refs/heads/{branch}", wanted, now.commit, credentials)
     return wanted
 
@@ -44,9 +44,11 @@ def refuse_foreign(branch: str, protected: Iterable[str]) -> None:
         raise GuardrailTripped(f"{branch!r} cannot be written: it is the repository's default branch or the base branch.")
 
 
-def _remember(mirror: Mirror, branch: str, commit: str) -> None:
+def remember_push(mirror: Mirror, branch: str, commit: str) -> None:
+    """Keep in mind, and in the mirror, that this service pushed a commit to a branch."""
     mirror.pin(f"refs/pushed/{branch}/{commit}", commit)
 
 
-def _pushed_by_us(mirror: Mirror, branch: str, commit: str) -> bool:
+def pushed_by_us(mirror: Mirror, branch: str, commit: str) -> bool:
+    """Whether this service pushed a commit to a branch."""
     return bool(mirror.target(f"refs/pushed/{branch}/{commit}"))

@@ -130,6 +130,17 @@ def ref_on(mirror: Mirror, remote: str, ref: str, credentials: Credentials) -> s
     return _asked(mirror, remote, ref, credentials)[1]
 
 
+def refs_like(mirror: Mirror, remote: str, pattern: str, credentials: Credentials) -> dict[str, str]:
+    """The remote's refs that match a pattern such as ``refs/pull/*/head``, and where they stand."""
+    try:
+        told = mirror.git(
+            "ls-remote", "--end-of-options", remote, pattern, credentials=credentials(remote), seconds=ASK_SECONDS
+        )
+    except GitFailed as error:
+        raise remote_failure(remote, error.stderr) from error
+    return {ref: commit for commit, ref in re.findall(r"^([0-9a-f]{40,64})\t(\S+)$", told, re.MULTILINE)}
+
+
 def _asked(mirror: Mirror, remote: str, ref: str, credentials: Credentials) -> tuple[str, str]:
     try:
         told = mirror.git(

@@ -13,6 +13,7 @@ from contracts.errors import InvalidInput
 from contracts.forge import Forge, PullRequest, PullRequestDraft
 from contracts.housekeeping import KeptWorkspaces, TidiedMirror
 from contracts.review import ThreadAnswer
+from contracts.traces import BranchOfOurs, TaskTraces, TracesRequest
 from contracts.word import Word
 from contracts.workspace import OpenedWorkspace
 from mcp_servers.failures import tell_failures
@@ -22,6 +23,7 @@ from mcp_servers.repo import opening, upkeep
 from mcp_servers.repo.answers import Done, JudgedChange, ReviewList, SealedChange, ThreadList, WholeDiff
 from mcp_servers.repo.proposing import Proposals
 from mcp_servers.repo.remotes import Credentials
+from mcp_servers.repo.traces import task_traces, trust_branch
 from mcp_servers.scope import Scope, scope_of
 
 R = TypeVar("R")
@@ -43,6 +45,7 @@ def add_service_tools(
     offer(tools.open_workspace, tools.reset_workspace, tools.seal_change, tools.changed_files, tools.whole_diff, tools.set_plan)
     offer(tools.publish_pull_request, tools.get_pull_request, tools.close_pull_request, tools.report_checks)
     offer(tools.list_reviews, tools.list_threads, tools.answer_threads)
+    offer(tools.task_traces, tools.trust_branch)
     offer(tools.kept_workspaces, tools.mark_forgotten, tools.release_workspace, tools.tidy_mirror)
 
 
@@ -128,6 +131,15 @@ class _ServiceTools:
     async def close_pull_request(self, pull_request_id: str) -> PullRequest:
         """For the service: close a pull request without merging; its branch stays."""
         return await self._forge.close(pull_request_id)
+
+    async def task_traces(self, wanted: TracesRequest) -> TaskTraces:
+        """For the service: what the forge, the remote and the mirror have of a task."""
+        return await task_traces(self._mirrors, self._forge, wanted, self._credentials)
+
+    async def trust_branch(self, known: BranchOfOurs) -> Done:
+        """For the service: this commit on a branch was pushed by the service, though the mirror forgot it."""
+        await asyncio.to_thread(trust_branch, self._mirrors, known, self._credentials)
+        return Done()
 
     async def kept_workspaces(self) -> KeptWorkspaces:
         """For the service: everything that tasks left in the mirrors."""
