@@ -46,6 +46,14 @@ class Reviews(Word):
     reviews: tuple[Review, ...] = ()
 
 
+class Said(Word):
+    """What people said when a run that addresses it began."""
+
+    review: Review | None = None
+    threads: tuple[Thread, ...] = ()
+    """The open ones."""
+
+
 class EditingDeeds:
     """``ApplyDiffs`` and ``AddressFeedback``."""
 
@@ -71,18 +79,18 @@ class EditingDeeds:
         """Let the fixer mend what checks, gates or people named."""
         plan = await self._shelf.read(ChangePlan, request.plan)
         checks = await self._shelf.read(ChecksReport, request.checks) if request.checks else None
-        review, threads = await self._said(request)
+        heard = await self._said(request)
         ticket = await self.run_store.ticket(request.task.id)
         prompt = feedback_prompt(
             ticket,
             plan,
             checks=checks,
             gate_problems=request.gate_problems,
-            review=review,
-            threads=threads,
+            review=heard.review,
+            threads=heard.threads,
             steering=request.steering,
         )
-        facts = RunFacts(request.preparation.policy, tuple(thread.id for thread in threads))
+        facts = RunFacts(request.preparation.policy, tuple(thread.id for thread in heard.threads))
         answer = await self._runs.run(
             await invocation(request, self._shelf, "AddressFeedback", ("fixer", "critic"), prompt, facts)
         )
@@ -101,16 +109,24 @@ class EditingDeeds:
             }
         )
 
-    async def _said(self, request: FeedbackRequest) -> tuple[Review | None, list[Thread]]:
-        """The review that is addressed, and every thread that is still open."""
+    async def _said(self, request: FeedbackRequest) -> Said:
+        """The review that is addressed, and every thread that was open when the run began.
+
+        People go on talking while it runs: a later attempt or slice must not begin it with other words than the first.
+        """
         if request.review is None or not request.pull_request_id:
-            return None, []
+            return Said()
+        name = f"said-{request.run}.json"
+        if known := await self._shelf.first(Said, request.task.id, "AddressFeedback", name):
+            return known
         asked, scope = {"pull_request_id": request.pull_request_id}, self._scope(request)
         key = f"{request.task.id}/{request.run}/said"
         reviews = (await self._capabilities.ask(Reviews, "list_reviews", asked, scope, key)).reviews
         threads = (await self._capabilities.ask(Threads, "list_threads", asked, scope, key)).threads
         review = next((r for r in reviews if r.id == request.review.review_id), None)
-        return review, [thread for thread in threads if not thread.resolved]
+        said = Said(review=review, threads=tuple(thread for thread in threads if not thread.resolved))
+        await self._shelf.keep_words(request.task.id, "AddressFeedback", name, said)
+        return said
 
     async def _result(self, request: AgentStep, step: str, answer: AgentAnswer, summary: str, parent: str) -> EditResult:
         """Seal what the run left in the workspace into one tidy commit, and count it."""

@@ -28,6 +28,13 @@ class Shelf:
         """Store words as indented JSON."""
         return await self.keep(task_id, step, name, words.model_dump_json(indent=2).encode())
 
+    async def first(self, words: type[Words], task_id: str, step: str, name: str) -> Words | None:
+        """What was first kept under a name of a step; None when nothing was."""
+        for made in await self._artifacts.of_task(task_id):
+            if (made.step, made.ref.name) == (step, name):
+                return await self.read(words, made.ref)
+        return None
+
     async def bytes_of(self, ref: ArtifactRef | None) -> bytes:
         """The bytes of an artifact; none for no artifact."""
         return await self._artifacts.get(ref.sha256) if ref is not None else b""

@@ -161,7 +161,7 @@ async def reconciler(settings: Settings, temporal_address: str, base_url: str) -
         client = await connect_patiently(temporal_address, settings.temporal_namespace, (), ())
         tasks = task_service(settings, kept, local_forge(settings, base_url), client, "")
         survey = Survey(kept.runs, kept.artifacts, TemporalSide(client, settings.task_queue), connected)
-        yield Reconciler(survey, Mending(kept.runs, kept.artifacts, connected, tasks), kept.runs)
+        yield Reconciler(survey, Mending(kept.runs, kept.artifacts, connected, tasks, survey), kept.runs)
 
 
 def deeds(kept: Stores, connected: "Capabilities", models: "ConfiguredModels") -> list[Deed]:

@@ -192,6 +192,18 @@ class RunStore:
         async with self._database.reading() as connection:
             return await _newest_record(connection, task_id)
 
+    @repeatable
+    async def forget_records(self, task_id: str, number: int) -> None:
+        """Know nothing of the records from a number on, because Temporal was restored to a moment before them.
+
+        Their events stay in the log; the workflow makes records of the same numbers once more.
+        """
+        async with self._database.writing() as connection:
+            for seq, told in await _records(connection, task_id):
+                if told >= number:
+                    renamed = update(events).where(events.c.seq == seq).values(key=f"{RECORD}{told}/before-{seq}")
+                    await connection.execute(renamed)
+
     async def _follow(self, connection: AsyncConnection, progress: ProgressRequest) -> RowMapping:
         here = tasks.c.id == progress.task_id
         try:
@@ -283,9 +295,15 @@ def _goes_on(now: TaskState, wanted: TaskState) -> bool:
 
 
 async def _newest_record(connection: AsyncConnection, task_id: str) -> int:
-    wanted = select(events.c.key).where(events.c.task_id == task_id, events.c.key.startswith(RECORD, autoescape=True))
-    numbers = (key.removeprefix(RECORD) for key in (await connection.execute(wanted)).scalars())
-    return max((int(number) for number in numbers if number.isdecimal()), default=0)
+    return max((number for _, number in await _records(connection, task_id)), default=0)
+
+
+async def _records(connection: AsyncConnection, task_id: str) -> Sequence[tuple[int, int]]:
+    """The events that tell of the workflow's records, each by its own number and the record's."""
+    wanted = select(events.c.seq, events.c.key).where(
+        events.c.task_id == task_id, events.c.key.startswith(RECORD, autoescape=True))
+    found = [(seq, key.removeprefix(RECORD)) for seq, key in await connection.execute(wanted)]
+    return [(seq, int(number)) for seq, number in found if number.isdecimal()]
 
 
 def _state_event(progress: ProgressRequest) -> NewEvent:

@@ -21,20 +21,20 @@ class Deed(StrEnum):
     READMIT = "the row is made again from what the workflow knows"
     READMIT_PAUSED = "the row is made again from what the workflow knows, and the task is paused"
     CATCH_UP = "the row is brought up to the workflow"
+    FALL_BACK = "the row follows the workflow again"
     START = "its workflow is started; finished work is taken from the journal"
     END = "the row is ended as failed"
     ADOPT = "the pull request is noted in the row"
     REPUBLISH = "the forge's record is made from what the workflow published"
     TELL_REVIEW = "the workflow is told of the review"
     TRUST_BRANCH = "the commit is fetched and known as pushed by this service again"
-    BY_ITSELF = "nothing: it mends itself"
     LOST = "nothing: it is lost, and the task goes on without it"
     PERSON = "a person decides"
 
     @property
     def mends(self) -> bool:
         """Whether there is something to do for the service."""
-        return self not in (Deed.BY_ITSELF, Deed.LOST, Deed.PERSON)
+        return self not in (Deed.LOST, Deed.PERSON)
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def _running(seen: Sighting, state: TaskState) -> Iterator[Difference]:
     elif seen.ahead:
         yield _of(seen, f"The row says {_words(state)} (record {seen.records}), the workflow only "
                         f"{_words(seen.standing.state)} (record {seen.standing.records}): it is the older one. It takes its "
-                        "steps again; journal, ledger, mirror and forge know what was done.", Deed.BY_ITSELF)
+                        "steps again; journal, ledger, mirror and forge know what was done.", Deed.FALL_BACK)
 
 
 def _ended(seen: Sighting, state: TaskState) -> Iterator[Difference]:

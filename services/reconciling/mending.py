@@ -18,7 +18,7 @@ from contracts.traces import BranchOfOurs
 from contracts.word import Word
 from services.reconciling.differences import Deed, Difference
 from services.reconciling.sightings import Sighting
-from services.reconciling.survey import KEY, named
+from services.reconciling.survey import KEY, Survey, named
 from services.tasks import TaskService
 from workflows.standing import Standing
 
@@ -28,15 +28,19 @@ LOST_BODY = "The description was lost when records were restored from an older b
 class Mending:
     """Every deed that mends."""
 
-    def __init__(self, runs: RunStore, artifacts: ArtifactStore, capabilities: Capabilities, tasks: TaskService) -> None:
+    def __init__(
+        self, runs: RunStore, artifacts: ArtifactStore, capabilities: Capabilities, tasks: TaskService, survey: Survey
+    ) -> None:
         self._runs = runs
         self._artifacts = artifacts
         self._capabilities = capabilities
         self._tasks = tasks
+        self._survey = survey
         self._deeds: dict[Deed, Callable[[Sighting, Difference], Awaitable[None]]] = {
             Deed.READMIT: self._readmit,
             Deed.READMIT_PAUSED: self._readmit_paused,
             Deed.CATCH_UP: self._catch_up,
+            Deed.FALL_BACK: self._fall_back,
             Deed.START: self._start,
             Deed.END: self._end,
             Deed.ADOPT: self._adopt,
@@ -68,6 +72,11 @@ class Mending:
                         text=f"Reconciled after a restore: {difference.what} What happened in between is not in this log.")
         await self._runs.catch_up(_progress(seen.name, standing), told)
 
+    async def _fall_back(self, seen: Sighting, difference: Difference) -> None:
+        await self._runs.forget_records(seen.name, _standing(seen).records)
+        # Asked again: what it told in the meantime was taken for known.
+        await self._catch_up(await self._survey.sight(seen.name), difference)
+
     async def _link(self, name: str, step: str, ref: ArtifactRef) -> None:
         try:
             content = await self._artifacts.get(ref.sha256)
@@ -88,6 +97,7 @@ class Mending:
     # -- the workflow ------------------------------------------------------------------------------------------
 
     async def _start(self, seen: Sighting, _: Difference) -> None:
+        await self._runs.forget_records(seen.name, 0)
         await self._tasks.start_again(seen.name)
 
     async def _tell_review(self, seen: Sighting, difference: Difference) -> None:

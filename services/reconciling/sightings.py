@@ -45,6 +45,8 @@ class Sighting:
     row: TaskRecord | None = None
     records: int = 0
     """Number of the newest record of the workflow that the row has heard of."""
+    records_before: int = 0
+    """The same, before the workflow was asked: while it is at work, only this one can tell that it is the older of the two."""
     traces: TaskTraces | None = None
     """None where they do not matter: the task has ended."""
     ticket: Task | None = None
@@ -71,4 +73,4 @@ class Sighting:
     @property
     def ahead(self) -> bool:
         """Whether the row has heard of more than the workflow has told: Temporal's database is the older one."""
-        return self.standing is not None and self.records > self.standing.records
+        return self.standing is not None and self.records_before > self.standing.records

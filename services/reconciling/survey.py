@@ -1,5 +1,7 @@
 """Looks at one task in every place."""
 
+from dataclasses import replace
+
 from activities.capabilities import CallScope, Capabilities
 from activities.stores.artifact_store import ArtifactStore
 from activities.stores.run_store import RunStore
@@ -36,10 +38,11 @@ class Survey:
                 return sorted(known)
 
     async def sight(self, name: str) -> Sighting:
-        """One task. The workflow is looked at before the row: what it tells meanwhile makes the row the newer one."""
+        """One task. The workflow is looked at before the row: what it tells meanwhile must not look as if it were lost."""
+        before = await self._runs.newest_record(name)
         workflow = await self._temporal.sight(name, with_task=not await self._row(name))
         row = await self._row(name)
-        seen = Sighting(name, workflow, row, await self._runs.newest_record(name))
+        seen = Sighting(name, workflow, row, await self._runs.newest_record(name), before)
         task = row.task if row else workflow.task
         if task is None or workflow.course in (Course.ENDED, Course.DEAD) or (row is not None and row.state.final):
             return seen
@@ -47,11 +50,8 @@ class Survey:
 
     async def _with_the_rest(self, seen: Sighting, task: Task) -> Sighting:
         standing = seen.workflow.standing
-        return Sighting(
-            seen.name,
-            seen.workflow,
-            seen.row,
-            seen.records,
+        return replace(
+            seen,
             traces=await self._traces(task, seen.row, standing),
             ticket=await self._ticket(seen.workflow) if seen.row is None else None,
             missing_artifacts=tuple([ref for ref in named(standing).values() if not await self._there(ref)]),
