@@ -405,6 +405,15 @@ class Mirror:
             if str(commit.id) == base or others > UNMARKED:
                 return
 
+    def goes_on(self, workspace: Workspace, commit: str, run: str) -> bool:
+        """Whether the workspace holds a commit, and above it nothing but commits of calls whose ids begin with ``run``."""
+        for made in self._objects.walk(self.head(workspace)):
+            if str(made.id) == commit:
+                return True
+            if not _call_of(made).startswith(run):
+                return False
+        return False
+
     def call_of(self, commit: str) -> str:
         """The tool call that made a commit; an empty string when none did."""
         return _call_of(self._objects[commit].peel(pygit2.Commit))

@@ -88,6 +88,12 @@ class RunJournal:
         """Whether nothing of this run is known yet."""
         return not self._rows
 
+    @property
+    def last_commit(self) -> str:
+        """Where the workspace stood when the last of the known calls had ended; empty: where the run began."""
+        kept = [row for row in self._rows.values() if row.commit]
+        return max(kept, key=lambda row: (row.ordinal, row.at)).commit if kept else ""
+
     async def model_answer(self, digest: str) -> bytes | None:
         """The stored answer to the next model call, or None when it must be made."""
         row = self._rows.get(("model", str(self.ordinal)))
@@ -186,7 +192,12 @@ class RunJournal:
         # The workspace first: killed in between, the next attempt still finds the tail, and forks again.
         await self.observer.forked(max(made, key=lambda row: (row.ordinal, row.at)).commit if made else "")
         await self._store.drop_from(self.task_id, self.run, 2 * ordinal, self._attempt)
+<<<<<<< HEAD
         self._rows = kept
+=======
+        self._rows = {k: row for k, row in self._rows.items() if row.ordinal < 2 * ordinal}
+        await self.observer.forked(self.last_commit)
+>>>>>>> ebeaaeb (wip2)
 
 
 class JournaledModel(Model):

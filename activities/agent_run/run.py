@@ -58,9 +58,11 @@ class AgentRuns:
         story = RunStory(self._run_store, task, self._models, self._put_back)
         journal = RunJournal(self._journal, task.task_id, f"{task.run}.{task.slice}", story)
         await journal.open()
+        await journal.hold()
         if journal.empty:
-            await journal.hold()
             await self._put_back(task, "")
+        else:
+            await self._return(task, journal.last_commit)
         try:
             return await self._conversation(task, journal, story)
         except PatchwrightError as error:
@@ -164,6 +166,12 @@ class AgentRuns:
             # A passing failure of the server: give it a moment before the same key is asked again.
             await asyncio.sleep(0.2 * attempt)
         raise AssertionError("unreachable")
+
+    async def _return(self, task: AgentTask, commit: str) -> None:
+        """Back to what the journal knows, unless only calls of this very run have gone beyond it: those find their commits."""
+        run = f"{task.task_id}/{task.run}.{task.slice}/"
+        asked = {"commit": commit or task.start_commit, "run": run}
+        await self._capabilities.ask(Word, "return_workspace", asked, task.scope, f"{run}return-{commit[:12]}")
 
     async def _put_back(self, task: AgentTask, commit: str) -> None:
         """Put the workspace where the run, or what is left of it, stands."""

@@ -42,7 +42,8 @@ def add_service_tools(
         for tool in offered:
             server.tool()(tell_failures(tool))
 
-    offer(tools.open_workspace, tools.reset_workspace, tools.seal_change, tools.changed_files, tools.whole_diff, tools.set_plan)
+    offer(tools.open_workspace, tools.reset_workspace, tools.return_workspace, tools.set_plan)
+    offer(tools.seal_change, tools.changed_files, tools.whole_diff)
     offer(tools.publish_pull_request, tools.get_pull_request, tools.close_pull_request, tools.report_checks)
     offer(tools.list_reviews, tools.list_threads, tools.answer_threads)
     offer(tools.task_traces, tools.trust_branch)
@@ -64,6 +65,17 @@ class _ServiceTools:
         """For the service: put the workspace at a commit, whatever it held."""
         await self._on_mirror(ctx, lambda mirror, scope: mirror.start(scope.workspace, commit))
         return Done()
+
+    async def return_workspace(self, ctx: Context[Any, Any], commit: str, run: str) -> Done:
+        """For the service: put the workspace back at a commit, unless only calls of that run have committed since."""
+
+        def returned(mirror: Mirror, scope: Scope) -> bool:
+            if mirror.goes_on(scope.workspace, commit, run):
+                return False
+            mirror.start(scope.workspace, commit)
+            return True
+
+        return Done(done=await self._on_mirror(ctx, returned))
 
     async def seal_change(self, ctx: Context[Any, Any], revision: str, parent: str, message: str) -> SealedChange:
         """For the service: one tidy commit with the tree of ``revision`` on ``parent``; asked again, the same commit."""

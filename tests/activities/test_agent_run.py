@@ -61,6 +61,7 @@ class Bench:
         self.runs, self.server, self.store, self.task = runs, server, store, task
         self.tool_keys: list[str] = []
         self.resets: list[str] = []
+        self.returns: list[tuple[str, str]] = []
         self.die_after: int | None = None
 
     async def run(self, *cards: AgentCard, policy: Policy | None = None, **more) -> object:
@@ -104,6 +105,12 @@ async def bench(folder: Path, script: Script, api: str = "responses") -> AsyncIt
     async def reset_workspace(commit: str) -> str:
         """Put the workspace somewhere."""
         held[0].resets.append(commit)
+        return "done"
+
+    @tools.tool(structured_output=False)
+    async def return_workspace(commit: str, run: str) -> str:
+        """Put the workspace back, unless the run has gone on."""
+        held[0].returns.append((commit, run))
         return "done"
 
     database = await open_database(f"sqlite+aiosqlite:///{folder / 'store.db'}")

@@ -286,6 +286,21 @@ async def test_the_service_seals_judges_and_resets(desk: Desk):
     assert desk.mirror.head(desk.opened.workspace) == base
 
 
+async def test_a_workspace_returns_to_where_a_run_stood_unless_only_that_run_went_on(desk: Desk):
+    base, workspace = desk.opened.base_commit, desk.opened.workspace
+    stood = desk.mirror.amend(workspace, "one", lambda _: {"one.txt": NewBlob(b"1\n")}, "pw-1/edit-2.0/1:a:x")
+    further = desk.mirror.amend(workspace, "two", lambda _: {"two.txt": NewBlob(b"2\n")}, "pw-1/edit-2.0/2:b:y")
+    for commit in (base, stood, further):
+        assert not (await desk.service("return_workspace", commit=commit, run="pw-1/edit-2.0/"))["done"]
+        assert desk.mirror.head(workspace) == further, "a call in flight finds its own commit"
+    desk.mirror.amend(workspace, "later", lambda _: {"three.txt": NewBlob(b"3\n")}, "pw-1/review-3.0/1:c:z")
+    assert (await desk.service("return_workspace", commit=further, run="pw-1/edit-2.0/"))["done"]
+    assert desk.mirror.head(workspace) == further, "what a later run wrote is none of this one's"
+    desk.mirror.start(workspace, base)
+    assert (await desk.service("return_workspace", commit=stood, run="pw-1/edit-2.0/"))["done"]
+    assert desk.mirror.head(workspace) == stood
+
+
 async def test_tree_and_plan_are_resources_of_the_workspace_that_the_call_names(desk: Desk):
     desk.edit("x\n", "dir/new.txt")
     await desk.service("set_plan", plan_json=json.dumps({"goal": "better"}))
