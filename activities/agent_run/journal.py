@@ -11,7 +11,7 @@ overtaken can store nothing, and so begins no call either.
 import json
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -91,8 +91,7 @@ class RunJournal:
     @property
     def last_commit(self) -> str:
         """Where the workspace stood when the last of the known calls had ended; empty: where the run began."""
-        kept = [row for row in self._rows.values() if row.commit]
-        return max(kept, key=lambda row: (row.ordinal, row.at)).commit if kept else ""
+        return _newest_commit(self._rows.values())
 
     async def model_answer(self, digest: str) -> bytes | None:
         """The stored answer to the next model call, or None when it must be made."""
@@ -187,17 +186,16 @@ class RunJournal:
 
     async def _fork(self, ordinal: int) -> None:
         kept = {place: row for place, row in self._rows.items() if row.ordinal < 2 * ordinal}
-        made = [row for row in kept.values() if row.commit]
         await self.hold()
         # The workspace first: killed in between, the next attempt still finds the tail, and forks again.
-        await self.observer.forked(max(made, key=lambda row: (row.ordinal, row.at)).commit if made else "")
+        await self.observer.forked(_newest_commit(kept.values()))
         await self._store.drop_from(self.task_id, self.run, 2 * ordinal, self._attempt)
-<<<<<<< HEAD
         self._rows = kept
-=======
-        self._rows = {k: row for k, row in self._rows.items() if row.ordinal < 2 * ordinal}
-        await self.observer.forked(self.last_commit)
->>>>>>> ebeaaeb (wip2)
+
+
+def _newest_commit(rows: Iterable[JournalRow]) -> str:
+    made = [row for row in rows if row.commit]
+    return max(made, key=lambda row: (row.ordinal, row.at)).commit if made else ""
 
 
 class JournaledModel(Model):
