@@ -3,6 +3,7 @@
 Written to ASGI itself: a call is nearly all body, and the body is not for us to read.
 """
 
+import asyncio
 import hmac
 import json
 import logging
@@ -27,6 +28,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 LARGEST_BODY = 128 * 1024 * 1024
 """Bytes."""
 ENDPOINTS: dict[str, Endpoint] = {"/v1/responses": "responses", "/v1/chat/completions": "chat/completions"}
+HEALTH_SECONDS = 5.0
+"""How long a question about our health waits for the database; calls wait longer."""
 JSON = "application/json"
 log = logging.getLogger(__name__)
 
@@ -94,7 +97,8 @@ class LedgerApp:
 
     async def _health(self) -> Outcome:
         try:
-            await self._ledger.database.run(store.spent(""))
+            async with asyncio.timeout(HEALTH_SECONDS):
+                await self._ledger.database.run(store.spent(""))
         except Exception as error:
             log.exception("The ledger's database does not answer")
             told = problem_body(503, "database-away", f"The ledger's database does not answer ({type(error).__name__}).")

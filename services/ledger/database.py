@@ -12,16 +12,23 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import URL, Connection, create_engine, event, make_url
-from sqlalchemy.exc import DBAPIError, InterfaceError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import create_async_engine
-from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_random_exponential
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
-from contracts.errors import InvalidInput
+from activities.stores.availability import as_store_failures
+from contracts.errors import DiskFull, InvalidInput, StoreUnavailable
 
 log = logging.getLogger(__name__)
 BUSY_SECONDS = 30.0
 PATIENCE_SECONDS = 90.0
-"""How long a transaction is tried again while the database is away."""
+"""How long a transaction is tried again while the database is away or its disk is full."""
+CONNECT_SECONDS = 10.0
+"""How long Postgres may take to let us in."""
+COMMAND_SECONDS = 60.0
+"""How long Postgres may take for one statement; a server that hangs is away."""
+MIGRATION_SECONDS = 3_600.0
+AWAY = (StoreUnavailable, DiskFull)
 BATCH = 64
 Result = TypeVar("Result")
 Deed = Callable[[Connection], Any]
@@ -40,14 +47,18 @@ class _Engine(Protocol):
 class LedgerDatabase:
     """Runs deeds in transactions. Each deed must be safe to run twice: a commit whose word was lost is made again."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, command_seconds: float = COMMAND_SECONDS) -> None:
         parsed = _parsed(url)
-        self._engine: _Engine = _Sqlite(parsed) if parsed.get_backend_name() == "sqlite" else _Postgres(parsed)
+        on_sqlite = parsed.get_backend_name() == "sqlite"
+        self._engine: _Engine = _Sqlite(parsed) if on_sqlite else _Postgres(parsed, command_seconds)
         self._waiting: list[tuple[Deed, asyncio.Future[Any]]] = []
         self._working: asyncio.Task[None] | None = None
 
     async def run(self, deed: Callable[[Connection], Result]) -> Result:
-        """Run one deed; it is committed when this returns. Raises what the deed raises, or the database's error."""
+        """Run one deed; it is committed when this returns.
+
+        Raises what the deed raises, and ``StoreUnavailable`` or ``DiskFull`` when the patience is at its end.
+        """
         done: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((deed, done))
         if self._working is None or self._working.done():
@@ -84,19 +95,19 @@ class LedgerDatabase:
 
     async def _patiently(self, deeds: list[Deed]) -> list[Any]:
         try:
+            return await self._transact(deeds)
+        except AWAY:
+            return await AsyncRetrying(
+                stop=stop_after_delay(PATIENCE_SECONDS),
+                wait=wait_random_exponential(0.1, max=3),
+                retry=retry_if_exception_type(AWAY),
+                before_sleep=_say_why,
+                reraise=True,
+            )(self._transact, deeds)
+
+    async def _transact(self, deeds: list[Deed]) -> list[Any]:
+        with as_store_failures():
             return await self._engine.transact(deeds)
-        except Exception as error:
-            if not _is_away(error):
-                raise
-        async for attempt in AsyncRetrying(
-            stop=stop_after_delay(PATIENCE_SECONDS),
-            wait=wait_random_exponential(0.1, max=3),
-            retry=retry_if_exception(_is_away),
-            reraise=True,
-        ):
-            with attempt:
-                return await self._engine.transact(deeds)
-        raise AssertionError("unreachable")
 
 
 class _Sqlite:
@@ -114,10 +125,17 @@ class _Sqlite:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._transact, deeds)
 
     def _transact(self, deeds: list[Deed]) -> list[Any]:
-        if self._connection is None or self._connection.invalidated:
+        if self._connection is None:
             self._connection = self._engine.connect()
-        with self._connection.begin():
-            return [deed(self._connection) for deed in deeds]
+        try:
+            with self._connection.begin():
+                return [deed(self._connection) for deed in deeds]
+        except SQLAlchemyError:
+            # A full disk can leave a transaction half open: the next one begins on a connection of its own.
+            self._connection.invalidate()
+            self._connection.close()
+            self._connection = None
+            raise
 
     async def close(self) -> None:
         def end() -> None:
@@ -130,8 +148,9 @@ class _Sqlite:
 
 
 class _Postgres:
-    def __init__(self, url: URL) -> None:
-        self._engine = create_async_engine(url, pool_size=2, max_overflow=2, pool_pre_ping=False)
+    def __init__(self, url: URL, command_seconds: float) -> None:
+        limits = {"timeout": CONNECT_SECONDS, "command_timeout": command_seconds}
+        self._engine = create_async_engine(url, pool_size=2, max_overflow=2, pool_pre_ping=False, connect_args=limits)
 
     async def transact(self, deeds: list[Deed]) -> list[Any]:
         async with self._engine.begin() as connection:
@@ -161,20 +180,8 @@ def _parsed(url: str) -> URL:
     return parsed.set(drivername=driver)
 
 
-def _is_away(error: BaseException) -> bool:
-    """Whether the database may be back in a moment: a restart, a fail-over, a network that broke."""
-    away = isinstance(error, OSError | InterfaceError) or (
-        isinstance(error, DBAPIError) and (error.connection_invalidated or _is_starting(error))
-    )
-    if away:
-        log.warning("The ledger's database does not answer (%s); trying again", type(error).__name__)
-    return away
-
-
-def _is_starting(error: DBAPIError) -> bool:
-    """Postgres' classes 08 (connection), 57P (shutting down, starting) and 53 (no room for a connection)."""
-    code = str(getattr(error.orig, "sqlstate", "") or "")
-    return code.startswith(("08", "57P", "53"))
+def _say_why(state: RetryCallState) -> None:
+    log.warning("%s The ledger tries again.", state.outcome.exception() if state.outcome else "")
 
 
 def _tell(done: "asyncio.Future[Any]", result: Any = None, error: Exception | None = None) -> None:

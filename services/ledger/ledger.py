@@ -10,16 +10,19 @@ import json
 import logging
 import time
 import uuid
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from typing import Any
+
+from sqlalchemy import Connection
+from tenacity import retry, retry_if_exception_type, wait_fixed
 
 from contracts.errors import BudgetExceeded
 from services.ledger import store
 from services.ledger.answers import Verdict
 from services.ledger.asking import Answered, Asking, Trip
 from services.ledger.budgets import Budgets
-from services.ledger.database import LedgerDatabase
+from services.ledger.database import AWAY, LedgerDatabase
 from services.ledger.flights import Flight, Outcome
 from services.ledger.metrics import LedgerMetrics
 from services.ledger.money import PriceTable, Tokens, dollars, estimated
@@ -164,7 +167,7 @@ class Ledger:
 
     def _trip(self, wanted: store.NewCall, flight: Flight, call: ModelCall, begun: store.Begun) -> Trip:
         async def note_response(response_id: str) -> None:
-            await self.database.run(store.note_response(wanted.key, wanted.flight, response_id))
+            await self._keep(store.note_response(wanted.key, wanted.flight, response_id))
 
         return Trip(
             call=call,
@@ -210,8 +213,13 @@ class Ledger:
         )
         await self._write(wanted, end)
 
+    @retry(retry=retry_if_exception_type(AWAY), wait=wait_fixed(1))
+    async def _keep(self, deed: Callable[[Connection], None]) -> None:
+        """However long the database is away or its disk is full: what only this process knows was paid for."""
+        await self.database.run(deed)
+
     async def _write(self, wanted: store.NewCall, end: store.Settlement) -> None:
-        await self.database.run(store.settle(wanted, end))
+        await self._keep(store.settle(wanted, end))
         self.metrics.calls.labels(end.provider, end.provider_model, end.state).inc()
         self.metrics.tokens.labels(end.provider, end.provider_model, "in").inc(end.tokens.sent)
         self.metrics.tokens.labels(end.provider, end.provider_model, "out").inc(end.tokens.got)

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, nullcontext
 from services.ledger.address import LedgerAddress
 from services.ledger.app import LedgerApp
 from services.ledger.budgets import Budgets
-from services.ledger.database import LedgerDatabase
+from services.ledger.database import MIGRATION_SECONDS, LedgerDatabase
 from services.ledger.ledger import Ledger
 from services.ledger.migrations import upgrade_connection
 from services.ledger.money import PriceTable
@@ -57,10 +57,9 @@ async def open_ledger(settings: Settings) -> Ledger:
     """The ledger on its database, brought to the newest schema; what a dead one left is settled."""
     providers = settings.model_providers()
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    database = LedgerDatabase(settings.ledger_database_url)
-    await database.run(upgrade_connection)
+    await _upgrade(settings.ledger_database_url)
     opened = Ledger(
-        database,
+        LedgerDatabase(settings.ledger_database_url),
         {name: Upstream(name, provider) for name, provider in providers.items()},
         Routing(providers, settings.model_routes),
         PriceTable(settings.prices),
@@ -69,3 +68,11 @@ async def open_ledger(settings: Settings) -> Ledger:
     )
     await opened.open(settings.ledger_keep_days)
     return opened
+
+
+async def _upgrade(url: str) -> None:
+    database = LedgerDatabase(url, MIGRATION_SECONDS)
+    try:
+        await database.run(upgrade_connection)
+    finally:
+        await database.close()

@@ -20,9 +20,13 @@ from mcp_servers.object_store import Mirrors, NewBlob
 from mcp_servers.repo.opening import open_workspace
 from services.scripted_model.server import serve
 from services.temporal_server import TemporalServer
+from tests.fakes.ledger import running_ledger
+from tests.fakes.provider import Says, provider, response
 from tests.fakes.stack import Service, WritesFiles, git, remote, running
 
 FILES = 6
+PATIENCE = 0.1
+"""Seconds that the ledger waits for space with any call, in tests of what it waits longer for."""
 NOTES = "\n".join(f"write notes/{n}.md: number {n}" for n in range(FILES))
 
 
@@ -121,6 +125,25 @@ async def _waits(service: Service, task: str) -> None:
     async with asyncio.timeout(30):
         while not any("waits: A disk or quota is full" in event["text"] for event in await service.events(task)):
             await asyncio.sleep(0.05)
+
+
+async def test_the_ledger_holds_an_answer_that_was_paid_for_until_there_is_space(
+    tmp_path: Path, small_disk: Callable[[Path, int], SmallDisk], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.ledger.database.PATIENCE_SECONDS", PATIENCE)
+    disk = small_disk(tmp_path / "disk", 8)
+    async with provider(Says(body=response("x" * 500_000))) as upstream, running_ledger(disk.place, upstream.base_url) as asking:
+        upstream.may_answer.clear()
+        waiting = asyncio.create_task(asking.ask("t/r/0/d"))
+        await upstream.arrived.wait()
+        disk.fill()
+        upstream.may_answer.set()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(waiting), 5 * PATIENCE)
+        disk.free()
+        assert (await waiting).status_code == 200
+        assert (await asking.ask("t/r/0/d")).headers["x-patchwright-replayed"] == "true"
+        assert len(upstream.calls) == 1
 
 
 async def test_a_full_disk_takes_nothing_from_artifacts_journal_and_mirror(

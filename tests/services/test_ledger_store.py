@@ -17,7 +17,10 @@ from services.ledger.migrations import upgrade_connection
 from services.ledger.money import Tokens
 from services.ledger.tables import VERSION_TABLE, metadata
 from services.temporal_server import free_port
+from tests.fakes.ledger import running_ledger
 from tests.fakes.postgres import postgres_server
+from tests.fakes.postgres_restarts import RestartedPostgres
+from tests.fakes.provider import provider
 
 
 @pytest.fixture(scope="module")
@@ -159,6 +162,29 @@ async def test_a_postgres_that_restarts_is_waited_for(tmp_path: Path) -> None:
     finally:
         await database.close()
         server.__exit__(None, None, None)
+
+
+async def test_an_answer_that_was_paid_for_waits_longer_for_its_database_than_any_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.ledger.database.PATIENCE_SECONDS", 0.1)
+    with RestartedPostgres(tmp_path / "data") as server:
+        async with (
+            provider() as upstream,
+            running_ledger(tmp_path / "ledger", upstream.base_url, ledger_database_url=server.url) as asking,
+        ):
+            upstream.may_answer.clear()
+            waiting = asyncio.create_task(asking.ask("t/r/0/d"))
+            await upstream.arrived.wait()
+            await asyncio.to_thread(server.stop, True)
+            upstream.may_answer.set()
+            away = await asking.ask("t/r/1/d")
+            assert (away.status_code, away.headers["x-patchwright-away"]) == (503, "true")
+            assert not waiting.done()
+            await asyncio.to_thread(server.start)
+            assert (await waiting).status_code == 200
+            assert (await asking.ask("t/r/0/d")).headers["x-patchwright-replayed"] == "true"
+            assert len(upstream.calls) == 1
 
 
 @pytest.mark.parametrize("url", ["sqlite://", "mysql://host/name"])
