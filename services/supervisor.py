@@ -29,8 +29,8 @@ from services.temporal_server import TemporalServer
 
 log = logging.getLogger(__name__)
 START_SECONDS = 120.0
-STOP_SECONDS = 60.0
-"""How long a role may take to stop: a worker ends its slices first."""
+STOP_SECONDS = 30.0
+"""How long a role may take to stop, after the time in which a worker ends its slices."""
 SHORT_LIFE_SECONDS = 5.0
 """A role that dies sooner after its start has a lasting cause: it is started more and more slowly."""
 SLOWEST_SECONDS = 10.0
@@ -150,7 +150,7 @@ class Role:
         if self._watching is None:
             return
         try:
-            await asyncio.wait_for(asyncio.shield(self._watching), STOP_SECONDS)
+            await asyncio.wait_for(asyncio.shield(self._watching), STOP_SECONDS + self._start.settings.drain_seconds)
         except TimeoutError:
             log.error("The process of %s does not end; it is killed", self.name)
             self._end(signal.SIGKILL)
