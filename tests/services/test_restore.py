@@ -1,6 +1,10 @@
 """A database is put back from an older backup while everything else went on: nothing happens twice, what differs is listed."""
 
 import asyncio
+import json
+import os
+import sys
+from asyncio.subprocess import PIPE, STDOUT
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,11 +18,13 @@ from services import wiring
 from services.reconciling.differences import Deed
 from services.reconciling.reconciler import Reconciled
 from services.scripted_model.server import ScriptedModelServer, serve
+from services.worker import connect
 from tests.fakes.backups import back_up, put_back
 from tests.fakes.postgres import dump, postgres_server
 from tests.fakes.stack import Service, WritesFiles, git, remote, running, settings_for
 
 pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[2]
 RUN_STORE, FORGE, TEMPORAL = "patchwright.db", "local-forge.db", "temporal.db"
 
 
@@ -184,18 +190,30 @@ async def test_a_task_whose_workflow_was_terminated_does_not_look_alive_for_ever
     async with stage(tmp_path, 0) as (model, bare, data), running(data, WritesFiles(), model=model) as service:
         task = await submitted(service, bare, "one")
         await service.until(task, "awaiting_review")
-        client = await wiring_client(service)
+        client = await connect(service.stack.temporal_address, "default")
         await client.get_workflow_handle(task).terminate()
-        assert deeds(await reconciled(service, data), task) == [Deed.END]
+        listed = json.loads((await command(data, "--dry-run", "--json"))[1])
+        assert [(one["task"], one["deed"], one["mended"]) for one in listed["differences"]] == [(task, "end", False)]
+        code, said = await command(data)
+        assert (code, "1 mended, 0 left for a person" in said) == (0, True), said
         shown = await service.show(task)
         assert (shown["state"], "terminated" in shown["reason"]) == ("failed", True)
         assert not (await reconciled(service, data)).judged
 
 
-async def wiring_client(service: Service) -> Any:
-    from services.worker import connect
+async def test_without_a_service_the_command_says_what_to_start(tmp_path: Path) -> None:
+    code, said = await command(tmp_path)
+    assert (code, "./patchwright up" in said) == (1, True)
 
-    return await connect(service.stack.temporal_address, "default")
+
+async def command(data: Path, *options: str) -> tuple[int, str]:
+    """``./patchwright reconcile`` as an operator runs it: its exit code, and what it said."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PATCHWRIGHT_", "OPENAI_"))}
+    ran = await asyncio.create_subprocess_exec(
+        sys.executable, "-P", "-m", "services.cli", "reconcile", *options, cwd=ROOT, stdout=PIPE, stderr=STDOUT,
+        env=environment | {"PATCHWRIGHT_DATA_DIR": str(data), "PYTHONPATH": str(ROOT)})
+    said, _ = await ran.communicate()
+    return ran.returncode or 0, said.decode()
 
 
 async def test_a_run_store_on_postgres_is_brought_up_as_well(tmp_path: Path) -> None:
