@@ -44,6 +44,11 @@ OTHER_USER = "65534:65534"
 INODES = 1_000_000
 IN_ORDER = 'exec 2>&1; exec /bin/sh -c "$1"'
 """The engine has a pipe each for stdout and stderr and mixes them as they come; one pipe keeps their order."""
+CONFIRM_SECONDS = 30
+"""How long a container waits for a word from us before it ends by itself."""
+FIRST_PROCESS = f"""if command -v timeout >/dev/null; then timeout {CONFIRM_SECONDS} sh -c 'read word' || exit; fi
+exec sleep {MAX_LIFE_SECONDS}"""
+"""An engine that dies while it starts a container may forget it and leave it running: nobody ever speaks to that one."""
 LEFTOVERS = "kill -9 -1"
 SWEPT_CODES = (0, 1, KILLED)
 """What ``LEFTOVERS`` ends with: something was killed, there was nothing, or it was itself killed by what it was to kill."""
@@ -99,7 +104,7 @@ class ContainerSandbox:
                 },
             )
         self._runner = self._start_runner()
-        self._keeper = self._client.containers.run(
+        self._keeper = self._started(
             self._own_image,
             **self._hardened("ro,nocopy"),
             user="0:0",
@@ -114,7 +119,7 @@ class ContainerSandbox:
         limits = self._opening.limits
         memory = f"{limits.memory_mib}m"
         file = limits.file_mib << 20
-        return self._client.containers.run(
+        return self._started(
             self._opening.image or self._own_image,
             **self._hardened("rw,nocopy"),
             user=OTHER_USER,
@@ -133,11 +138,18 @@ class ContainerSandbox:
             ],
         )
 
+    def _started(self, image: str, **options: Any) -> Any:
+        container = self._client.containers.create(image, **options)
+        container.start()
+        with contextlib.closing(self._client.api.attach_socket(container.id, {"stdin": 1, "stream": 1})) as stdin:
+            stdin._sock.sendall(b"stay\n")  # what the engine's client gives out for writing
+        return container
+
     def _hardened(self, mode: str) -> dict[str, Any]:
         return {
-            "command": ["sleep", str(MAX_LIFE_SECONDS)],
+            "command": ["/bin/sh", "-c", FIRST_PROCESS],
             "entrypoint": [],
-            "detach": True,
+            "stdin_open": True,
             "init": True,
             "read_only": True,
             "working_dir": WORK,

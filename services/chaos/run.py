@@ -26,10 +26,10 @@ from services.chaos.verdict import Verdict, verdict
 from services.chaos.watch import Watch, watching
 from services.chaos.wish import Wish
 
-SETTLE_SECONDS = 8.0
-"""How long what a victim left behind may take to end once the service has ended."""
-OF_AN_ENGINE = ("dockerd", "containerd", "docker-init")
-"""How the engine's own processes are called; it is stopped later."""
+SETTLE_SECONDS = 40.0
+"""How long what a victim left behind may take to end once the service has ended; a container that an engine forgot takes 30."""
+OF_AN_ENGINE = ("dockerd", "containerd", "docker-init", "runc")
+"""How the engine's own processes are called. It is stopped later; killed while it starts a container, it may leave some."""
 SWEEP_SECONDS = 0.5
 OnKill = Callable[[Kill], None]
 

@@ -21,6 +21,7 @@ from contracts.sandbox import SandboxTier
 from mcp_servers.runner.container import ContainerKeeper
 from mcp_servers.runner.orphans import KEEPER, WORKSPACE, Leases, owner
 from mcp_servers.runner.sandbox import SandboxKeeper
+from services.settings import load
 from mcp_servers.runner.sweeping import Sweeper
 from tests.mcp_servers.runner_workspace import KEEPERS, Place, missing, place
 
@@ -189,6 +190,21 @@ async def test_a_runner_killed_with_sigkill_leaves_nothing_and_a_live_one_keeps_
                 process.kill()
                 await process.wait()
         await asyncio.to_thread(type(keeper)().sweep)
+
+
+async def test_a_container_that_an_engine_forgot_while_it_started_it_ends_by_itself(keeper: SandboxKeeper) -> None:
+    if keeper.tier is not SandboxTier.CONTAINER:
+        pytest.skip("a keeper of bubblewrap dies with its runner")
+    client = docker.from_env()
+    command = ["/bin/sh", "-c", FIRST_PROCESS.replace(f"timeout {CONFIRM_SECONDS}", "timeout 1")]
+    options: dict[str, Any] = {"command": command, "entrypoint": [], "stdin_open": True, "init": True, "network_mode": "none"}
+    forgotten = client.containers.create(load().sandbox_image, **options)
+    try:
+        forgotten.start()
+        assert (await asyncio.to_thread(forgotten.wait, timeout=20))["StatusCode"] != 0
+    finally:
+        forgotten.remove(force=True)
+        client.close()
 
 
 async def holder(names: dict[str, str], name: str) -> asyncio.subprocess.Process:
