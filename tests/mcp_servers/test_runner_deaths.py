@@ -19,10 +19,11 @@ import pytest
 from contracts.errors import SandboxUnavailable
 from contracts.sandbox import SandboxTier
 from mcp_servers.runner.container import ContainerKeeper
+from mcp_servers.runner.container_sandbox import CONFIRM_SECONDS, FIRST_PROCESS
 from mcp_servers.runner.orphans import KEEPER, WORKSPACE, Leases, owner
 from mcp_servers.runner.sandbox import SandboxKeeper
-from services.settings import load
 from mcp_servers.runner.sweeping import Sweeper
+from services.settings import load
 from tests.mcp_servers.runner_workspace import KEEPERS, Place, missing, place
 
 FILES = {"a.txt": "one\n"}
