@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+import httpx2
 import openai
 from agents import Agent, RunConfig, Runner, ToolErrorFormatterArgs, ToolExecutionConfig
 from agents.exceptions import (
@@ -31,7 +32,7 @@ from activities.capabilities import Capabilities, failure_of, text_of
 from activities.stores.journal_store import JournalStore
 from activities.stores.run_store import RunStore
 from contracts.errors import GuardrailTripped, ModelMisbehaved, ModelUnavailable, PatchwrightError
-from contracts.model_call import MAX_COST_HEADER, REQUESTER_HEADER, TASK_HEADER
+from contracts.model_call import AWAY_HEADER, MAX_COST_HEADER, REQUESTER_HEADER, TASK_HEADER
 from contracts.word import Word
 
 ASKED_AGAIN = 3
@@ -238,9 +239,13 @@ def expected(error: Exception, task: AgentTask) -> Exception:
     if isinstance(error, openai.APIStatusError):
         failure = ModelUnavailable(f"The model endpoint answered {error.status_code} for the {starter}: {_reason(error)}")
         failure.retryable = error.status_code not in REJECTED
+        failure.infrastructure = AWAY_HEADER in error.response.headers
         return failure
     if isinstance(error, openai.APIError | ModelTimeoutError):
-        return ModelUnavailable(f"The model endpoint did not answer for the {starter}: {error}")
+        failure = ModelUnavailable(f"The model endpoint did not answer for the {starter}: {error}")
+        # Between us and providers stands the ledger, which tells of their failures: a lost connection is its own.
+        failure.infrastructure = isinstance(error.__cause__, httpx2.TransportError)
+        return failure
     if isinstance(error, ModelBehaviorError | AgentsException):
         return ModelMisbehaved(f"The model's answer as the {_speaker(error, starter)} cannot be used: {error}")
     return error

@@ -24,6 +24,7 @@ from activities.stores.run_store import RunStore
 from contracts.card import AgentCard, CardLimits
 from contracts.errors import BudgetExceeded, GuardrailTripped, ModelMisbehaved, ModelUnavailable
 from contracts.event import EventKind
+from contracts.model_call import AWAY_HEADER
 from contracts.plan import ChangePlan, PlannedEdit
 from contracts.policy import Policy
 from contracts.steps import Spending
@@ -31,6 +32,7 @@ from contracts.task import Task, TaskRequest, task_id
 from contracts.workspace import Workspace
 from services.scripted_model.script import Call, Fault, FaultKind, Script, Turn, steps_script
 from services.scripted_model.server import ScriptedModelServer, serve
+from tests.fakes.provider import Says, provider
 
 PLAN = ChangePlan(goal="mend it", edits=(PlannedEdit(path="a.py", intent="mend"),))
 
@@ -290,6 +292,26 @@ async def test_an_endpoint_that_rejects_the_request_is_not_asked_again(tmp_path:
         with pytest.raises(ModelUnavailable, match="400") as failed:
             await b.run(PLANNER)
         assert not failed.value.retryable
+
+
+@pytest.mark.parametrize(
+    ("says", "away"),
+    [
+        (Says(503, b"{}", headers=((AWAY_HEADER, "true"),)), True),
+        (Says(cut=True), True),
+        (Says(502, {"error": {"message": "the provider failed"}}), False),
+        (Says(body=b"<html>a page</html>"), False),
+    ],
+    ids=["the ledger says it is away", "its answer was cut", "its provider failed", "nonsense"],
+)
+async def test_a_ledger_that_is_away_is_infrastructure_and_a_provider_that_fails_is_not(
+    tmp_path: Path, says: Says, away: bool
+) -> None:
+    async with bench(tmp_path, steps_script({})) as b, provider(says) as ledger:
+        b.runs._models = Models(ledger.base_url, "responses")
+        with pytest.raises(ModelUnavailable) as failed:
+            await b.run(PLANNER)
+        assert (failed.value.infrastructure, failed.value.retryable) == (away, True)
 
 
 async def test_a_long_run_is_cut_into_slices_that_lose_and_repeat_nothing(
