@@ -11,6 +11,8 @@ import typer.main
 from contracts.task import TaskState
 from services import doc_tables
 from services.cli.app import app
+from services.ledger.metrics import LedgerMetrics
+from services.ledger.providers import ModelProvider
 from services.settings import CONFIG_VARIABLE, Settings, variable_of
 from services.temporal_server import SEARCH_ATTRIBUTES
 from workflows import calls
@@ -85,6 +87,25 @@ def test_every_command_that_is_named_exists():
         for command, inner in COMMAND.findall(page):
             assert command in known, f"{name}: there is no ./patchwright {command}"
             assert command != "config" or inner in known["config"], f"{name}: there is no ./patchwright config {inner}"
+
+
+def test_every_command_is_listed_in_the_readme():
+    table = TEXT["README.md"].split("## All commands")[1].split("\n## ")[0]
+    listed = {words.split()[0] for words in re.findall(r"`([a-z][^`]*)`", table)}
+    assert set(commands()) <= listed, f"the README leaves out {set(commands()) - listed}"
+
+
+def test_every_metric_of_the_ledger_is_explained():
+    page = TEXT["docs/operations/model-ledger.md"]
+    told = LedgerMetrics().exposition().decode()
+    metrics = {name for name, kind in re.findall(r"^# TYPE (\w+) (\w+)$", told, re.MULTILINE) if not name.endswith("_created")}
+    assert len(metrics) > 5
+    assert [name for name in metrics if f"`{name}`" not in page] == []
+
+
+def test_every_field_of_a_provider_is_explained():
+    page = TEXT["docs/operations/model-ledger.md"]
+    assert [name for name in ModelProvider.model_fields if f"`{name}`" not in page] == []
 
 
 def test_every_option_that_is_shown_exists():
