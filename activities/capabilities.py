@@ -5,12 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar, cast
 
-from mcp import MCPError
-from mcp.shared.dispatcher import ProgressFnT
-from mcp.types import CallToolResult, ListToolsResult, RequestParamsMeta, TextContent, Tool
+from mcp.shared.exceptions import MCPError
+from mcp_types import CallToolResult, ListToolsResult, RequestParamsMeta, TextContent, Tool
 from pydantic import BaseModel
 
-from activities.remote_server import ServerAway
+from activities.mcp_request import Progress, ServerAway
 from contracts import errors
 from contracts.policy import Policy
 from contracts.workspace import Workspace
@@ -70,7 +69,7 @@ class ToolServer(Protocol):
         name: str,
         arguments: dict[str, Any] | None = None,
         read_timeout_seconds: float | None = None,
-        progress_callback: ProgressFnT | None = None,
+        progress_callback: Progress | None = None,
         *,
         meta: RequestParamsMeta | None = None,
     ) -> CallToolResult:
@@ -118,7 +117,7 @@ class Capabilities:
         return self._tools[name]
 
     async def call(
-        self, name: str, arguments: dict[str, Any], scope: CallScope, key: str, progress: ProgressFnT | None = None
+        self, name: str, arguments: dict[str, Any], scope: CallScope, key: str, progress: Progress | None = None
     ) -> CallToolResult:
         """One call, its failures left in the result. Raises ``CapabilityUnavailable`` when the server itself is gone."""
         client, server, _ = self._known(name)
@@ -136,7 +135,7 @@ class Capabilities:
         arguments: dict[str, Any],
         scope: CallScope,
         key: str,
-        progress: ProgressFnT | None = None,
+        progress: Progress | None = None,
     ) -> Words:
         """One call of the service's own, its answer as words. Raises the failure that the server named."""
         result = await self.call(name, arguments, scope, key, progress)

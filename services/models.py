@@ -34,12 +34,13 @@ class ConfiguredModels:
         self._settings = settings
         # How long one answer may take is the ledger's business, and the card's.
         timeout = httpx2.Timeout(None, connect=CONNECT_SECONDS)
+        secure = ledger.url.startswith("https:")  # certificates take megabytes
         self._client = AsyncOpenAI(
             base_url=ledger.url,
             api_key=ledger.token,
             max_retries=0,
             timeout=timeout,
-            http_client=httpx2.AsyncClient(transport=PatientTransport(), timeout=timeout),
+            http_client=httpx2.AsyncClient(transport=PatientTransport(verify=secure), timeout=timeout, verify=secure),
         )
 
     def name_for(self, card: AgentCard) -> str:
@@ -65,10 +66,10 @@ class ConfiguredModels:
 class PatientTransport(httpx2.AsyncBaseTransport):
     """Asks a ledger that is away again. A call has a key, so it is carried out once however often it is asked for."""
 
-    def __init__(self, patience: float = PATIENCE_SECONDS) -> None:
+    def __init__(self, patience: float = PATIENCE_SECONDS, verify: bool = True) -> None:
         self._patience = patience
         limits = httpx2.Limits(max_connections=None, max_keepalive_connections=KEPT_CONNECTIONS, keepalive_expiry=60)
-        self._inner = httpx2.AsyncHTTPTransport(limits=limits)
+        self._inner = httpx2.AsyncHTTPTransport(verify=verify, limits=limits)
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """The ledger's whole answer. Raises the last ``httpx2.TransportError`` when it stays away."""

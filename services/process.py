@@ -23,11 +23,10 @@ from typing import TYPE_CHECKING, Any
 from contracts.errors import PatchwrightError
 from services import settings as configuration
 from services import wiring
+from services.bare_packages import doing_without, make_bare
 from services.event_loop import run
-from services.serving import address_of, listening, serving
 from services.settings import IsolatedSettings, Settings
 from services.stopping import stop_signal
-from services.telemetry import telemetry
 
 if TYPE_CHECKING:
     from activities.capabilities import Capabilities
@@ -40,6 +39,9 @@ READY = "ready"
 LAST_SECONDS = 20.0
 """How long a role may take to stop when its supervisor is gone."""
 THREADS = 32
+OF_STORES = ("asyncpg", "sqlalchemy.ext.asyncio")
+BARE = {"worker": ("mcp", *OF_STORES), "api": OF_STORES, "ledger": OF_STORES}
+"""Packages of which a role loads the modules it names: most have no Postgres, none uses an ORM, and a worker serves no MCP."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,9 @@ def main() -> None:
 
 def play(role: str, supervised: bool = False) -> int:
     """Play a role to its end; the exit code. Raises ``PatchwrightError`` when it cannot be played here."""
+    make_bare(*BARE.get(role, ()))
+    with doing_without("rich"):  # which draws tracebacks, and nobody sees a role's
+        import services.telemetry  # noqa: F401
     return run(_play(role, _supervised() if supervised else _alone()))
 
 
@@ -100,6 +105,8 @@ def _end_with_supervisor() -> None:
 
 
 async def _play(role: str, part: Part) -> int:
+    from services.telemetry import telemetry
+
     stopping = stop_signal()
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, thread_name_prefix="patchwright"))
     with telemetry(part.settings) as interceptors:
@@ -131,6 +138,8 @@ async def _door(part: Part, host: str, port: int, setting: str) -> AsyncIterator
     if part.door is not None:
         yield part.door
         return
+    from services.serving import address_of, listening
+
     with listening(host, port, setting) as opened:
         log.info("Listening at %s", address_of(host, opened))
         yield opened
@@ -147,6 +156,7 @@ async def _ledger(part: Part) -> AsyncIterator[None]:
 @asynccontextmanager
 async def _mcp(name: str, part: Part) -> AsyncIterator[None]:
     from mcp_servers.serving import BearerOnly
+    from services.serving import serving
 
     settings = part.settings
     async with AsyncExitStack() as opened:
@@ -205,6 +215,7 @@ async def _api(part: Part, interceptors: list[Any]) -> AsyncIterator[None]:
     from services.api.app import create_app
     from services.instance import allowed_hosts
     from services.pull_request_diffs import MirrorDiffs
+    from services.serving import serving
     from services.worker import connect
 
     settings = part.settings

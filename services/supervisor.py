@@ -103,7 +103,9 @@ class Role:
             env=_environment(self.name), pass_fds=() if door is None else (door.fileno(),),
         )  # fmt: skip
         assert self.process.stdin is not None
-        self.process.stdin.write(self._start.told)
+        # One that is dead by now is found dead by whoever watches it.
+        with contextlib.suppress(OSError, RuntimeError):
+            self.process.stdin.write(self._start.told)
         self._roster.write()
 
     async def _watch(self) -> None:

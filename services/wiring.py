@@ -114,8 +114,6 @@ def mcp_server(name: str, settings: Settings, base_url: str, boxes: "Sandboxes |
 @asynccontextmanager
 async def capabilities(settings: Settings, base_url: str, boxes: "Sandboxes | None" = None) -> AsyncIterator["Capabilities"]:
     """Every MCP server, reached through clients only: in this process, or where the settings say that it answers."""
-    from mcp import Client as McpClient
-
     from activities.capabilities import Capabilities, ToolServer
     from activities.remote_server import RemoteServer
 
@@ -126,6 +124,8 @@ async def capabilities(settings: Settings, base_url: str, boxes: "Sandboxes | No
                 clients[name] = remote = RemoteServer(url, settings.mcp_access_token())
                 stack.push_async_callback(remote.close)
             else:
+                from mcp import Client as McpClient
+
                 clients[name] = await stack.enter_async_context(McpClient(mcp_server(name, settings, base_url, boxes)))
         connected = Capabilities(clients)
         await connected.survey()

@@ -20,7 +20,7 @@ from agents.exceptions import (
     UserError,
 )
 from agents.items import ItemHelpers, TResponseInputItem
-from mcp.types import CallToolResult, Tool
+from mcp_types import CallToolResult, Tool
 
 from activities.agent_run.between_calls import BetweenCalls, SliceFull, Spoken, Steering
 from activities.agent_run.cohort import make_cohort

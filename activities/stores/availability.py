@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import ParamSpec, TypeVar
 
-import asyncpg
+from asyncpg.exceptions import InterfaceError, PostgresError
 from sqlalchemy import exc
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
 
@@ -32,7 +32,7 @@ SQLITE_AWAY = {5: "busy", 6: "locked", 10: "input/output error", 14: "cannot be 
 POSTGRES_FULL = "53100"
 POSTGRES_AWAY = ("08", "53", "57P", "58", "25006", "40001", "40P01", "55P03", "57014")
 """SQLSTATEs, or how they begin: connections, resources, shutdown and start, I/O, a standby, deadlocks, locks, cancelled."""
-FAILURES = (exc.SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, sqlite3.Error, OSError)
+FAILURES = (exc.SQLAlchemyError, PostgresError, InterfaceError, sqlite3.Error, OSError)
 
 
 @contextmanager
@@ -118,7 +118,7 @@ def _away(error: BaseException) -> str:
         return "the connection was lost"
     if isinstance(error, exc.DBAPIError) and error.connection_invalidated:
         return "the connection was lost"
-    if isinstance(error, asyncpg.InterfaceError) and "clos" in str(error):
+    if isinstance(error, InterfaceError) and "clos" in str(error):
         return "the connection was closed"
     # Refused, reset, no such host, timed out: asyncpg lets them through as they are.
     return type(error).__name__ if isinstance(error, OSError) else ""

@@ -40,7 +40,7 @@ def test_the_revisions_are_one_line_from_the_first_to_the_newest() -> None:
     configuration = Config()
     configuration.set_main_option("script_location", str(VERSIONS.parent))
     script = ScriptDirectory.from_config(configuration)
-    assert len(script.get_heads()) == 1
+    assert script.get_heads() == [migrations.newest_revision()]
     assert not [revision.revision for revision in script.walk_revisions() if revision.is_merge_point]
 
 
