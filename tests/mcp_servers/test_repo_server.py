@@ -301,6 +301,27 @@ async def test_a_workspace_returns_to_where_a_run_stood_unless_only_that_run_wen
     assert desk.mirror.head(workspace) == stood
 
 
+async def test_a_branch_that_the_mirror_forgot_to_have_pushed_is_ours_again_once_it_is_trusted(desk: Desk):
+    opened, workspace = desk.opened, desk.opened.workspace
+    draft = {"repo": str(desk.remote), "head_branch": "patchwright/task", "base_branch": "main", "title": "t", "body": ""}
+    first = desk.edit("one\n", "one.txt")
+    await desk.service("publish_pull_request", draft={**draft, "head_commit": first})
+    desk.mirror.git("update-ref", "-d", f"refs/pushed/patchwright/task/{first}")
+    wanted = {"repo": str(desk.remote), "branch": "patchwright/task", "name": workspace.name, "commits": [first, "f" * 40]}
+    seen = await desk.service("task_traces", wanted=wanted)
+    assert (seen["remote_commit"], seen["pushed_by_us"]) == (first, False)
+    assert (seen["workspace_commit"], seen["missing_commits"]) == (first, ["f" * 40])
+    assert seen["pull_request"]["head_commit"] == first
+    second = desk.edit("two\n", "two.txt")
+    code, told = await desk.refused("publish_pull_request", draft={**draft, "head_commit": second})
+    assert (code, "did not push" in told) == ("conflict", True)
+    known = {"repo": str(desk.remote), "branch": "patchwright/task", "commit": opened.base_commit}
+    assert (await desk.refused("trust_branch", known=known))[0] == "conflict"
+    await desk.service("trust_branch", known=known | {"commit": first})
+    published = await desk.service("publish_pull_request", draft={**draft, "head_commit": second})
+    assert (published["number"], published["head_commit"]) == (1, second)
+
+
 async def test_tree_and_plan_are_resources_of_the_workspace_that_the_call_names(desk: Desk):
     desk.edit("x\n", "dir/new.txt")
     await desk.service("set_plan", plan_json=json.dumps({"goal": "better"}))
