@@ -89,7 +89,7 @@ class LedgerApp:
         if call.stream and own:
             await _stream(send, flight, call)
         else:
-            await _answer(send, await flight.outcome)
+            await _answer(send, await asyncio.shield(flight.outcome))
 
     def _lets_in(self, scope: Scope) -> bool:
         given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
@@ -144,7 +144,7 @@ async def _stream(send: Send, flight: Flight, call: ModelCall) -> None:
     pieces: AsyncIterator[bytes] = flight.live()
     first = await anext(pieces, None)
     if first is None:
-        await _answer(send, await flight.outcome)
+        await _answer(send, await asyncio.shield(flight.outcome))
         return
     await _start(send, 200, EVENT_STREAM, (("cache-control", "no-store"),))
     await send({"type": "http.response.body", "body": first, "more_body": True})

@@ -1,14 +1,16 @@
 """Asking providers until one answers: retries with jitter, Retry-After as a floor, fallbacks in the order of the routes."""
 
 import asyncio
+import contextlib
 import hashlib
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from contracts.errors import PatchwrightError
+from contracts.errors import BudgetExceeded, PatchwrightError
 from contracts.model_call import TASK_HEADER
 from services.ledger.answers import Judgement, Reply, Verdict, judged
 from services.ledger.metrics import LedgerMetrics
@@ -31,16 +33,25 @@ class Trip:
     refusals: int
     sink: Callable[[bytes], None]
     """Takes the pieces of a stream as they come."""
+    begin_again: Callable[[], None]
+    """Drops the pieces of a stream that came to nothing before anybody saw one."""
     handed_on: Callable[[], bool]
     """Whether somebody has seen a piece already, after which nothing can be tried again."""
+    going_to: Callable[[Target], Awaitable[None]]
+    """Writes down who is asked next, before anybody is."""
+    lost: Callable[[Target], Awaitable[None]]
+    """Writes down that an answer was lost which may have been paid. Raises ``BudgetExceeded`` when no more may be risked."""
     note_response: Callable[[str], Awaitable[None]]
     """Keeps the id of a background response."""
+    first: Target | None = None
+    """Who may have the answer already and can be asked for it: nobody else is asked before that one has said no."""
     response_id: str = ""
     response_at: Target | None = None
     at: Target | None = None
     """Who was asked last."""
     attempts: int = 0
-    uncertain: int = 0
+    left_behind: set[Target] = field(default_factory=set)
+    """Who may yet have an answer for us, to be had without paying again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +95,19 @@ class Asking:
 
     async def answer(self, trip: Trip, targets: Sequence[Target]) -> Answered:
         """The first answer that is one, else the last failure. Raises ``StreamCut``."""
-        if trip.response_at is not None and trip.response_at in targets:
-            # It runs at one provider already, and nobody else is asked before that one has said no.
-            targets = [trip.response_at, *(target for target in targets if target != trip.response_at)]
+        if trip.first is not None and trip.first in targets:
+            targets = [trip.first, *(target for target in targets if target != trip.first)]
         answered: Answered | None = None
         for target in targets:
             answered = await self._patiently(trip, target)
             if answered.judgement.verdict in (Verdict.GOOD, Verdict.FINAL):
                 break
         assert answered is not None
+        if answered.judgement.verdict is Verdict.GOOD:
+            behind = trip.left_behind | ({trip.response_at} if trip.response_at else set())
+            for left in behind - {answered.target}:
+                with contextlib.suppress(BudgetExceeded):
+                    await trip.lost(left)
         return answered
 
     async def _patiently(self, trip: Trip, target: Target) -> Answered:
@@ -108,27 +123,41 @@ class Asking:
 
     async def _once(self, trip: Trip, target: Target) -> Answered:
         upstream = self._upstreams[target.provider]
-        await self._opening(upstream, target)
+        await trip.going_to(target)
         try:
-            async with upstream.gate.passing():
+            async with self._opened(upstream, target):
                 trip.attempts += 1
                 trip.at = target
                 reply = await self._ask(upstream, trip, target)
         except Unreached as error:
             self._metrics.attempts.labels(target.provider, "unreached").inc()
-            raise self._lost(trip, target, error) from error
+            raise await self._lost(trip, target, error) from error
         judgement = judged(trip.call.endpoint, reply)
         self._metrics.attempts.labels(target.provider, str(reply.status)).inc()
         answered = Answered(target, reply, judgement)
+        if trip.response_at == target and reply.status == 200 and judgement.verdict is not Verdict.GOOD:
+            # It ended without an answer, and would end so however often it is fetched.
+            await self._forget(trip)
         if judgement.verdict is not Verdict.PASSING:
             return answered
         if trip.call.stream and reply.status == 200:
-            self._count_lost(trip, upstream)
+            await self._count_lost(trip, target)
         if trip.handed_on():
             raise StreamCut(judgement.reason)
         if reply.retry_after:
             upstream.gate.close_for(target.model, reply.retry_after)
         raise _Again(answered, reply.retry_after, hopeless=reply.retry_after > LONGEST_WAIT)
+
+    @asynccontextmanager
+    async def _opened(self, upstream: Upstream, target: Target) -> AsyncIterator[None]:
+        """Hold a place at the provider, once it wants to be asked. It may close the gate on those who wait for a place."""
+        gate = upstream.gate
+        while True:
+            await self._opening(upstream, target)
+            async with gate.passing(lambda: not gate.closed_for(target.model)) as inside:
+                if inside:
+                    yield
+                    return
 
     async def _opening(self, upstream: Upstream, target: Target) -> None:
         """Wait until the provider wants to be asked again."""
@@ -147,12 +176,14 @@ class Asking:
             reply = await upstream.fetch(trip.response_id)
             if reply.status != 404:
                 return reply
-            await self._forget(trip, upstream)
+            await self._forget(trip)
+            await trip.lost(target)
             if not call.body:
                 raise ResponseGone(f"{target} does not know the response any more; ask again.")
         body = call.body_for(target.model, IN_THE_BACKGROUND if in_background else None)
         headers = _headers(trip, target)
         if call.stream:
+            trip.begin_again()
             return await upstream.stream(call.endpoint, body, headers, trip.sink)
         reply = await upstream.post(call.endpoint, body, headers)
         if not in_background:
@@ -161,32 +192,31 @@ class Asking:
         if status not in RUNNING:
             return reply
         await trip.note_response(response_id)
+        if trip.response_at is not None:
+            trip.left_behind.add(trip.response_at)
         trip.response_id, trip.response_at = response_id, target
         return await upstream.fetch(response_id)
 
-    async def _forget(self, trip: Trip, upstream: Upstream) -> None:
-        """The provider knows nothing of a response that it had begun."""
+    async def _forget(self, trip: Trip) -> None:
+        """A background response that the provider had begun will never be an answer."""
         trip.response_id, trip.response_at = "", None
-        trip.uncertain += 1
-        self._metrics.uncertain.labels(upstream.name).inc()
         await trip.note_response("")
 
-    def _lost(self, trip: Trip, target: Target, error: Unreached) -> Exception:
-        upstream = self._upstreams[target.provider]
-        if error.sent and not trip.response_id:
-            self._count_lost(trip, upstream)
+    async def _lost(self, trip: Trip, target: Target, error: Unreached) -> Exception:
+        if error.sent and trip.response_at != target:
+            await self._count_lost(trip, target)
         if trip.handed_on():
             return StreamCut(str(error))
         told = f"{target} did not answer: {error}"
         reply = Reply(502, "", told.encode())
         return _Again(Answered(target, reply, Judgement(Verdict.PASSING, reason=told)))
 
-    def _count_lost(self, trip: Trip, upstream: Upstream) -> None:
+    async def _count_lost(self, trip: Trip, target: Target) -> None:
         """An answer was lost: at most providers it is paid for, and asking again pays once more."""
-        safe = upstream.provider.recovery == "idempotency-key"
-        if not safe:
-            trip.uncertain += 1
-            self._metrics.uncertain.labels(upstream.name).inc()
+        if self._upstreams[target.provider].provider.recovery == "idempotency-key":
+            trip.left_behind.add(target)
+        else:
+            await trip.lost(target)
 
 
 class _enough(stop_after_attempt):

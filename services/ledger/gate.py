@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 MINUTE = 60.0
@@ -28,21 +28,24 @@ class ProviderGate:
         return max(0.0, self._not_before.get(model, 0.0) - asyncio.get_running_loop().time())
 
     @asynccontextmanager
-    async def passing(self) -> AsyncIterator[None]:
-        """Hold a place while the block runs; waits for one, and for the minute to have room."""
-        async with self._room:
-            if self._per_minute:
-                await self._minute()
-            yield
+    async def passing(self, still: Callable[[], bool] = lambda: True) -> AsyncIterator[bool]:
+        """Hold a place while the block runs; waits for one, and for the minute to have room.
 
-    async def _minute(self) -> None:
+        Gives False, and takes nothing from the minute, when it is not ``still`` wanted by then.
+        """
+        async with self._room:
+            yield await self._minute(still) if self._per_minute else still()
+
+    async def _minute(self, still: Callable[[], bool]) -> bool:
         """Wait until fewer than the allowed calls began within the last minute, in the order of arrival."""
         now = asyncio.get_running_loop().time
         async with self._turn:
             while True:
                 while self._begun and self._begun[0] <= now() - MINUTE:
                     self._begun.popleft()
+                if not still():
+                    return False
                 if len(self._begun) < self._per_minute:
                     self._begun.append(now())
-                    return
+                    return True
                 await asyncio.sleep(self._begun[0] + MINUTE - now())

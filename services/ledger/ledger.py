@@ -5,20 +5,23 @@ a budget is spent, nothing goes out.
 """
 
 import asyncio
+import contextlib
 import dataclasses
 import json
 import logging
+import math
 import time
 import uuid
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection
-from tenacity import retry, retry_if_exception_type, wait_fixed
+from tenacity import AsyncRetrying, retry_if_exception_type, wait_fixed
 
+from activities import presence
 from contracts.errors import BudgetExceeded
-from services.ledger import store
+from services.ledger import lives, store
 from services.ledger.answers import Verdict
 from services.ledger.asking import Answered, Asking, Trip
 from services.ledger.budgets import Budgets
@@ -26,6 +29,7 @@ from services.ledger.database import AWAY, LedgerDatabase
 from services.ledger.flights import Flight, Outcome
 from services.ledger.metrics import LedgerMetrics
 from services.ledger.money import PriceTable, Tokens, dollars, estimated
+from services.ledger.others import Others
 from services.ledger.problems import PROBLEM, problem_body
 from services.ledger.providers import DEFAULT_PROVIDER
 from services.ledger.requests import ModelCall
@@ -35,6 +39,12 @@ from services.ledger.upstream import Unreached, Upstream
 COST_HEADER = "x-patchwright-cost-usd"
 PROVIDER_HEADER = "x-patchwright-answered-by"
 REPLAYED_HEADER = "x-patchwright-replayed"
+ELSEWHERE_SECONDS = 0.25
+"""How often a call that another ledger has out is looked at."""
+BEAT_SECONDS = 2.0
+FORGET_SECONDS = 3_600.0
+LEAVING_SECONDS = 5.0
+Result = TypeVar("Result")
 log = logging.getLogger(__name__)
 _STATES = {Verdict.GOOD: store.DONE, Verdict.FINAL: store.REFUSED, Verdict.CLOSED: store.REFUSED, Verdict.PASSING: store.FAILED}
 
@@ -59,29 +69,31 @@ class Ledger:
         self._budgets = budgets
         self._asking = Asking(upstreams, retries, self.metrics)
         self._owner = uuid.uuid4().hex
+        self._others = Others()
+        self._living: asyncio.Task[None] | None = None
         self._flights: dict[str, Flight] = {}
         self._running: set[asyncio.Task[None]] = set()
 
     async def open(self, keep_days: int) -> None:
-        """Take the database over from a ledger that died, settle what it left, and fetch what runs on without it."""
-        await self.database.run(store.forget(keep_days, datetime.now(UTC)))
-        left, uncertain = await self.database.run(store.take_over(self._owner))
-        for provider, count in uncertain.items():
-            self.metrics.uncertain.labels(provider).inc(count)
-            log.warning("%d calls were out at %s when the ledger ended; they may be paid twice", count, provider)
-        for call in left:
-            self._resume(call)
+        """Take over from ledgers that died, settle what they left, and fetch what runs on without them."""
+        await self._look_around(arriving=True)
+        self._living = asyncio.create_task(self._live(keep_days))
 
     def ask(self, call: ModelCall) -> tuple[Flight, bool]:
-        """The flight that carries out this call, and whether it is the caller's own. Raises ``NotFound`` without a route."""
+        """The flight that carries out this call, and whether it is the caller's own.
+
+        Raises ``NotFound`` without a route, and ``KeyReused``.
+        """
         targets = self.routing.targets(call.model, call.endpoint)
         if call.key and (known := self._flights.get(call.key)):
+            if call.sha256 and known.request_sha256 not in ("", call.sha256):
+                raise store.KeyReused("This call's key is in use for another request; send a new key.")
             self.metrics.joined.inc()
             return known, False
         if not call.key:
             self.metrics.keyless.inc()
         key = call.key or f"keyless {uuid.uuid4().hex}"
-        flight = Flight()
+        flight = Flight(call.sha256 if call.key else "")
         self._begin(key, flight, self._carry_out(self._new_call(key, flight, call, targets), flight, call, targets))
         return flight, True
 
@@ -101,9 +113,13 @@ class Ledger:
 
     async def close(self) -> None:
         """End; what is under way stays written down as such, and the next ledger settles it."""
-        for task in self._running:
+        running = [*self._running, *([self._living] if self._living else [])]
+        for task in running:
             task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        await asyncio.gather(*running, return_exceptions=True)
+        with contextlib.suppress(TimeoutError, *AWAY):
+            async with asyncio.timeout(LEAVING_SECONDS):
+                await self.database.run(lives.leave(self._owner))
         for upstream in self.upstreams.values():
             await upstream.close()
         await self.database.close()
@@ -131,7 +147,7 @@ class Ledger:
 
     async def _carry_out(self, wanted: store.NewCall, flight: Flight, call: ModelCall, targets: Sequence[Target]) -> Outcome:
         began = time.monotonic()
-        begun = await self.database.run(store.begin(self._owner, wanted))
+        begun = await self._begun(wanted)
         if isinstance(begun, store.OverBudget):
             self.metrics.refused.inc()
             raise BudgetExceeded(begun.told)
@@ -148,6 +164,14 @@ class Ledger:
         self.metrics.seconds.labels(answered.target.provider).observe(time.monotonic() - began)
         return _handed_on(answered, cost)
 
+    async def _begun(self, wanted: store.NewCall) -> store.Begun | store.Kept | store.OverBudget:
+        """Begin a call, once no other ledger has it out any more: it brings its answer home, or dies."""
+        while True:
+            begun = await self.database.run(store.begin(self._owner, wanted))
+            if not isinstance(begun, store.Elsewhere):
+                return begun
+            await asyncio.sleep(ELSEWHERE_SECONDS)
+
     def _new_call(self, key: str, flight: Flight, call: ModelCall, targets: Sequence[Target]) -> store.NewCall:
         tokens = estimated(len(call.body), call.max_output)
         first, day = targets[0], datetime.now(UTC).date().isoformat()
@@ -163,25 +187,49 @@ class Ledger:
             day=day,
             estimate_nanousd=max(self._cost(tokens, target, call.model) for target in targets),
             limits=self._budgets.limits(call, day),
+            request_sha256=call.sha256 if call.key else "",
         )
 
     def _trip(self, wanted: store.NewCall, flight: Flight, call: ModelCall, begun: store.Begun) -> Trip:
         async def note_response(response_id: str) -> None:
             await self._keep(store.note_response(wanted.key, wanted.flight, response_id))
 
+        written = Target(wanted.provider, wanted.provider_model)
+
+        async def going_to(target: Target) -> None:
+            nonlocal written
+            if target != written:
+                recovery = _recovery(self.upstreams[target.provider].provider.recovery, call)
+                await self.database.run(store.go_to(wanted, target.provider, target.model, recovery))
+                written = target
+
+        lost_before, lost = begun.uncertain, 0
+
+        async def note_lost(target: Target) -> None:
+            nonlocal lost
+            lost += 1
+            self.metrics.uncertain.labels(target.provider).inc()
+            if full := await self._keep(store.lose(wanted, lost_before + lost)):
+                raise BudgetExceeded(full)
+
+        place = Target(begun.provider, begun.provider_model) if begun.provider else None
         return Trip(
             call=call,
             key=wanted.key,
             refusals=begun.refusals,
             sink=flight.take_piece,
+            begin_again=flight.begin_again,
             handed_on=flight.seen,
+            going_to=going_to,
+            lost=note_lost,
             note_response=note_response,
+            first=place,
             response_id=begun.response_id,
-            response_at=Target(begun.provider, begun.provider_model) if begun.response_id else None,
+            response_at=place if begun.response_id else None,
         )
 
     async def _settle(self, wanted: store.NewCall, trip: Trip, answered: Answered) -> int:
-        """Store how it ended before anybody is told; its cost. An uncertain attempt counts as if it had been paid."""
+        """Store how it ended before anybody is told; its cost. Answers that were lost are settled already, as if paid."""
         judgement, target, reply = answered.judgement, answered.target, answered.reply
         kept = judgement.verdict is Verdict.GOOD and bool(trip.call.key)
         paid = self._cost(judgement.tokens, target, trip.call.model)
@@ -189,10 +237,9 @@ class Ledger:
             state=_STATES[judgement.verdict],
             provider=target.provider,
             provider_model=target.model,
-            cost_nanousd=paid + trip.uncertain * wanted.estimate_nanousd,
+            cost_nanousd=paid,
             tokens=judgement.tokens,
             attempts=trip.attempts,
-            uncertain=trip.uncertain,
             status=reply.status,
             media_type=reply.media_type,
             answer=reply.body if kept else b"",
@@ -206,17 +253,15 @@ class Ledger:
             state=store.FAILED,
             provider=target.provider,
             provider_model=target.model,
-            cost_nanousd=trip.uncertain * wanted.estimate_nanousd,
+            cost_nanousd=0,
             attempts=trip.attempts,
-            uncertain=trip.uncertain,
             reason=reason,
         )
         await self._write(wanted, end)
 
-    @retry(retry=retry_if_exception_type(AWAY), wait=wait_fixed(1))
-    async def _keep(self, deed: Callable[[Connection], None]) -> None:
+    async def _keep(self, deed: Callable[[Connection], Result]) -> Result:
         """However long the database is away or its disk is full: what only this process knows was paid for."""
-        await self.database.run(deed)
+        return await AsyncRetrying(retry=retry_if_exception_type(AWAY), wait=wait_fixed(1))(self.database.run, deed)
 
     async def _write(self, wanted: store.NewCall, end: store.Settlement) -> None:
         await self._keep(store.settle(wanted, end))
@@ -228,12 +273,37 @@ class Ledger:
     def _cost(self, tokens: Tokens, target: Target, asked: str) -> int:
         return self._prices.cost(tokens, str(target), target.model, asked)
 
-    # -- after a restart -------------------------------------------------------------------------------------
+    # -- beside other ledgers, and after them ----------------------------------------------------------------
 
-    def _resume(self, left: store.Interrupted) -> None:
+    async def _live(self, keep_days: int) -> None:
+        """Say that we live, settle what others leave that do not any more, and forget what is old."""
+        forgotten = -math.inf
+        while True:
+            try:
+                if time.monotonic() - forgotten > FORGET_SECONDS:
+                    await self.database.run(store.forget(keep_days, datetime.now(UTC)))
+                    forgotten = time.monotonic()
+                await asyncio.sleep(BEAT_SECONDS)
+                await self._look_around()
+            except Exception:
+                log.exception("The ledger could not look after its database; it tries again")
+                await asyncio.sleep(BEAT_SECONDS)
+
+    async def _look_around(self, arriving: bool = False) -> None:
+        dead = self._others.dead(await self.database.run(lives.beat(self._owner, presence.own_name())))
+        if not dead and not arriving:
+            return
+        left, uncertain = await self.database.run(lives.bury([life.owner for life in dead]))
+        for provider, count in uncertain.items():
+            self.metrics.uncertain.labels(provider).inc(count)
+            log.warning("%d calls were out at %s when their ledger ended; they may be paid twice", count, provider)
+        for call in left:
+            self._resume(call)
+
+    def _resume(self, left: lives.Interrupted) -> None:
         """Fetch a background response that ran on without us, so that its answer and its cost are there when it is asked for."""
         upstream = self.upstreams.get(left.provider)
-        if upstream is None or upstream.provider.recovery != "background":
+        if upstream is None or upstream.provider.recovery != "background" or left.key in self._flights:
             return
         target = Target(left.provider, left.provider_model)
         call = ModelCall("responses", b"", left.model, key=left.key, task_id=left.task_id, requester=left.requester)

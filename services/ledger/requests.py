@@ -4,6 +4,7 @@ The body of a long conversation is most of a megabyte, and reading it as JSON ta
 does. Our own client says in headers what the ledger must know and puts the model's name first; anybody else's body is read.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -42,6 +43,8 @@ class ModelCall:
     requester: str = ""
     max_cost_nanousd: int | None = None
     """The task's cap."""
+    sha256: str = ""
+    """Of the body; empty for a call of our own client, whose key has the digest of what is asked in it."""
     head: bytes = field(default=b"", repr=False)
     """How the body begins, up to the comma after the model's name; empty when it has to be rewritten as JSON."""
 
@@ -81,7 +84,8 @@ def _from_json(endpoint: Endpoint, body: bytes, named: dict[str, Any]) -> ModelC
     if not isinstance(asked, dict) or not isinstance(asked.get("model"), str):
         raise InvalidInput("The body must be a JSON object with the name of a `model`.")
     limit = next((asked[name] for name in _LIMITS if isinstance(asked.get(name), int)), None)
-    return ModelCall(endpoint, body, asked["model"], stream=asked.get("stream") is True, max_output=limit, **named)
+    digest, stream = hashlib.sha256(body).hexdigest(), asked.get("stream") is True
+    return ModelCall(endpoint, body, asked["model"], stream=stream, max_output=limit, sha256=digest, **named)
 
 
 def _head(model: str) -> bytes:

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, bindparam, delete, exists, select, update
+from sqlalchemy import Connection, bindparam, delete, exists, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from contracts.errors import PatchwrightError
 from services.ledger.money import Tokens, dollars
-from services.ledger.tables import calls, owners, spending
+from services.ledger.tables import calls, lives, spending
 
 DIALECTS = {"sqlite": sqlite, "postgresql": postgresql}
 OUT, DONE, REFUSED, FAILED, INTERRUPTED = "out", "done", "refused", "failed", "interrupted"
@@ -49,11 +49,18 @@ class Account:
 
 
 class Replaced(PatchwrightError):
-    """Another ledger has taken over this database; this one makes no call any more."""
+    """This ledger is stopping, or others take it for dead; it makes no call now."""
 
     code = "ledger-replaced"
     http_status = 503
     retryable = True
+
+
+class KeyReused(PatchwrightError):
+    """A key was used before, for another request."""
+
+    code = "key-reused"
+    http_status = 422
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +88,8 @@ class NewCall:
     day: str
     estimate_nanousd: int
     limits: tuple[Limit, ...] = ()
+    request_sha256: str = ""
+    """Of the body; empty where the key says what is asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +112,19 @@ class OverBudget:
 
 
 @dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """A call that another ledger, which lives, has out; nothing was written."""
+
+
+@dataclass(frozen=True, slots=True)
 class Begun:
     """A call that may go out, and what is known of earlier tries."""
 
     refusals: int = 0
+    uncertain: int = 0
     response_id: str = ""
     provider: str = ""
+    """The place that may have the answer already and can be asked for it; empty for none."""
     provider_model: str = ""
 
 
@@ -122,26 +138,10 @@ class Settlement:
     cost_nanousd: int
     tokens: Tokens = field(default_factory=Tokens)
     attempts: int = 0
-    uncertain: int = 0
     status: int = 0
     media_type: str = ""
     answer: bytes = b""
     reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Interrupted:
-    """A call that was out when its ledger died and runs on at its provider."""
-
-    key: str
-    flight: str
-    task_id: str
-    requester: str
-    model: str
-    provider: str
-    provider_model: str
-    response_id: str
-    estimate_nanousd: int
 
 
 def _spending(dialect: Any) -> Any:
@@ -151,36 +151,21 @@ def _spending(dialect: Any) -> Any:
     return put.on_conflict_do_update(index_elements=["scope"], set_=more)
 
 
-def _owning(dialect: Any) -> Any:
-    put = dialect.insert(owners).values({column.name: bindparam(column.name) for column in owners.columns})
-    return put.on_conflict_do_update(index_elements=["number"], set_={"owner": put.excluded.owner, "since": put.excluded.since})
-
-
 def _fresh_rows(dialect: Any) -> Any:
-    """A call's first row, for as long as the ledger is still the owner; nothing where the key is there already."""
-    owned = exists().where((owners.c.number == 1) & (owners.c.owner == bindparam("of_owner", type_=owners.c.owner.type)))
+    """A call's first row, as long as the ledger is not taken for dead; nothing where the key is there already."""
+    owned = exists().where(lives.c.owner == bindparam("new_owner", type_=lives.c.owner.type))
     row = select(*(bindparam(f"new_{column.name}", type_=column.type).label(column.name) for column in calls.columns))
     return dialect.insert(calls).from_select([column.name for column in calls.columns], row.where(owned)).on_conflict_do_nothing()
 
 
 _FLOWN = (calls.c.key == bindparam("of_key")) & (calls.c.flight == bindparam("of_flight"))
-_OWNER = select(owners.c.owner).where(owners.c.number == 1).with_for_update(read=True)
-_KNOWN = select(
-    calls.c.state,
-    calls.c.flight,
-    calls.c.status,
-    calls.c.media_type,
-    calls.c.answer,
-    calls.c.provider,
-    calls.c.provider_model,
-    calls.c.refusals,
-    calls.c.response_id,
-    calls.c.cost_nanousd,
-).where(calls.c.key == bindparam("of_key"))
-_RENEWED = ("flight", "provider", "provider_model", "recovery", "day", "estimate_nanousd")
+_LIVES = select(lives.c.owner).where(lives.c.owner == bindparam("of_owner")).with_for_update(read=True)
+_KNOWN = select(calls).where(calls.c.key == bindparam("of_key"))
+_RENEWED = ("flight", "owner", "provider", "provider_model", "recovery", "day", "estimate_nanousd")
 _AGAIN = (
     update(calls)
-    .where(calls.c.key == bindparam("of_key"))
+    # Of two ledgers that want to make it again one does, and none when a third has just brought its answer home.
+    .where(_FLOWN & (calls.c.state == bindparam("of_state")))
     .values(
         state=OUT,
         settled_at=None,
@@ -196,7 +181,6 @@ _SETTLE = {
         **_SETTLED,
         cost_nanousd=calls.c.cost_nanousd + bindparam("more_cost"),
         attempts=calls.c.attempts + bindparam("more_attempts"),
-        uncertain=calls.c.uncertain + bindparam("more_uncertain"),
         refusals=calls.c.refusals + bindparam("more_refusals"),
     )
     for before in (OUT, INTERRUPTED)
@@ -206,6 +190,7 @@ _SPENT = select(spending.c.scope, spending.c.settled_nanousd, spending.c.reserve
 )
 
 
+_MONEY = text(f"SELECT pg_advisory_xact_lock({0x6C65646D})")
 _ZERO = ("attempts", "uncertain", "refusals", "cost_nanousd", "input_tokens", "output_tokens", "status")
 _EMPTY = {
     **{f"new_{name}": 0 for name in _ZERO},
@@ -216,62 +201,87 @@ _EMPTY = {
 }
 _FRESH = {name: _fresh_rows(dialect) for name, dialect in DIALECTS.items()}
 _SPEND = {name: _spending(dialect) for name, dialect in DIALECTS.items()}
-_OWN = {name: _owning(dialect) for name, dialect in DIALECTS.items()}
 
 
-def take_over(owner: str) -> Callable[[Connection], tuple[list[Interrupted], dict[str, int]]]:
-    """Make the database this ledger's own and settle what a dead one left.
+def begin(owner: str, call: NewCall) -> Callable[[Connection], Begun | Kept | OverBudget | Elsewhere]:
+    """Write a call down and reserve its cost, or say why not. Raises ``Replaced`` and ``KeyReused``."""
 
-    A call that can be asked for again gives its reservation back until it is. Any other may have been paid: it costs its
-    estimate. Gives the calls whose answers can be fetched, and the number of uncertain ones by provider.
-    """
-
-    def deed(connection: Connection) -> tuple[list[Interrupted], dict[str, int]]:
-        _put_owner(connection, owner)
-        left, uncertain = [], dict[str, int]()
-        for row in connection.execute(select(calls).where(calls.c.state == OUT)).all():
-            lost = row.recovery == "none" or (row.recovery == "background" and not row.response_id)
-            cost = row.estimate_nanousd if lost else 0
-            connection.execute(
-                update(calls)
-                .where(calls.c.key == row.key)
-                .values(
-                    state=INTERRUPTED,
-                    uncertain=calls.c.uncertain + int(lost),
-                    cost_nanousd=calls.c.cost_nanousd + cost,
-                    reason="the ledger ended while the call was out",
-                )
-            )
-            _spend(connection, Account(row.task_id, row.requester, row.day), settled=cost, reserved=-row.estimate_nanousd)
-            if lost:
-                uncertain[row.provider] = uncertain.get(row.provider, 0) + 1
-        for row in connection.execute(select(calls).where((calls.c.state == INTERRUPTED) & (calls.c.response_id != ""))).all():
-            left.append(Interrupted(*(getattr(row, name) for name in Interrupted.__slots__)))
-        return left, uncertain
-
-    return deed
-
-
-def begin(owner: str, call: NewCall) -> Callable[[Connection], Begun | Kept | OverBudget]:
-    """Write a call down and reserve its cost, or say why not. Raises ``Replaced``."""
-
-    def deed(connection: Connection) -> Begun | Kept | OverBudget:
+    def deed(connection: Connection) -> Begun | Kept | OverBudget | Elsewhere:
         full = _full(connection, call.limits)
         if not full and connection.execute(_FRESH[connection.dialect.name], _fresh(owner, call)).rowcount == 1:
             _spend(connection, call, reserved=call.estimate_nanousd)
             return Begun()
         known = connection.execute(_KNOWN, {"of_key": call.key}).one_or_none()
-        if known is not None and known.state == DONE:
-            return Kept(*(getattr(known, name) for name in Kept.__slots__))
-        if connection.execute(_OWNER).scalar() != owner:
-            raise Replaced("Another ledger has taken over; ask again in a moment.")
+        if known is not None:
+            if call.request_sha256 and known.request_sha256 not in ("", call.request_sha256):
+                raise KeyReused("This call's key was used before, for another request; send a new key.")
+            if known.state == DONE:
+                return Kept(*(getattr(known, name) for name in Kept.__slots__))
+            if known.state == OUT and known.owner != owner:
+                return Elsewhere()
+        if connection.execute(_LIVES, {"of_owner": owner}).scalar() is None:
+            raise Replaced("This ledger was taken for dead; ask again in a moment.")
         if full:
             return OverBudget(full)
         assert known is not None
-        if known.state != OUT or known.flight != call.flight:
-            connection.execute(_AGAIN, {"of_key": call.key, **{f"new_{name}": getattr(call, name) for name in _RENEWED}})
-            _spend(connection, call, reserved=call.estimate_nanousd)
-        return Begun(known.refusals, known.response_id, known.provider, known.provider_model)
+        return _begun_again(connection, owner, call, known)
+
+    return deed
+
+
+def _begun_again(connection: Connection, owner: str, call: NewCall, known: Any) -> Begun | Elsewhere:
+    uncertain, state = known.uncertain, known.state
+    if state == OUT and known.flight != call.flight:
+        # A flight of our own that ended without a word: as if its ledger had died.
+        uncertain, state = uncertain + int(interrupt(connection, known)), INTERRUPTED
+    if state != OUT:
+        before = {"of_key": call.key, "of_flight": known.flight, "of_state": state}
+        renewed = {f"new_{name}": getattr(call, name) for name in _RENEWED if name != "owner"}
+        if not connection.execute(_AGAIN, {**before, **renewed, "new_owner": owner}).rowcount:
+            return Elsewhere()
+        _spend(connection, call, reserved=call.estimate_nanousd)
+    there = known.response_id or (state == INTERRUPTED and known.recovery == "idempotency-key")
+    place = (known.provider, known.provider_model) if there else ("", "")
+    return Begun(known.refusals, uncertain, known.response_id, *place)
+
+
+def interrupt(connection: Connection, row: Any) -> bool:
+    """End the flight of a call that nobody carries out any more; whether it may have been paid for nothing."""
+    lost = row.recovery == "none" or (row.recovery == "background" and not row.response_id)
+    cost = row.estimate_nanousd if lost else 0
+    ended = {
+        "state": INTERRUPTED,
+        "uncertain": calls.c.uncertain + int(lost),
+        "cost_nanousd": calls.c.cost_nanousd + cost,
+        "reason": "the ledger ended while the call was out",
+    }
+    connection.execute(update(calls).where(calls.c.key == row.key).values(ended))
+    _spend(connection, row, settled=cost, reserved=-row.estimate_nanousd)
+    return lost
+
+
+def go_to(call: NewCall, provider: str, provider_model: str, recovery: str) -> Callable[[Connection], None]:
+    """Write down that a call goes out to another place than was written before."""
+    there = {"provider": provider, "provider_model": provider_model, "recovery": recovery}
+
+    def deed(connection: Connection) -> None:
+        connection.execute(update(calls).where(_FLOWN).values(there), {"of_key": call.key, "of_flight": call.flight})
+
+    return deed
+
+
+def lose(call: NewCall, number: int) -> Callable[[Connection], str]:
+    """An answer to a call was lost, the ``number``-th one: it costs an estimate, for it may have been paid.
+
+    Gives why no further one may be risked; empty when it may.
+    """
+
+    def deed(connection: Connection) -> str:
+        lost = update(calls).where(_FLOWN & (calls.c.uncertain < number))
+        values = {"uncertain": number, "cost_nanousd": calls.c.cost_nanousd + call.estimate_nanousd}
+        if connection.execute(lost.values(values), {"of_key": call.key, "of_flight": call.flight}).rowcount:
+            _spend(connection, call, settled=call.estimate_nanousd)
+        return _full(connection, call.limits, own=call.estimate_nanousd)
 
     return deed
 
@@ -326,15 +336,21 @@ def scopes(call: Accounted) -> list[str]:
     return [*found, f"task:{call.task_id}"] if call.task_id else found
 
 
-def _full(connection: Connection, limits: Sequence[Limit]) -> str:
-    """Why nothing more may be spent; empty when it may. The last call may go over: what it costs is known when it is answered."""
+def _full(connection: Connection, limits: Sequence[Limit], own: int = 0) -> str:
+    """Why nothing more may be spent; empty when it may. The last call may go over: what it costs is known when it is answered.
+
+    ``own``: what of the reservations is the asker's.
+    """
     if not limits:
         return ""
+    if connection.dialect.name == "postgresql":
+        # Two ledgers that looked at the same time would both find room.
+        connection.execute(_MONEY)
     found = {row.scope: row for row in connection.execute(_SPENT, {"scopes": [limit.scope for limit in limits]})}
     for limit in limits:
         row = found.get(limit.scope)
         settled, reserved = (row.settled_nanousd, row.reserved_nanousd) if row is not None else (0, 0)
-        if settled + reserved >= limit.cap:
+        if settled + reserved - own >= limit.cap:
             held = f" and {dollars(reserved):.4f} reserved for calls under way" if reserved else ""
             return f"{dollars(settled):.4f}{held} of {dollars(limit.cap):.4f} US dollars are spent {limit.told}"
     return ""
@@ -346,13 +362,9 @@ def _spend(connection: Connection, call: Accounted, settled: int = 0, reserved: 
         connection.execute(_SPEND[connection.dialect.name], rows)
 
 
-def _put_owner(connection: Connection, owner: str) -> None:
-    connection.execute(_OWN[connection.dialect.name], {"number": 1, "owner": owner, "since": datetime.now(UTC)})
-
-
 def _fresh(owner: str, call: NewCall) -> Mapping[str, object]:
     named = {f"new_{name}": getattr(call, name) for name in NewCall.__slots__ if name != "limits"}
-    return {**_EMPTY, **named, "new_created_at": datetime.now(UTC), "of_owner": owner}
+    return {**_EMPTY, **named, "new_created_at": datetime.now(UTC), "new_owner": owner}
 
 
 def _ending(call: NewCall, end: Settlement) -> Mapping[str, object]:
@@ -365,6 +377,5 @@ def _ending(call: NewCall, end: Settlement) -> Mapping[str, object]:
         "new_settled_at": datetime.now(UTC),
         "more_cost": end.cost_nanousd,
         "more_attempts": end.attempts,
-        "more_uncertain": end.uncertain,
         "more_refusals": int(end.state == REFUSED),
     }

@@ -15,6 +15,10 @@ calls = Table(
     Column("key", Text, primary_key=True),
     # Who carries the call out: one asking of it in one process.
     Column("flight", String(32), nullable=False),
+    # The ledger that process is.
+    Column("owner", String(32), nullable=False, server_default=""),
+    # SHA-256 of the body; empty where the key names what is asked, as a journal's does.
+    Column("request_sha256", String(64), nullable=False, server_default=""),
     Column("state", String(16), nullable=False),
     Column("task_id", Text, nullable=False),
     Column("requester", Text, nullable=False),
@@ -51,10 +55,12 @@ spending = Table(
     Column("reserved_nanousd", BigInteger, nullable=False),
 )
 
-owners = Table(
-    "ledger_owners",
+lives = Table(
+    "ledger_lives",
     metadata,
-    Column("number", Integer, primary_key=True, autoincrement=False),
-    Column("owner", String(32), nullable=False),
-    Column("since", Moment, nullable=False),
+    Column("owner", String(32), primary_key=True),
+    # Its process, as ``activities.presence`` names it.
+    Column("process", Text, nullable=False),
+    # Counted up while it lives.
+    Column("beats", BigInteger, nullable=False),
 )

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Callable
 
 import httpx2
@@ -64,12 +65,14 @@ class Upstream:
     async def fetch(self, response_id: str) -> Reply:
         """A background response, once it has ended."""
         pause, longest = POLL_SECONDS
-        while True:
+        give_up = time.monotonic() + self._seconds
+        while time.monotonic() < give_up:
             reply = await self._whole("GET", f"/responses/{response_id}", b"", {})
             if response_of(reply)[1] not in RUNNING:
                 return reply
             await asyncio.sleep(pause)
             pause = min(longest, pause * 1.5)
+        raise Unreached(f"the response still runs after {self._seconds:g} s", sent=True)
 
     async def models(self) -> Reply:
         """What it offers."""

@@ -86,7 +86,8 @@ async def test_a_ledger_killed_with_a_call_out_asks_again_as_its_provider_allows
             await ledger.start()
             answer = await waiting
             assert answer.json()["output"][0]["content"][0]["text"] == "hello"
-            assert (await worker.ask(CALL, task="pw-1")).headers["x-patchwright-replayed"] == "true"
+            again = await worker.ask(CALL, task="pw-1", max_output_tokens=100)
+            assert again.headers["x-patchwright-replayed"] == "true"
             assert await worker.metric("patchwright_model_calls_uncertain_total") == uncertain
         row = (await rows(data))[0]
         assert (row.state, row.uncertain) == (store.DONE, uncertain)
@@ -171,19 +172,3 @@ async def test_a_worker_killed_while_its_answer_is_on_its_way_pays_nothing_twice
         upstream.may_answer.set()
         assert (await ledger.ask(CALL)).json()["status"] == "completed"
         assert len(upstream.calls) == 1
-
-
-async def test_a_ledger_that_was_replaced_makes_no_call_and_still_brings_home_what_it_has_out(tmp_path: Path) -> None:
-    async with provider() as upstream, running_ledger(tmp_path, upstream.base_url) as old:
-        upstream.may_answer.clear()
-        waiting = asyncio.create_task(old.ask(CALL))
-        await upstream.arrived.wait()
-        async with running_ledger(tmp_path, upstream.base_url) as new:
-            refused = await old.ask("pw-1/plan.0/1/d")
-            assert (refused.status_code, refused.headers["x-patchwright-away"]) == (503, "true")
-            upstream.may_answer.set()
-            assert (await waiting).status_code == 200
-            assert (await new.ask(CALL)).headers["x-patchwright-replayed"] == "true"
-        assert len(upstream.calls) == 1
-
-

@@ -11,7 +11,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import text
 
 from contracts.errors import InvalidInput
-from services.ledger import store
+from services.ledger import lives, store
 from services.ledger.database import LedgerDatabase
 from services.ledger.migrations import upgrade_connection
 from services.ledger.money import Tokens
@@ -34,9 +34,9 @@ async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncItera
     on_postgres = request.param == "postgres"
     opened = LedgerDatabase(request.getfixturevalue("postgres") if on_postgres else f"sqlite:///{tmp_path}/ledger.db")
     await opened.run(upgrade_connection)
-    for table in ("ledger_calls", "ledger_spending"):
+    for table in ("ledger_calls", "ledger_spending", "ledger_lives"):
         await opened.run(lambda connection, table=table: connection.execute(text(f"DELETE FROM {table}")) and None)
-    await opened.run(store.take_over("me"))
+    await opened.run(lives.beat("me", ""))
     yield opened
     await opened.close()
 
@@ -47,7 +47,7 @@ def new(key: str, flight: str = "f", **more: Any) -> store.NewCall:
 
 
 def end(state: str = store.DONE, cost: int = 4) -> store.Settlement:
-    return store.Settlement(state, "p", "m", cost, Tokens(1, 2), 1, 0, 200, "application/json", b"\0answer")
+    return store.Settlement(state, "p", "m", cost, Tokens(1, 2), 1, 200, "application/json", b"\0answer")
 
 
 async def test_the_migrations_make_exactly_the_tables_the_code_uses(database: LedgerDatabase) -> None:
@@ -96,26 +96,72 @@ async def test_what_a_dead_ledger_left_is_settled_or_released(
     database: LedgerDatabase, recovery: str, settled: int, uncertain: dict[str, int]
 ) -> None:
     await database.run(store.begin("me", new("a", recovery=recovery)))
-    assert await database.run(store.take_over("next")) == ([], uncertain)
+    assert await database.run(lives.bury(["me"])) == ([], uncertain)
     assert await database.run(store.spent("task:pw-1")) == (settled, 0)
-    assert await database.run(store.take_over("one more")) == ([], {}), "once"
+    assert await database.run(lives.bury(["me"])) == ([], {}), "once"
 
 
 async def test_a_background_response_is_told_to_the_next_ledger(database: LedgerDatabase) -> None:
     await database.run(store.begin("me", new("a", recovery="background")))
     await database.run(store.note_response("a", "f", "resp_1"))
-    left, uncertain = await database.run(store.take_over("next"))
+    await database.run(lives.beat("next", ""))
+    left, uncertain = await database.run(lives.bury(["me"]))
     assert ([call.response_id for call in left], uncertain) == (["resp_1"], {})
     begun = await database.run(store.begin("next", new("a", "g")))
     assert isinstance(begun, store.Begun)
     assert begun.response_id == "resp_1"
 
 
-async def test_a_replaced_ledger_begins_nothing(database: LedgerDatabase) -> None:
-    await database.run(store.take_over("next"))
+async def test_a_ledger_that_is_taken_for_dead_begins_nothing_until_it_says_that_it_lives(database: LedgerDatabase) -> None:
+    await database.run(lives.bury(["me"]))
     with pytest.raises(store.Replaced):
         await database.run(store.begin("me", new("a")))
-    assert await database.run(store.begin("next", new("a"))) == store.Begun()
+    await database.run(lives.beat("me", ""))
+    assert await database.run(store.begin("me", new("a"))) == store.Begun()
+
+
+async def test_a_call_that_a_living_ledger_has_out_is_nobody_elses(database: LedgerDatabase) -> None:
+    assert await database.run(lives.beat("next", "")) == [lives.Life("me", "", 0)]
+    await database.run(store.begin("me", new("a", recovery="idempotency-key")))
+    assert await database.run(store.begin("next", new("a", "g"))) == store.Elsewhere()
+    await database.run(lives.bury(["me"]))
+    begun = await database.run(store.begin("next", new("a", "g")))
+    assert begun == store.Begun(provider="p", provider_model="m"), "who has been asked is asked first"
+    await database.run(store.settle(new("a"), end()))
+    await database.run(store.settle(new("a", "g"), end()))
+    assert await database.run(store.spent("task:pw-1")) == (4, 0), "the end of an earlier flight is not this one's"
+
+
+async def test_a_ledger_whose_life_was_never_noted_is_known_by_what_it_left(database: LedgerDatabase) -> None:
+    await database.run(store.begin("me", new("a")))
+    await database.run(lives.leave("me"))
+    assert await database.run(lives.beat("next", "")) == [lives.Life("me")]
+
+
+async def test_a_flight_that_ended_without_a_word_keeps_no_reservation(database: LedgerDatabase) -> None:
+    await database.run(store.begin("me", new("a")))
+    assert await database.run(store.begin("me", new("a", "g"))) == store.Begun(uncertain=1)
+    assert await database.run(store.spent("task:pw-1")) == (10, 10), "what it may have cost, and what is reserved anew"
+
+
+async def test_a_lost_answer_is_paid_before_another_one_is_risked(database: LedgerDatabase) -> None:
+    call = new("a", limits=(store.Limit("task:pw-1", 15, "for this task."),))
+    await database.run(store.begin("me", call))
+    for _ in range(2):
+        assert await database.run(store.lose(call, 1)) == ""
+    assert await database.run(store.spent("task:pw-1")) == (10, 10), "once"
+    assert "for this task." in await database.run(store.lose(call, 2))
+    await database.run(store.settle(call, end(store.FAILED, 0)))
+    assert await database.run(store.spent("task:pw-1")) == (20, 0)
+
+
+async def test_a_key_is_for_one_request(database: LedgerDatabase) -> None:
+    await database.run(store.begin("me", new("a", request_sha256="1" * 64)))
+    await database.run(store.settle(new("a"), end()))
+    with pytest.raises(store.KeyReused):
+        await database.run(store.begin("me", new("a", "g", request_sha256="2" * 64)))
+    assert isinstance(await database.run(store.begin("me", new("a", "g", request_sha256="1" * 64))), store.Kept)
+    assert isinstance(await database.run(store.begin("me", new("a", "g"))), store.Kept), "a journal's key says what is asked"
 
 
 async def test_calls_at_once_do_not_pass_a_cap_by_more_than_one_reservation(database: LedgerDatabase) -> None:
@@ -147,7 +193,7 @@ async def test_a_postgres_that_restarts_is_waited_for(tmp_path: Path) -> None:
     with postgres_server(folder, port) as url:
         database = LedgerDatabase(url)
         await database.run(upgrade_connection)
-        await database.run(store.take_over("me"))
+        await database.run(lives.beat("me", ""))
     waiting = asyncio.create_task(database.run(store.begin("me", new("a"))))
     await asyncio.sleep(0.3)
     assert not waiting.done()
