@@ -20,7 +20,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from contracts.errors import PatchwrightError
+from contracts.errors import InvalidInput, PatchwrightError
 from services import settings as configuration
 from services import wiring
 from services.bare_packages import doing_without, make_bare
@@ -82,11 +82,13 @@ def play(role: str, supervised: bool = False) -> int:
     make_bare(*BARE.get(role, ()))
     with doing_without("rich"):  # which draws tracebacks, and nobody sees a role's
         import services.telemetry  # noqa: F401
-    return run(_play(role, _supervised() if supervised else _alone()))
+    return run(_play(role, _supervised() if supervised else _alone(role)))
 
 
-def _alone() -> Part:
+def _alone(role: str) -> Part:
     settings = configuration.load()
+    if role in ("worker", "api") and not settings.temporal_address:
+        raise InvalidInput("Where is Temporal? Set PATCHWRIGHT_TEMPORAL_ADDRESS, e.g. 127.0.0.1:7233.")
     return Part(settings, None, settings.public_url or f"http://{settings.host}:{settings.port}", settings.temporal_ui_url)
 
 

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 import tarfile
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
@@ -270,3 +271,27 @@ def test_different_remotes_have_different_mirrors():
     assert mirror_name("https://git.example.com/shop/pay.git") != mirror_name("https://git.example.com/other/pay.git")
     assert mirror_name("https://git.example.com/shop/pay.git").startswith("pay-")
     assert mirror_name("/srv/日本").startswith("repository-")
+
+
+EMPTIER = """
+import os, sys
+from contextlib import suppress
+print("begun", flush=True)
+while True:
+    for number in range(256):
+        with suppress(OSError):
+            os.rmdir(f"{sys.argv[1]}/{number:02x}")
+"""
+
+
+def test_a_write_is_made_again_when_packing_takes_its_folder_away(tmp_path: Path) -> None:
+    mirror = Mirrors(tmp_path).create("shop")
+    objects = mirror.path / "objects"
+    with subprocess.Popen([sys.executable, "-c", EMPTIER, str(objects)], stdout=subprocess.PIPE) as packing:
+        assert packing.stdout is not None and packing.stdout.readline()
+        try:
+            for number in range(6_000):
+                blob = mirror.write_blob(f"{number}\n".encode())
+                (objects / blob[:2] / blob[2:]).unlink()  # so that its folder is empty again
+        finally:
+            packing.kill()

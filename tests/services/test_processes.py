@@ -127,3 +127,14 @@ async def test_no_role_outlives_a_supervisor_that_is_killed(tmp_path: Path) -> N
         process.wait()
     _, alive = await asyncio.to_thread(psutil.wait_procs, left, 30)
     assert [one for one in alive if one.status() != psutil.STATUS_ZOMBIE] == []
+
+
+@pytest.mark.parametrize("role", ["worker", "api"])
+def test_a_role_that_is_not_told_where_temporal_is_says_what_to_set(role: str, tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PATCHWRIGHT_", "OPENAI_"))}
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "services.cli", "serve", role], capture_output=True, text=True, timeout=60,
+        env={**environment, "PYTHONPATH": str(ROOT), "PATCHWRIGHT_DATA_DIR": str(tmp_path)},
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "PATCHWRIGHT_TEMPORAL_ADDRESS" in done.stderr and "Traceback" not in done.stderr
