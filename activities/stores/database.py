@@ -1,15 +1,12 @@
 """The database of the stores: SQLite on one machine, Postgres on many; the URL decides."""
 
 import asyncio
-import sqlite3
-import time
 from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import Connection, make_url, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio.engine import AsyncConnection, AsyncEngine, create_async_engine
@@ -17,14 +14,12 @@ from sqlalchemy.util import await_only
 
 from activities.stores.availability import FAILURES, as_store_failures, classified, patience, repeatable
 from activities.stores.migrations import upgrade_connection
+from activities.stores.straight_sqlite import BUSY_TIMEOUT_MS, StraightSqlite, prepare_sqlite
 from activities.stores.tables import metadata
-from contracts.errors import Conflict, InvalidInput
+from contracts.errors import InvalidInput
 
 __all__ = ["Database", "metadata", "open_database", "upgrade"]
 
-BUSY_TIMEOUT_MS = 30_000
-"""How long SQLite waits for another process that writes, in milliseconds."""
-WAL_PAUSE_MS = 20
 CONNECT_SECONDS = 10.0
 """How long Postgres may take to let us in."""
 COMMAND_SECONDS = 60.0
@@ -89,7 +84,7 @@ class Database:
         """A transaction that writes, known beforehand as one plain function: committed at its end, rolled back when it raises.
 
         The way for what every model turn writes. SQLite's async driver goes to its thread and back for each statement, its
-        begin and its commit; here that is one hop for all of them. Raises what ``writing`` raises.
+        begin and its commit; here it is done at once (``StraightSqlite``). Raises what ``writing`` raises.
         """
         with as_store_failures():
             if not self.is_sqlite:
@@ -138,45 +133,6 @@ class Database:
         await self.engine.dispose()
 
 
-class StraightSqlite:
-    """One connection to SQLite on a thread of its own, for transactions that are known beforehand."""
-
-    def __init__(self, url: URL, begin: str) -> None:
-        timeout = {"timeout": BUSY_TIMEOUT_MS / 1_000, "check_same_thread": False}
-        self._engine = create_engine(url.set(drivername="sqlite+pysqlite"), pool_size=1, max_overflow=0, connect_args=timeout)
-        _prepare(self._engine, begin, time.sleep)
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
-        self._held: Connection | None = None
-
-    async def run(self, work: Callable[[Connection], R]) -> R:
-        """Do the work in one transaction. A caller that is cancelled leaves it to commit or to fail by itself."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._transacted, work)
-
-    def _transacted(self, work: Callable[[Connection], R]) -> R:
-        connection = self._held
-        if connection is None or connection.closed or connection.invalidated:
-            connection = self._held = self._engine.connect()
-        try:
-            with connection.begin():
-                return work(connection)
-        except FAILURES:
-            # A full disk can leave a transaction half open: the next one begins on a connection of its own.
-            self._held = None
-            connection.invalidate()
-            connection.close()
-            raise
-
-    async def close(self) -> None:
-        """Let the last transaction end, and give the connection back."""
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._closed)
-        self._thread.shutdown()
-
-    def _closed(self) -> None:
-        if self._held is not None:
-            self._held.close()
-        self._engine.dispose()
-
-
 async def open_database(url: str) -> Database:
     """The database at ``url``, brought to the newest schema first; waits ``START_SECONDS`` for one that is away."""
     with patience(START_SECONDS):
@@ -208,40 +164,9 @@ def _with_driver(url: str) -> URL:
     return parsed.set(drivername=driver[backend])
 
 
-def _use_wal(cursor: Any, pause: Callable[[float], Any]) -> None:
-    """Switch to write-ahead logging. SQLite does not wait for others here, whatever its busy timeout, so we do."""
-    for _ in range(BUSY_TIMEOUT_MS // WAL_PAUSE_MS):
-        try:
-            cursor.execute("PRAGMA journal_mode=WAL")
-            return
-        except sqlite3.OperationalError as busy:
-            if "locked" not in str(busy):
-                raise
-            pause(WAL_PAUSE_MS / 1_000)
-    raise Conflict("Another process holds the database; end it, or give this one another data folder.")
-
-
 def _sqlite_engine(url: URL, begin: str, pool_size: int) -> AsyncEngine:
     Path(url.database or "").absolute().parent.mkdir(parents=True, exist_ok=True)
     engine = create_async_engine(url, pool_size=pool_size, max_overflow=0, pool_timeout=60,
                                  connect_args={"timeout": BUSY_TIMEOUT_MS / 1_000})
-    _prepare(engine.sync_engine, begin, lambda seconds: await_only(asyncio.sleep(seconds)))
+    prepare_sqlite(engine.sync_engine, begin, lambda seconds: await_only(asyncio.sleep(seconds)))
     return engine
-
-
-def _prepare(engine: Engine, begin: str, pause: Callable[[float], Any]) -> None:
-    """Set each new connection up, and begin its transactions as we say."""
-
-    @event.listens_for(engine, "connect")
-    def prepare(connection: Any, _record: Any) -> None:
-        # The driver's own transactions begin late and upgrade from reading to writing; ours begin as we say.
-        connection.isolation_level = None
-        cursor = connection.cursor()
-        for pragma in (f"busy_timeout={BUSY_TIMEOUT_MS}", "synchronous=NORMAL", "foreign_keys=ON"):
-            cursor.execute(f"PRAGMA {pragma}")
-        _use_wal(cursor, pause)
-        cursor.close()
-
-    @event.listens_for(engine, "begin")
-    def start(connection: Any) -> None:
-        connection.exec_driver_sql(begin)

@@ -1,26 +1,24 @@
 """The ledger's database: one story for SQLite and Postgres, and one transaction for all that waits at the same time.
 
-What happens in a transaction is written as plain functions of a SQLAlchemy connection. On SQLite they run in one thread of
-their own, one hop for a whole transaction; on Postgres through ``run_sync`` on an async connection.
+What happens in a transaction is written as plain functions of a SQLAlchemy connection. On SQLite they run at once, or in a
+thread that waits for another writer; on Postgres through ``run_sync`` on an async connection.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import URL, Connection, create_engine, event, make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import URL, Connection, make_url
 from sqlalchemy.ext.asyncio.engine import create_async_engine
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from activities.stores.availability import as_store_failures
+from activities.stores.straight_sqlite import StraightSqlite
 from contracts.errors import DiskFull, InvalidInput, StoreUnavailable
 
 log = logging.getLogger(__name__)
-BUSY_SECONDS = 30.0
 PATIENCE_SECONDS = 90.0
 """How long a transaction is tried again while the database is away or its disk is full."""
 CONNECT_SECONDS = 10.0
@@ -111,40 +109,15 @@ class LedgerDatabase:
 
 
 class _Sqlite:
-    """One connection in one thread: SQLite takes one writer at a time anyway."""
-
     def __init__(self, url: URL) -> None:
         Path(url.database or "").absolute().parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="ledger-db")
-        self._engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False})
-        event.listen(self._engine, "connect", _prepare)
-        event.listen(self._engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
-        self._connection: Connection | None = None
+        self._straight = StraightSqlite(url, "BEGIN IMMEDIATE")
 
     async def transact(self, deeds: list[Deed]) -> list[Any]:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._transact, deeds)
-
-    def _transact(self, deeds: list[Deed]) -> list[Any]:
-        if self._connection is None:
-            self._connection = self._engine.connect()
-        try:
-            with self._connection.begin():
-                return [deed(self._connection) for deed in deeds]
-        except SQLAlchemyError:
-            # A full disk can leave a transaction half open: the next one begins on a connection of its own.
-            self._connection.invalidate()
-            self._connection.close()
-            self._connection = None
-            raise
+        return await self._straight.run(lambda connection: [deed(connection) for deed in deeds])
 
     async def close(self) -> None:
-        def end() -> None:
-            if self._connection is not None:
-                self._connection.close()
-            self._engine.dispose()
-
-        await asyncio.get_running_loop().run_in_executor(self._thread, end)
-        self._thread.shutdown()
+        await self._straight.close()
 
 
 class _Postgres:
@@ -158,14 +131,6 @@ class _Postgres:
 
     async def close(self) -> None:
         await self._engine.dispose()
-
-
-def _prepare(connection: Any, _record: Any) -> None:
-    # The driver begins no transactions of its own; ours say so at their begin.
-    connection.isolation_level = None
-    # What was committed outlives a killed process with NORMAL; only a machine that loses power may lose the last of it.
-    for pragma in (f"busy_timeout={int(BUSY_SECONDS * 1000)}", "journal_mode=WAL", "synchronous=NORMAL"):
-        connection.execute(f"PRAGMA {pragma}")
 
 
 def _parsed(url: str) -> URL:
