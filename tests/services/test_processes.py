@@ -15,6 +15,7 @@ import httpx2
 import psutil
 import pytest
 
+from services import supervisor
 from services.process import ROLES
 from services.scripted_model.server import serve
 from services.supervisor import supervised
@@ -23,6 +24,8 @@ from tests.fakes.stack import Service, WritesFiles, git, remote, settings_for
 KEY = "sk-scripted-0123456789abcdefghijklmnop"
 ROOT = Path(__file__).parents[2]
 NOTES = "\n".join(f"write notes/{n}.md: number {n}" for n in range(6))
+NEEDED = 2 + 6 + 1
+"""Model calls of a task: a look, a plan, a call for each note, and the last word."""
 pytestmark = pytest.mark.slow
 
 
@@ -38,10 +41,10 @@ async def until(true: Callable[[], bool], seconds: float = 60) -> None:
 
 
 @asynccontextmanager
-async def running(folder: Path, latency: float = 0.1) -> AsyncIterator[Service]:
+async def running(folder: Path, latency: float = 0.1, **more: Any) -> AsyncIterator[Service]:
     async with (
         serve(WritesFiles(), latency_seconds=latency) as model,
-        supervised(settings_for(folder, model.base_url, openai_api_key=KEY), scripted=True) as stack,
+        supervised(settings_for(folder, model.base_url, openai_api_key=KEY, **more), scripted=True) as stack,
         httpx2.AsyncClient(base_url=stack.url, headers={"authorization": f"Bearer {stack.token}"}, timeout=60) as http,
     ):
         yield Service(stack, http, model)
@@ -61,6 +64,27 @@ async def test_a_task_goes_on_whichever_process_is_killed_and_nothing_is_paid_tw
             while (await _shown(service, task))["state"] != "awaiting_review":
                 await asyncio.sleep(0.2)
         assert service.model.stats.repeated == 0
+    assert int(git(bare, "rev-list", "--count", f"main..patchwright/{task}")) == 1
+    assert len(git(bare, "ls-tree", "-r", "--name-only", f"patchwright/{task}", "notes").splitlines()) == 6
+
+
+@pytest.mark.parametrize(("latency", "drain"), [(0.5, 30), (4.0, 1)], ids=["at its next call", "in the middle of a long call"])
+async def test_a_worker_that_is_told_to_stop_ends_in_time_and_another_goes_on_without_paying_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, latency: float, drain: float
+) -> None:
+    codes: list[int] = []
+    monkeypatch.setattr(supervisor, "_how", lambda code: codes.append(code) or str(code))
+    bare, data = remote(tmp_path, {"README.md": "# notes\n"}), tmp_path / "data"
+    async with running(data, latency, drain_seconds=drain) as service:
+        task = await service.submit(bare, "Notes", description=NOTES)
+        await until(lambda: service.model.stats.answered >= 4)
+        before = roles(data)["worker"]
+        os.kill(before["pid"], signal.SIGTERM)
+        await until(lambda: roles(data)["worker"]["pid"] != before["pid"], seconds=60)
+        assert codes == [0]
+        await service.until(task, "awaiting_review")
+        assert (service.model.stats.answered, service.model.stats.repeated) == (NEEDED, 0)
+        assert not [event for event in await service.events(task) if event["kind"] == "step_failed"]
     assert int(git(bare, "rev-list", "--count", f"main..patchwright/{task}")) == 1
     assert len(git(bare, "ls-tree", "-r", "--name-only", f"patchwright/{task}", "notes").splitlines()) == 6
 
