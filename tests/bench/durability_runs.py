@@ -112,7 +112,7 @@ def supervised_service(lane: Lane, turns: int, kill_at: int | None) -> Ran:
 
     The kill hits the worker, and its supervisor starts it again; ledger and MCP servers live on.
     """
-    with _ours(lane, "processes") as (child, service, submit):
+    with our_service(lane, "processes") as (child, service, submit):
         lane.watch(service["worker"], child.pid)
         if kill_at is not None:
             lane.kill(service["worker"], kill_at)
@@ -122,7 +122,7 @@ def supervised_service(lane: Lane, turns: int, kill_at: int | None) -> Ran:
 def embedded_service(lane: Lane, turns: int, kill_at: int | None) -> Ran:
     """Ours as one process, which a kill ends with everything in it, the ledger included."""
     with _folder() as folder:
-        with _ours(lane, "one", folder) as (child, service, submit):
+        with our_service(lane, "one", folder) as (child, service, submit):
             lane.watch(child.pid)
             if kill_at is not None:
                 lane.kill(child.pid, kill_at)
@@ -130,12 +130,12 @@ def embedded_service(lane: Lane, turns: int, kill_at: int | None) -> Ran:
             if kill_at is None:
                 return _reviewed(service, task, lane, child)
             _await_death(child)
-        with _ours(lane, "one", folder) as (again, service, _):
+        with our_service(lane, "one", folder) as (again, service, _):
             return _reviewed(service, task, lane, again)
 
 
 @contextmanager
-def _ours(lane: Lane, wiring: str, folder: str = "") -> Iterator[tuple[Child, dict[str, Any], Callable[[int], str]]]:
+def our_service(lane: Lane, wiring: str, folder: str = "") -> Iterator[tuple[Child, dict[str, Any], Callable[[int], str]]]:
     """The running service, what it says of itself, and how a ticket for so many turns is submitted."""
     with (
         nullcontext(folder) if folder else _folder() as kept,
