@@ -45,12 +45,12 @@ NOTES = (
     "Milliseconds from the end of an answer to the end of the next request, without the first three turns; commands are in 'with "
     "commands' alone, because ours runs them in a sandbox and the others run them bare.",
     "'mean' of ours holds the borders of its slices: every 25th turn one activity ends and the next begins.",
-    "History: as the Temporal server counts it, of the whole workflow. Ours is the whole task, plan to pull request; what turns add "
-    "to it stands below, 'KB for 100 turns more'.",
-    "In-flight call paid twice: the model server counts the answers. Of ours the kill leaves the ledger alive; of 'ours-one' it does "
-    "not, and this model cannot be asked again.",
-    "Memory: peak resident set (MiB) of the process that runs the agent, ours the worker; 'of all' adds every process of the service, "
-    "supervisor and Temporal server included.",
+    "History: as the Temporal server counts it, of the whole workflow. Ours is the whole task, plan to pull request; what turns "
+    "add to it is told apart, in 'KB for 100 turns more'.",
+    "In-flight call paid twice: the model server counts the answers. Of 'ours' the kill leaves the ledger alive; of 'ours-one' "
+    "it does not, and this model cannot be asked again.",
+    "Memory: peak resident set of the process that runs the agent, of 'ours' the worker; 'of all' adds every other process of "
+    "the service, supervisor and Temporal server included.",
     "Where a run ended before its kill, there is nothing to say about the kill.",
 )
 
