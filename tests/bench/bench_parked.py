@@ -32,6 +32,8 @@ LEVELS = (1_000, 2_500, 5_000, 10_000)
 SETTLE_SECONDS = 5.0
 """From the last task that was parked until memory is read."""
 PARK_SECONDS = 7_200.0
+REST_SECONDS = 300.0
+"""For the last of the woken tasks to be done."""
 PARKED_FILE = "parked.json"
 PAGES = ("/", "/pulls", "/prs", "/tasks?limit=50", "/?q=note")
 HOW = "{whole} tasks went from their ticket to the review; {copies} are copies of such tasks whose workflows begin at the review."
@@ -95,18 +97,30 @@ async def measure(folder: Path, base_url: str, parked: dict[str, Any], given: ar
         listed, slowest = await service.listed()
         alive = await service.running(left)
         again = await wake(service, second, given.rate)
+        astray = await service.astray([*first, *second], REST_SECONDS)
         pages = await _pages(service)
         after = service.memory()
-        meanwhile = _drawn([], sorted(left - {one.task_id for one in again}), given.wakes // 4, chance)
-        reminders, heard = await remind(service, parked["whole"][: given.repositories], given.reminders, meanwhile, given.rate)
+        others = sorted(left - {one.task_id for one in again})
+        chance.shuffle(others)
+        reminders = await _reminded(service, others, given)
     return {
-        "reminders": {**reminders, "meanwhile": _spread(heard, [])},
+        "reminders": reminders,
         "memory_before": before, "memory_after_wakes": busy, "memory_after_all": after, "worker_back_seconds": down,
         "first": _spread(woken, parked["whole"]), "after_kill": _spread(again, parked["whole"]),
         "still_parked": len(left), "not_listed": len(left - listed), "not_running": len(left - alive),
         "lost": len(left - (listed & alive)) + sum(one.seconds is None for one in (*woken, *again)),
+        "astray": len(astray),
         "slowest_page_of_200_ms": slowest, "pages_ms": pages,
     }
+
+
+async def _reminded(service: ParkedService, parked: Sequence[str], given: argparse.Namespace) -> dict[str, Any]:
+    """Copies of some parked tasks are reminded in one moment, others are woken."""
+    if not given.reminders:
+        return {"due_at_once": 0, "seconds": None, "meanwhile": {}}
+    copied, woken = parked[: given.repositories], parked[given.repositories :][: given.wakes // 4]
+    told, heard = await remind(service, copied, given.reminders, woken, given.rate)
+    return {**told, "meanwhile": _spread(heard, [])}
 
 
 def _drawn(whole: list[str], copies: list[str], number: int, chance: random.Random) -> list[str]:
@@ -181,6 +195,7 @@ def _tables(found: dict[str, Any]) -> list[Any]:
         ("of them not listed by the API", found["not_listed"]),
         ("of them not running in Temporal", found["not_running"]),
         ("lost", found["lost"]),
+        ("woken, and neither approved nor back at their review in the end", found["astray"]),
         ("slowest page of 200 tasks, ms", found["slowest_page_of_200_ms"]),
         ("reminders due in one moment", found["reminders"]["due_at_once"]),
         ("seconds until the last one was told", found["reminders"]["seconds"]),
@@ -218,7 +233,7 @@ def main() -> None:
         print(json.dumps(found["prepared"]))
         return
     form.report("parked", found, _tables(found), given.json, [HOW.format(**found["tasks"])], on=on)
-    sys.exit(bool(found["lost"]))
+    sys.exit(bool(found["lost"] or found["astray"]))
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from contracts.forge import PullRequestDraft
 from contracts.task import TaskRequest, TaskState, TicketSource, task_id
 from mcp_servers.object_store import Mirrors
 from mcp_servers.repo.local_forge import LocalForge
-from mcp_servers.repo.local_records import LocalRecords
+from mcp_servers.repo.local_records import LocalRecords, NumbersThere
 from services.tasks import TaskService
 from workflows.standing import Standing, TaskRun
 
@@ -104,7 +104,7 @@ class Parking:
             last = rows.execute(waits, (name,)).fetchone()[0]
         assert standing.preparation is not None
         mirror = standing.preparation.opened.workspace.mirror
-        refs = tuple(ref for ref in pygit2.Repository(str(self._mirrors.open(mirror).path)).references if ref.endswith(name))
+        refs = tuple(ref for ref in pygit2.Repository(str(self._mirrors.open(mirror).path)).references if name in ref.split("/"))
         request = (await self._runs.get(name)).task.request
         return Original(name, request, standing, draft, found.base_commit, last, mirror, refs)
 
@@ -121,7 +121,8 @@ class Parking:
         """Put in place what the task would have made on its way, then start its workflow at the review."""
         name, original = run.task.id, self._originals.pop(run.task.id)
         draft = {"head_branch": run.task.branch, "task_id": name, "title": run.task.request.title}
-        proposed = await self._records.publish(original.draft.model_copy(update=draft), original.base_commit)
+        proposal = original.draft.model_copy(update=draft)
+        proposed = await self._records.publish(proposal, original.base_commit, NumbersThere())
         renamed = {original.task_id: name, original.standing.pull_request_id: proposed.id}
         # In a thread: the run store may hold the lock of the file right now, in this very loop.
         await asyncio.to_thread(self._copy_rows, original, name, renamed)

@@ -6,7 +6,7 @@ import os
 import signal
 import sqlite3
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from services.worker import connect
 from tests.bench.bench_start import up
 from tests.bench.processes import MIB
 
-PARKED = "awaiting_review"
+PARKED, APPROVED = "awaiting_review", "ready_to_merge"
 WATCHED = ("worker", "api", "temporal")
 BACK_SECONDS = 120.0
 PAGE = 200
@@ -55,6 +55,16 @@ class ParkedService:
         async with asyncio.timeout(seconds):
             while self.parked() < number:
                 await asyncio.sleep(0.5)
+
+    async def astray(self, names: Sequence[str], seconds: float) -> list[str]:
+        """Of these tasks, those that stand neither approved nor at their review again when so many seconds are over."""
+        wanted, ends = set(names), time.monotonic() + seconds
+        while True:
+            with closing(sqlite3.connect(self.data_dir / "patchwright.db", timeout=30)) as rows:
+                right = {name for (name,) in rows.execute("SELECT id FROM tasks WHERE state IN (?, ?)", (PARKED, APPROVED))}
+            if wanted <= right or time.monotonic() > ends:
+                return sorted(wanted - right)
+            await asyncio.sleep(1)
 
     async def kill_worker(self) -> float:
         """SIGKILL; the seconds until its supervisor has another one ready."""
