@@ -2,7 +2,9 @@
 
 import asyncio
 import functools
+import json
 import os
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -32,9 +34,10 @@ from mcp_servers.repo.upkeep import forget
 from services import wiring
 from services.housekeeping import Fate, Housekeeper, house_kept
 from services.pull_request_diffs import MirrorDiffs
+from services.scripted_model.server import serve
 from services.settings import Settings
 from services.temporal_server import TemporalServer
-from tests.fakes.stack import git, remote, settings_for
+from tests.fakes.stack import WritesFiles, git, remote, running, settings_for
 
 ROOT = Path(__file__).parents[2]
 
@@ -181,6 +184,50 @@ async def test_what_a_task_that_is_parked_for_40_days_may_name_stays_though_no_r
         assert [entry.path for entry in fresh.entries(tried)] == ["README.md", "parked.txt", "try.txt"]
         assert packed_before or not fresh.holds(rubbish), "what is older than the task belongs to nobody"
         assert git(mirror.path, "fsck", "--connectivity-only", "--no-dangling") == ""
+
+
+@pytest.mark.slow
+async def test_a_task_that_was_parked_in_the_middle_of_a_run_for_40_days_goes_on_and_pays_for_no_call_again(
+    tmp_path: Path, temporal: TemporalServer
+) -> None:
+    bare, data = remote(tmp_path, {"README.md": "# notes\n"}), tmp_path / "data"
+    notes = "\n".join(f"write notes/{n}.md: number {n}" for n in range(6))
+    elsewhere = {"temporal_address": temporal.address, "task_queue": "parked-40-days"}
+    async with serve(WritesFiles()) as model:
+        async with running(data, WritesFiles(), model=model, **elsewhere) as service:
+            task = await service.submit(bare, "Notes", description=notes, policy={"max_model_calls": 6})
+            await service.until(task, "halted")
+            other = await service.submit(bare, "Other", description="write other.md: nobody wants it")
+            await service.until(other, "awaiting_review")
+            assert (await service.http.post(f"/tasks/{other}/signals/close", json={})).status_code == 202
+            await service.until(other, "closed")
+        (mirror,) = (Mirror(path) for path in (data / "mirrors").glob("*.git"))
+        long_ago(data, task, other)
+        tip, base = mirror.target(f"refs/workspaces/{task}"), mirror.target(f"refs/bases/{task}")
+        assert tip != base, "it has written something"
+        git(mirror.path, "update-ref", f"refs/workspaces/{task}", base)  # only its journal names what it wrote
+        aged(mirror, days=39)
+        settings = settings_for(data, model.base_url, **elsewhere)
+        async with wiring.stores(settings) as kept, wiring.capabilities(settings, "http://localhost") as connected:
+            done = await Housekeeper(kept.runs, connected, keep_days=1).keep_house()
+        assert {judged.workspace.name: judged.fate for judged in done.workspaces} == {task: Fate.NEEDED, other: Fate.RELEASED}
+        assert done.tidied[0].packed and Mirror(mirror.path).holds(tip)
+        async with running(data, WritesFiles(), model=model, **elsewhere) as service:
+            answer = await service.http.post(f"/tasks/{task}/signals/resume", json={"max_model_calls": 100})
+            assert answer.status_code == 202, answer.text
+            await service.until(task, "awaiting_review", past="halted")
+        assert (model.stats.by_task[task], model.stats.repeated) == (6 + 3, 0)
+    assert git(bare, "diff", "--name-only", "main", f"patchwright/{task}").split() == [f"notes/{n}.md" for n in range(6)]
+
+
+def long_ago(data: Path, parked: str, ended: str) -> None:
+    """As if both tasks had begun 40 days ago, and one had ended then."""
+    then = datetime.now(UTC) - timedelta(days=40)
+    with sqlite3.connect(data / "patchwright.db") as connection:
+        told = json.loads(connection.execute("SELECT task FROM tasks WHERE id = ?", (parked,)).fetchone()[0])
+        told["created_at"] = then.isoformat()
+        connection.execute("UPDATE tasks SET task = ? WHERE id = ?", (json.dumps(told), parked))
+        connection.execute("UPDATE tasks SET finished_at = ? WHERE id = ?", (then.strftime("%Y-%m-%d %H:%M:%S.%f"), ended))
 
 
 async def test_nothing_is_thrown_away_while_a_task_cannot_be_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
