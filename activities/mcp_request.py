@@ -56,6 +56,20 @@ class Progress(Protocol):
 
 
 @dataclass(frozen=True)
+class McpAddress:
+    """Where a server answers, and what each request to it says. Made once: it is on the path of every call of a tool."""
+
+    url: httpx2.URL
+    timeout: httpx2.Timeout
+    headers: Mapping[str, str]
+
+
+def address(url: str, token: str, timeout: httpx2.Timeout) -> McpAddress:
+    """The address of a server that wants this bearer token; empty for none."""
+    return McpAddress(httpx2.URL(url), timeout, {**HEADERS, **({"authorization": f"Bearer {token}"} if token else {})})
+
+
+@dataclass(frozen=True)
 class McpRequest:
     """What is asked."""
 
@@ -66,18 +80,29 @@ class McpRequest:
     meta: Mapping[str, Any] = field(default_factory=dict)
     progress: Progress | None = None
 
-    async def answer(self, http: httpx2.AsyncClient, url: str) -> dict[str, Any]:
+    async def answer(self, http: httpx2.AsyncBaseTransport, server: McpAddress) -> dict[str, Any]:
         """The result. Raises ``ServerAway``, and ``MCPError`` for the server's own refusal."""
         with _TRACER.start_as_current_span(f"{self.method} {self.name}".rstrip(), kind=SpanKind.CLIENT):
-            number = next(_NUMBERS)
-            headers = {**HEADERS, "mcp-method": self.method, **({"mcp-name": self.name} if self.name else {})}
+            request = self._posted(server)
             try:
-                async with http.stream("POST", url, content=self._body(number), headers=headers) as response:
-                    if response.headers.get("content-type", "").startswith(EVENT_STREAM):
-                        return await self._streamed(response)
-                    return _result(_read(await response.aread(), response))
+                response = await http.handle_async_request(request)
+                try:
+                    return await self._read(response, request)
+                finally:
+                    await response.aclose()
             except httpx2.TransportError as lost:
-                raise ServerAway(f"{url} does not answer: {lost or type(lost).__name__}") from lost
+                raise ServerAway(f"{server.url} does not answer: {lost or type(lost).__name__}") from lost
+
+    def _posted(self, server: McpAddress) -> httpx2.Request:
+        headers = {**server.headers, "mcp-method": self.method, **({"mcp-name": self.name} if self.name else {})}
+        content, timeout = self._body(next(_NUMBERS)), {"timeout": server.timeout.as_dict()}
+        return httpx2.Request("POST", server.url, headers=headers, content=content, extensions=timeout)
+
+    async def _read(self, response: httpx2.Response, request: httpx2.Request) -> dict[str, Any]:
+        response.request = request
+        if response.headers.get("content-type", "").startswith(EVENT_STREAM):
+            return await self._streamed(response)
+        return _result(_read(await response.aread(), response))
 
     def _body(self, number: int) -> bytes:
         meta = {**self.meta, **ENVELOPE, **({"progressToken": number} if self.progress else {})}

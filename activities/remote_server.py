@@ -12,7 +12,7 @@ import httpx2
 from mcp_types import CallToolResult, ListToolsResult
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
 
-from activities.mcp_request import McpRequest, Progress, ServerAway
+from activities.mcp_request import McpRequest, Progress, ServerAway, address
 
 PATIENCE_SECONDS = 60.0
 """How long a server may be away before the call fails; starting one takes some seconds."""
@@ -29,13 +29,11 @@ class RemoteServer:
         """``url``: with its path, e.g. http://127.0.0.1:7341/mcp; ``token``: what the server wants as bearer token."""
         self.url = url
         self._patience = patience_seconds
-        self._http = httpx2.AsyncClient(
-            headers={"Authorization": f"Bearer {token}"} if token else {},
-            timeout=httpx2.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
-            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=KEPT_CONNECTIONS, keepalive_expiry=60),
-            trust_env=False,
-            verify=url.startswith("https:"),  # whose certificates take megabytes
-        )
+        self._address = address(url, token, httpx2.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS))
+        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=KEPT_CONNECTIONS, keepalive_expiry=60)
+        # The transport alone: redirects, cookies and proxies of a client are for other servers than ours, and cost as much again.
+        # Certificates take megabytes; without TLS there are none.
+        self._http = httpx2.AsyncHTTPTransport(limits=limits, verify=url.startswith("https:"))
 
     async def list_tools(self, *, cursor: str | None = None) -> ListToolsResult:
         """One page of the server's tools. Raises ``ServerAway`` when the patience is at its end."""
@@ -74,6 +72,6 @@ class RemoteServer:
     async def _once(self, request: McpRequest, seconds: float) -> dict[str, Any]:
         try:
             async with asyncio.timeout(seconds):
-                return await request.answer(self._http, self.url)
+                return await request.answer(self._http, self._address)
         except TimeoutError as late:
             raise ServerAway(f"{self.url} gave no answer within {seconds:g} s") from late

@@ -1,6 +1,7 @@
 """What a run tells the task's event log while it goes, and what it has spent."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -16,6 +17,8 @@ from contracts.steps import Spending
 
 SHOWN_ARGUMENT = 200
 """Characters of a tool call's argument that the log shows."""
+COMPANY_SECONDS = 0.05
+"""How long an event waits for others: those of a turn or two are one transaction, and mostly while the model thinks."""
 
 
 class RunStory:
@@ -32,6 +35,7 @@ class RunStory:
         self._put_back = put_back
         self._waiting: list[NewEvent] = []
         self._telling: asyncio.Task[None] | None = None
+        self._ending = asyncio.Event()
         self._handoffs = 0
         self._speaker = task.cards[0].name
 
@@ -127,11 +131,14 @@ class RunStory:
 
     async def _send(self) -> None:
         while self._waiting:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._ending.wait(), COMPANY_SECONDS)
             batch, self._waiting = self._waiting, []
             await self._store.append(self._task.task_id, batch)
 
     async def tell(self) -> None:
         """Wait until all is told."""
+        self._ending.set()
         if self._telling is not None:
             await self._telling
         await self._send()
