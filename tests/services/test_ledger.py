@@ -5,15 +5,17 @@ import logging
 import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
 
 from contracts.model_call import CALL_HEADER, MAX_OUTPUT_HEADER, MODEL_HEADER
+from services.ledger.ledger import Ledger
 from services.ledger.serving import ledger
 from services.serving import address_of, listening, serving
 from services.settings import IsolatedSettings
-from tests.fakes.ledger import MODEL, LedgerClient, ledger_settings, running_ledger
+from tests.fakes.ledger import MODEL, LedgerClient, ledger_settings, request_of, running_ledger
 from tests.fakes.provider import Provider, Says, completion, events, provider, response
 
 KEY = "a-provider-key-5f0c1d2e"
@@ -66,6 +68,18 @@ async def test_another_key_or_endpoint_is_another_call(asking: LedgerClient, ups
     await asking.ask("t/r/0/d", chat=True)
     assert [call.path for call in upstream.calls] == ["/v1/responses", "/v1/responses", "/v1/chat/completions"]
     assert len({call.headers["idempotency-key"] for call in upstream.calls}) == 3
+
+
+async def test_a_key_with_another_body_is_refused(asking: LedgerClient, upstream: Provider) -> None:
+    upstream.may_answer.clear()
+    first = asyncio.create_task(asking.ask("t/r/0/d"))
+    await upstream.arrived.wait()
+    refused = await asking.ask("t/r/0/d", input="another question")
+    upstream.may_answer.set()
+    assert (await first).status_code == 200
+    for answer in (refused, await asking.ask("t/r/0/d", input="another question")):
+        assert (answer.status_code, answer.json()["error"]["code"]) == (422, "key-reused")
+    assert len(upstream.calls) == 1
 
 
 async def test_a_call_without_a_key_is_passed_through_and_counted(asking: LedgerClient, upstream: Provider) -> None:
@@ -173,30 +187,50 @@ async def test_a_stream_is_handed_on_as_it_comes_and_replayed_from_the_store(
     assert await asking.metric("patchwright_model_tokens_total") == 1_100
 
 
-async def test_the_first_piece_of_a_stream_does_not_wait_for_the_last(tmp_path: Path) -> None:
-    go_on = asyncio.Event()
+class Slowly:
+    """A provider of one stream, whose rest comes when it may."""
 
-    async def slowly(scope, receive, send) -> None:
+    def __init__(self, first: bytes, rest: bytes) -> None:
+        self._first, self._rest = first, rest
+        self.go_on = asyncio.Event()
+
+    async def __call__(self, scope, receive, send) -> None:
         if scope["type"] == "lifespan":
             return
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
-        half = len(CHAT_STREAM) // 2
-        await send({"type": "http.response.body", "body": CHAT_STREAM[:half], "more_body": True})
-        await go_on.wait()
-        await send({"type": "http.response.body", "body": CHAT_STREAM[half:]})
+        await send({"type": "http.response.body", "body": self._first, "more_body": True})
+        await self.go_on.wait()
+        await send({"type": "http.response.body", "body": self._rest})
 
-    wanted = {"model": MODEL, "messages": [], "stream": True}
+
+@pytest.mark.parametrize(("chat", "stream"), [(True, CHAT_STREAM), (False, RESPONSE_STREAM)])
+async def test_the_beginning_of_a_stream_waits_for_nothing_and_its_end_until_it_is_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chat: bool, stream: bytes
+) -> None:
+    may_store, write = asyncio.Event(), Ledger._write
+
+    async def slow(*settled: Any) -> None:
+        await may_store.wait()
+        await write(*settled)
+
+    monkeypatch.setattr(Ledger, "_write", slow)
+    first = stream.split(b"\n\n")[0] + b"\n\n"
+    slowly = Slowly(first, stream[len(first) :])
+    endpoint, wanted = request_of(chat, {"stream": True})
     with listening("127.0.0.1", 0, "") as sock:
         async with (
             serving(slowly, sock),
             running_ledger(tmp_path, address_of("127.0.0.1", sock) + "/v1") as asking,
-            asking.http.stream("POST", f"{asking.url}/chat/completions", json=wanted, headers={CALL_HEADER: "k"}) as answer,
+            asking.http.stream("POST", f"{asking.url}/{endpoint}", json=wanted, headers={CALL_HEADER: "k"}) as answer,
         ):
             pieces = answer.aiter_bytes()
-            first = await anext(pieces)
-            assert CHAT_STREAM.startswith(first)
-            go_on.set()
-            assert first + b"".join([piece async for piece in pieces]) == CHAT_STREAM
+            assert await anext(pieces) == first
+            slowly.go_on.set()
+            rest = asyncio.create_task(anext(pieces))
+            done, _ = await asyncio.wait({rest}, timeout=0.5)
+            may_store.set()
+            assert not done
+            assert first + await rest + b"".join([piece async for piece in pieces]) == stream
 
 
 async def test_a_stream_cut_before_anything_was_handed_on_is_asked_for_again(asking: LedgerClient, upstream: Provider) -> None:

@@ -110,6 +110,17 @@ async def test_an_attempt_whose_answer_was_lost_counts_as_paid(asking: LedgerCli
     assert await asking.metric("patchwright_model_calls_uncertain_total") == 1
 
 
+async def test_answers_that_are_lost_again_and_again_pass_a_cap_by_no_more_than_one_reservation(
+    tmp_path: Path, upstream: Provider
+) -> None:
+    upstream.will_say(Says(cut=True))
+    async with running_ledger(tmp_path, upstream.base_url, prices=PRICES, model_retries=5) as asking:
+        refused = await asking.ask("t/r/0/d", task="pw-1", cap=1, max_output_tokens=100)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (402, "budget-exceeded")
+        settled, reserved = await spent(tmp_path, "task:pw-1")
+    assert (1 < settled < 2, reserved, len(upstream.calls)) == (True, 0, 1)
+
+
 async def test_the_row_of_a_call_says_what_became_of_it(asking: LedgerClient, upstream: Provider, tmp_path: Path) -> None:
     upstream.will_say(BROKEN, Says(body=response(sent=7, got=3)))
     await asking.ask("t/r/0/d", task="pw-1", requester="ada")

@@ -81,6 +81,15 @@ async def test_retry_after_is_a_floor_for_every_call_to_that_model(tmp_path: Pat
     assert min(later) - limited >= 1.0
 
 
+async def test_calls_that_wait_for_a_place_keep_retry_after_too(tmp_path: Path, upstream: Provider) -> None:
+    upstream.will_say(Says(429, LIMITED.body, headers=(("retry-after", "1.0"),), seconds=0.2), GOOD)
+    async with running_ledger(tmp_path, upstream.base_url, providers={"default": {"max_concurrent": 1}}) as asking:
+        answers = await asyncio.gather(*(asking.ask(f"t/r/{n}/d") for n in range(4)))
+    assert {answer.status_code for answer in answers} == {200}
+    limited, *later = (call.at for call in upstream.calls)
+    assert (len(later), min(later) - limited >= 1.0) == (4, True)
+
+
 def test_retry_after_is_read_as_seconds_or_a_date() -> None:
     now = datetime(2026, 11, 21, 12, tzinfo=UTC)
     assert seconds_of("2.5") == 2.5
@@ -123,6 +132,55 @@ async def test_the_next_place_is_taken_when_the_first_one_does_not_answer(
     assert {call.body["model"] for call in upstream.calls} == {"real"}
     assert [call.body["model"] for call in other.calls] == ["spare"]
     assert len(upstream.calls) == (2 if closed is BROKEN else 1)
+
+
+async def test_a_fallback_in_the_place_of_an_answer_that_was_lost_is_counted(
+    tmp_path: Path, upstream: Provider, other: Provider
+) -> None:
+    upstream.will_say(Says(cut=True))
+    more = {"model_recovery": "idempotency-key", "model_retries": 1, **routes(other)}
+    async with running_ledger(tmp_path, upstream.base_url, **more) as asking:
+        assert (await asking.ask("t/r/0/d")).headers["x-patchwright-answered-by"] == "other/spare"
+        assert await asking.metric("patchwright_model_calls_uncertain_total") == 1
+
+
+async def test_a_call_that_was_out_at_a_fallback_is_asked_for_there_first(
+    tmp_path: Path, upstream: Provider, other: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.ledger.serving.DRAIN_SECONDS", 0.1)
+    more = {"model_recovery": "none", "model_retries": 0, **routes(other, recovery="idempotency-key")}
+    upstream.will_say(BROKEN)
+    other.may_answer.clear()
+    async with running_ledger(tmp_path, upstream.base_url, **more) as asking:
+        leaving = asyncio.create_task(asking.ask("t/r/0/d"))
+        await other.arrived.wait()
+    await asyncio.gather(leaving, return_exceptions=True)
+    upstream.will_say(GOOD)
+    other.may_answer.set()
+    async with running_ledger(tmp_path, upstream.base_url, **more) as asking:
+        assert (await asking.ask("t/r/0/d")).headers["x-patchwright-answered-by"] == "other/spare"
+        assert await asking.metric("patchwright_model_calls_uncertain_total") == 0
+    assert len(upstream.calls) == 1
+    assert len({call.headers["idempotency-key"] for call in other.calls}) == 1
+
+
+async def test_a_background_response_that_failed_is_not_fetched_for_ever(tmp_path: Path, upstream: Provider) -> None:
+    failed = {"id": "resp_1", "status": "failed", "error": {"code": "server_error", "message": "oh no"}, "output": []}
+    upstream.will_say(Says(body={"id": "resp_1", "status": "queued"}), Says(body=failed), GOOD)
+    async with running_ledger(tmp_path, upstream.base_url, model_recovery="background") as asking:
+        assert (await asking.ask("t/r/0/d")).json()["status"] == "completed"
+        assert await asking.metric("patchwright_model_calls_uncertain_total") == 0
+    assert [call.path for call in upstream.calls] == ["/v1/responses", "/v1/responses/resp_1", "/v1/responses"]
+
+
+async def test_a_background_response_that_never_ends_is_not_waited_for_without_end(tmp_path: Path, upstream: Provider) -> None:
+    upstream.will_say(Says(body={"id": "resp_1", "status": "in_progress"}))
+    more = {"model_recovery": "background", "model_timeout_seconds": 0.5, "model_retries": 0}
+    async with running_ledger(tmp_path, upstream.base_url, **more) as asking:
+        assert (await asking.ask("t/r/0/d")).status_code == 502
+        upstream.will_say(GOOD)
+        assert (await asking.ask("t/r/0/d")).status_code == 200
+    assert sum(call.path == "/v1/responses" for call in upstream.calls) == 1, "it is looked for again and not begun again"
 
 
 async def test_a_bad_request_is_not_carried_from_place_to_place(tmp_path: Path, upstream: Provider, other: Provider) -> None:
