@@ -153,19 +153,20 @@ class WireModel(Model):
     ) -> ModelResponse:
         """One call by whichever API the endpoint speaks, with the schema of the answer in words where it takes none."""
         schema = output_schema if output_schema is not None and not output_schema.is_plain_text() else None
-        place = self._place
-        if schema is not None and place in self.without_schemas:
-            system_instructions, output_schema = _in_words(system_instructions, schema), None
-        try:
-            answer = await self._ask(system_instructions, input, model_settings, tools, output_schema, *more, **named)
-        except APIStatusError as error:
-            if schema is None or output_schema is None or not _refuses_schema(error):
-                raise
-            # Another request, so another key: to the first one the endpoint has said no.
+        answer = None
+        if schema is None or self._place not in self.without_schemas:
+            try:
+                answer = await self._ask(system_instructions, input, model_settings, tools, output_schema, *more, **named)
+            except APIStatusError as error:
+                if schema is None or not _refuses_schema(error):
+                    raise
+        if answer is None and schema is not None:
+            # Another request, so another key, the same one whether or not this process knew that it has to be in words.
             with asked_as(f"{call_key()}/words" if call_key() else ""):
                 told = _in_words(system_instructions, schema)
                 answer = await self._ask(told, input, model_settings, tools, None, *more, **named)
-            self.without_schemas.add(place)
+            self.without_schemas.add(self._place)
+        assert answer is not None
         answer = _with_fresh_ids(answer, input)
         return answer if schema is None else _saying_something(answer)
 

@@ -24,7 +24,7 @@ from activities.stores.run_store import RunStore
 from contracts.card import AgentCard, CardLimits
 from contracts.errors import BudgetExceeded, GuardrailTripped, ModelMisbehaved, ModelUnavailable
 from contracts.event import EventKind
-from contracts.model_call import AWAY_HEADER
+from contracts.model_call import AWAY_HEADER, CALL_HEADER
 from contracts.plan import ChangePlan, PlannedEdit
 from contracts.policy import Policy
 from contracts.steps import Spending
@@ -32,7 +32,7 @@ from contracts.task import Task, TaskRequest, task_id
 from contracts.workspace import Workspace
 from services.scripted_model.script import Call, Fault, FaultKind, Script, Turn, steps_script
 from services.scripted_model.server import ScriptedModelServer, serve
-from tests.fakes.provider import Says, provider
+from tests.fakes.provider import Says, provider, response
 
 PLAN = ChangePlan(goal="mend it", edits=(PlannedEdit(path="a.py", intent="mend"),))
 
@@ -312,6 +312,31 @@ async def test_a_ledger_that_is_away_is_infrastructure_and_a_provider_that_fails
         with pytest.raises(ModelUnavailable) as failed:
             await b.run(PLANNER)
         assert (failed.value.infrastructure, failed.value.retryable) == (away, True)
+
+
+async def test_a_question_that_must_be_put_in_words_has_one_key_whoever_asks_it(tmp_path: Path) -> None:
+    refused = Says(400, {"error": {"message": "no json_schema here", "param": "text.format"}})
+    plan = Says(body=response(PLAN.model_dump_json()))
+    async with bench(tmp_path, steps_script({})) as b, provider(refused, plan) as ledger:
+        b.runs._models = Models(ledger.base_url, "responses")
+        await b.run(PLANNER)
+        await b.run(PLANNER, run="again")
+        assert ["words" in call.headers[CALL_HEADER].split("/") for call in ledger.calls] == [False, True, True]
+
+
+async def test_calls_of_one_answer_replay_in_their_order_each_with_its_own_result(tmp_path: Path) -> None:
+    looks = Turn(calls=tuple(Call("look", {"path": str(n)}) for n in range(4)))
+    async with bench(tmp_path, steps_script({"planner": [looks, Turn.json(PLAN)]})) as b:
+        b.die_after = 2
+        with pytest.raises(BaseException):  # noqa: B017
+            await b.run(PLANNER)
+        b.die_after, before = None, list(b.tool_keys)
+        assert (await b.run(PLANNER)).final == PLAN
+        assert (await b.run(PLANNER)).final == PLAN
+        asked = [event.data["arguments"]["path"] for event in await b.events(EventKind.TOOL_CALL)]
+        assert (asked, b.server.stats.answered) == (["0", "1", "2", "3"], 2)
+        assert (b.tool_keys[:3], b.tool_keys[3:4]) == (before, before[-1:]), "only the call that died is asked again"
+        assert len(b.tool_keys) == 5
 
 
 async def test_a_long_run_is_cut_into_slices_that_lose_and_repeat_nothing(
