@@ -141,7 +141,7 @@ class ContainerSandbox:
     def _started(self, image: str, **options: Any) -> Any:
         container = self._client.containers.create(image, **options)
         container.start()
-        with contextlib.closing(self._client.api.attach_socket(container.id, {"stdin": 1, "stream": 1})) as stdin:
+        with contextlib.closing(self._client.api.attach_socket(str(container.id), {"stdin": 1, "stream": 1})) as stdin:
             stdin._sock.sendall(b"stay\n")  # what the engine's client gives out for writing
         return container
 
