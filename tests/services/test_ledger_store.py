@@ -61,6 +61,28 @@ async def test_the_migrations_make_exactly_the_tables_the_code_uses(database: Le
     assert await database.run(differences) == []
 
 
+async def test_a_database_of_the_revision_before_keeps_its_calls_and_what_was_out_is_settled(tmp_path: Path) -> None:
+    database = LedgerDatabase(f"sqlite:///{tmp_path}/old.db")
+
+    def old(connection: Any) -> None:
+        upgrade_connection(connection, "0001")
+        row = {"key": "a", "flight": "f", "state": store.OUT, "task_id": "pw-1", "requester": "ada", "model": "m"}
+        there = {"provider": "p", "provider_model": "m", "recovery": "none", "response_id": "", "day": "2026-11-21"}
+        counted = ("attempts", "uncertain", "refusals", "cost_nanousd", "input_tokens", "output_tokens", "status")
+        counts = dict.fromkeys(counted, 0)
+        more = {"estimate_nanousd": 10, "media_type": "", "answer": b"", "reason": "", "created_at": "2026-11-21 00:00:00"}
+        values = {**row, **there, **counts, **more}
+        names = ", ".join(values)
+        connection.execute(text(f"INSERT INTO ledger_calls ({names}) VALUES (:{', :'.join(values)})"), values)
+
+    await database.run(old)
+    await database.run(upgrade_connection)
+    assert await database.run(lives.beat("me", "")) == [lives.Life("")]
+    assert await database.run(lives.bury([""])) == ([], {"p": 1})
+    assert await database.run(store.begin("me", new("a", "g"))) == store.Begun(uncertain=1)
+    await database.close()
+
+
 async def test_a_call_is_begun_settled_and_kept(database: LedgerDatabase) -> None:
     assert await database.run(store.begin("me", new("a"))) == store.Begun()
     assert await database.run(store.spent("task:pw-1")) == (0, 10)

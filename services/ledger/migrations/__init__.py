@@ -10,11 +10,11 @@ LOCK = 0x6C656467
 """Postgres advisory lock: two ledgers that start at once make the schema one after the other."""
 
 
-def upgrade_connection(connection: Connection) -> None:
-    """Bring the ledger's schema to the newest revision, in the connection's transaction."""
+def upgrade_connection(connection: Connection, revision: str = "head") -> None:
+    """Bring the ledger's schema to a revision, the newest one as a rule, in the connection's transaction."""
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
     configuration = Config()
     configuration.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     configuration.attributes["connection"] = connection
-    command.upgrade(configuration, "head")
+    command.upgrade(configuration, revision)
