@@ -25,6 +25,8 @@ class AgentCard(StrictWord):
     """Tool names, each served by one MCP server."""
     handoffs: tuple[str, ...] = ()
     """Names of the cards this agent may hand off to."""
+    consults: tuple[str, ...] = ()
+    """Names of the cards whose agents it may ask as tools, ``ask_NAME``, and read the answer of."""
     output: str = "text"
     """Output type: ``text``, or the name of a contract, e.g. ``ChangePlan``."""
     guardrails: tuple[str, ...] = ()

@@ -19,10 +19,11 @@ def read_cards(folder: Path) -> tuple[AgentCard, ...]:
         raise InvalidInput(f"There are no agent cards in {folder}.")
     names = {card.name for card in cards}
     for card in cards:
-        if unknown := [name for name in card.handoffs if name not in names]:
-            raise InvalidInput(
-                f"{card.name}.md: handoffs names {unknown[0]!r}, which has no card. Cards: {', '.join(sorted(names))}."
-            )
+        for key, told in (("handoffs", card.handoffs), ("consults", card.consults)):
+            if unknown := [name for name in told if name not in names]:
+                raise InvalidInput(
+                    f"{card.name}.md: {key} names {unknown[0]!r}, which has no card. Cards: {', '.join(sorted(names))}."
+                )
     return cards
 
 

@@ -12,8 +12,11 @@ from activities.capabilities import Capabilities
 from contracts.card import AgentCard
 from contracts.errors import InvalidInput, NotFound
 
-ModelFor = Callable[[AgentCard], Model]
+ModelFor = Callable[[AgentCard, bool], Model]
+"""(card, whether it is asked by another agent and hears nothing of the conversation) → its model."""
 ToolFor = Callable[[FunctionTool], FunctionTool]
+Consult = Callable[[AgentCard, Callable[[AgentCard], Agent[Any]]], FunctionTool]
+"""(the card of the asked agent, what makes it anew) → the tool that asks it."""
 
 
 def opening_line(name: str) -> str:
@@ -41,14 +44,23 @@ def make_cohort(
     capabilities: Capabilities,
     model_for: ModelFor,
     tool_for: ToolFor,
+    consult: Consult,
     retries: int,
     headers: Mapping[str, str],
 ) -> dict[str, Agent[Any]]:
-    """The SDK's agents by name. Handoffs reach only agents of this cohort. ``headers`` go out with each model call."""
-    agents = {
-        card.name: _agent(card, capabilities, model_for(card), tool_for, _settings(card, retries, headers)) for card in cards
-    }
+    """The SDK's agents by name. Handoffs and questions stay within this cohort. ``headers`` go out with each model call."""
+
+    def make(card: AgentCard, alone: bool = False) -> Agent[Any]:
+        return _agent(card, capabilities, model_for(card, alone), tool_for, _settings(card, retries, headers))
+
+    def asked(card: AgentCard) -> Agent[Any]:
+        # The ticket has passed the guardrails, and its answer is judged by who asked.
+        return make(card.model_copy(update={"guardrails": ()}), alone=True)
+
+    by_name = {card.name: card for card in cards}
+    agents = {card.name: make(card) for card in cards}
     for card in cards:
+        agents[card.name].tools += [consult(by_name[name], asked) for name in card.consults if name in by_name]
         agents[card.name].handoffs = [
             handoff(agents[name], tool_description_override=agents[name].handoff_description)
             for name in card.handoffs

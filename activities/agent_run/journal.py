@@ -69,6 +69,8 @@ class RunJournal:
         """Model calls that were really made by this attempt."""
         self.ordinal = 0
         """Model calls answered so far, from the journal or live."""
+        self.consulted = 0
+        """How many of them agents made that were asked by another one."""
         self._store = store
         self._attempt = uuid.uuid4().hex
         self._asked = ""

@@ -24,6 +24,7 @@ from mcp_types import CallToolResult, Tool
 
 from activities.agent_run.between_calls import BetweenCalls, SliceFull, Spoken, Steering
 from activities.agent_run.cohort import make_cohort
+from activities.agent_run.consulting import consultation
 from activities.agent_run.encoding import Conversation
 from activities.agent_run.invocation import AgentAnswer, AgentTask, ModelSource
 from activities.agent_run.journal import JournaledModel, RunJournal, ToolOutcome, journaled_tool
@@ -80,7 +81,7 @@ class AgentRuns:
         starter = task.cards[0].name
 
         def answer(final: Any, speaker: str, left: list[TResponseInputItem], finished: bool = True) -> AgentAnswer:
-            transcript = _transcript(speaker, [*opening.earlier, *left], opening.turns + journal.ordinal)
+            transcript = _transcript(speaker, [*opening.earlier, *left], opening.turns + journal.ordinal - journal.consulted)
             return AgentAnswer(final, story.spent, transcript, finished, steering.heard)
 
         for asked in range(ASKED_AGAIN + 1):
@@ -112,16 +113,7 @@ class AgentRuns:
     ) -> Any:
         """Run to an answer, hearing what people say. Raises ``SliceFull`` where the slice ends."""
         turns = max(1, task.cards[0].limits.max_turns - turns_before)
-        # Calls of one answer come one after another, as they were written: checks run on what was edited before them.
-        config = RunConfig(
-            tracing_disabled=False,
-            trace_include_sensitive_data=False,
-            workflow_name=task.step,
-            group_id=task.task_id,
-            tool_not_found_behavior="return_error_to_model",
-            tool_error_formatter=_no_such_tool,
-            tool_execution=ToolExecutionConfig(max_function_tool_concurrency=1),
-        )
+        config = _run_config(task)
         while True:
             left = turns - between.taken
             try:
@@ -145,8 +137,11 @@ class AgentRuns:
         agents = make_cohort(
             task.cards,
             self._capabilities,
-            lambda card: JournaledModel(card.name, self._models.model_for(card), journal, conversation),
+            lambda card, alone: JournaledModel(
+                card.name, self._models.model_for(card), journal, Conversation() if alone else conversation
+            ),
             lambda tool: journaled_tool(tool, journal, call),
+            lambda card, make: consultation(card, make, journal, _run_config(task)),
             self._models.retries,
             call_headers(task),
         )
@@ -183,6 +178,19 @@ class AgentRuns:
             task.scope,
             f"{task.task_id}/{task.run}.{task.slice}/reset-{commit[:12]}",
         )
+
+
+def _run_config(task: AgentTask) -> RunConfig:
+    # Calls of one answer come one after another, as they were written: checks run on what was edited before them.
+    return RunConfig(
+        tracing_disabled=False,
+        trace_include_sensitive_data=False,
+        workflow_name=task.step,
+        group_id=task.task_id,
+        tool_not_found_behavior="return_error_to_model",
+        tool_error_formatter=_no_such_tool,
+        tool_execution=ToolExecutionConfig(max_function_tool_concurrency=1),
+    )
 
 
 def call_headers(task: AgentTask) -> dict[str, str]:

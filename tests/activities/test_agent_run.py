@@ -240,6 +240,38 @@ async def test_handoffs_go_there_and_back_and_the_starter_answers(tmp_path: Path
         ]
 
 
+@pytest.mark.parametrize("die_after", [0, 1, 2])
+async def test_an_agent_that_is_asked_in_mid_run_is_replayed_with_the_run_that_asked(tmp_path: Path, die_after: int) -> None:
+    planner = PLANNER.model_copy(update={"consults": ("retriever",)})
+    script = steps_script(
+        {
+            "planner": [Turn.call("ask_retriever", question="Where is it?"), Turn.call("look", path="c.py"), Turn.json(PLAN)],
+            "retriever": [Turn.call("look", path="a.py"), Turn.call("look", path="b.py"), Turn(text="It is in b.py.")],
+        }
+    )
+    async with bench(tmp_path, script) as b:
+        b.die_after = die_after
+        with pytest.raises(BaseException):  # noqa: B017  the process "dies": in the question's run, or after it
+            await b.run(planner, card("retriever"))
+        b.die_after = None
+        answer = await b.run(planner, card("retriever"))
+        assert answer.final == PLAN
+        assert (b.server.stats.answered, b.server.stats.repeated) == (6, 0)
+        assert len(set(b.tool_keys)) == 3 and len(b.tool_keys) == 4, "only the call without an end is made again"
+        asked = [e for e in await b.events(EventKind.TOOL_CALL) if "ask_retriever" in e.text]
+        assert len(asked) == 1
+        assert json.loads(answer.transcript)["turns"] == 3, "what it was asked does not use up the planner's turns"
+
+
+async def test_an_agent_that_is_asked_and_finds_no_answer_says_so(tmp_path: Path) -> None:
+    planner = PLANNER.model_copy(update={"consults": ("retriever",)})
+    looking = [Turn.call("look", path=str(n)) for n in range(9)]
+    script = steps_script({"planner": [Turn.call("ask_retriever", question="Where?"), Turn.json(PLAN)], "retriever": looking})
+    async with bench(tmp_path, script) as b:
+        assert (await b.run(planner, card("retriever", limits=CardLimits(max_turns=2)))).final == PLAN
+        assert b.server.stats.answered == 4
+
+
 async def test_an_agent_that_answers_in_the_starters_place_is_followed_by_the_starter(tmp_path: Path) -> None:
     planner = PLANNER.model_copy(update={"handoffs": ("retriever",)})
     script = steps_script({"planner": [Turn.hand_off("retriever"), Turn.json(PLAN)], "retriever": [Turn(text="It is in a.py.")]})
