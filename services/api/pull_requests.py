@@ -1,8 +1,8 @@
 """A pull request with everything a reviewer wants to know."""
 
 import asyncio
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from datetime import datetime
+import re
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from pydantic import BaseModel, Field, ValidationError
@@ -70,12 +70,17 @@ class PullRequestList(BaseModel):
     next_cursor: str = Field(description="Give it as `cursor` for the next page; empty on the last page.")
 
 
+EPOCH = datetime.fromtimestamp(0, UTC)
+CURSOR = r"^([0-9a-f]{1,13}\.[A-Za-z0-9._:~-]{1,200})?$"
+"""When a pull request was last changed, in microseconds of Unix time, and its id."""
+
+
 class PullRequestFilter(BaseModel):
     """What ``GET /prs`` narrows by."""
 
     state: PullRequestState | None = None
     task: str = Field(default="", max_length=100, description="Id of the task that opened it.")
-    cursor: str = Field(default="", max_length=400, description="`next_cursor` of the page before.")
+    cursor: str = Field(default="", pattern=CURSOR, description="`next_cursor` of the page before.")
     limit: int = Field(default=50, ge=1, le=200)
 
 
@@ -137,15 +142,14 @@ class PullRequests:
 
 
 def _cursor(last: PullRequest) -> str:
-    return urlsafe_b64encode(f"{last.updated_at.isoformat()} {last.id}".encode()).decode()
+    return f"{(last.updated_at - EPOCH) // timedelta(microseconds=1):x}.{last.id}"
 
 
 def _place(cursor: str) -> Place:
-    try:
-        moment, _, name = urlsafe_b64decode(cursor.encode()).decode().partition(" ")
-        return datetime.fromisoformat(moment), name
-    except ValueError:
-        raise InvalidInput("The cursor is not one of ours; leave it out to start from the last changed pull request.") from None
+    if not re.fullmatch(CURSOR, cursor):
+        raise InvalidInput("The cursor is not one of ours; leave it out to start from the last changed pull request.")
+    moment, _, name = cursor.partition(".")
+    return EPOCH + timedelta(microseconds=int(moment, 16)), name
 
 
 async def plan_of(tasks: TaskService, record: TaskRecord) -> ChangePlan | None:

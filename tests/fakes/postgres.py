@@ -35,6 +35,7 @@ def postgres_server(folder: Path, port: int = 0, **settings: str) -> Iterator[st
         _make(folder)
     options = [part for name, value in (FAST | settings).items() for part in ("-c", f"{name}={value}")]
     command = [str(program("postgres")), "-D", str(folder), "-p", str(port), "-h", "127.0.0.1", "-k", "", *options]
+    _let_through(folder.parent)  # another run of pytest may have closed them since
     with (folder.with_suffix(".log")).open("ab") as log:
         process = subprocess.Popen(_unprivileged(command), stdout=log, stderr=log, start_new_session=True, cwd="/")
     try:
@@ -60,9 +61,10 @@ def _make(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     if os.geteuid() == 0:
         shutil.chown(folder, "postgres")
-        _let_through(folder.parent)
+    _let_through(folder.parent)
     command = [str(program("initdb")), "-D", str(folder), "-U", USER, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
-    subprocess.run(_unprivileged(command), check=True, capture_output=True, cwd="/")
+    made = subprocess.run(_unprivileged(command), check=False, capture_output=True, text=True, cwd="/")
+    assert made.returncode == 0, made.stderr
 
 
 def _unprivileged(command: list[str]) -> list[str]:
@@ -71,7 +73,9 @@ def _unprivileged(command: list[str]) -> list[str]:
 
 
 def _let_through(folder: Path) -> None:
-    """pytest's folders are root's alone; another user must be able to pass through them."""
+    """pytest's folders are root's alone; the user that Postgres runs as must be able to pass through them."""
+    if os.geteuid() != 0:
+        return
     for place in (folder, *folder.parents):
         if place.stat().st_uid == os.geteuid() and not place.stat().st_mode & 0o001:
             place.chmod(place.stat().st_mode | 0o011)
