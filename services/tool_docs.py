@@ -48,7 +48,8 @@ EXAMPLES: dict[str, Any] = {
 
 async def described_tools() -> dict[str, list[Tool]]:
     """Server name → its tools."""
-    with tempfile.TemporaryDirectory() as folder:
+    # The runner's sweeper may still write its lock while the folder is taken away.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         settings = IsolatedSettings(data_dir=Path(folder))
         found = {}
         for name in wiring.MCP_SERVERS:
