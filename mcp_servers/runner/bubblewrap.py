@@ -402,7 +402,8 @@ async def _pump(stream: asyncio.StreamReader, on_output: Callable[[bytes], None]
 
 
 async def _feed(stdin: asyncio.StreamWriter, feed: AsyncIterable[bytes] | bytes) -> None:
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+    # A program may end before it has read all; uvloop tells of its closed pipe by a RuntimeError.
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError, RuntimeError):
         if isinstance(feed, bytes):
             stdin.write(feed)
             await stdin.drain()
