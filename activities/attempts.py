@@ -15,7 +15,7 @@ from activities import presence
 from activities.stores.attempt_store import Attempt, AttemptStore
 from activities.stores.run_store import RunStore
 from contracts.attempts import BACKOFF, PATIENCE, own_limit
-from contracts.errors import PatchwrightError, StoreUnavailable
+from contracts.errors import PatchwrightError, RateLimited, StoreUnavailable
 from contracts.event import EventKind, NewEvent
 
 Tell = Callable[[str, datetime | None], NewEvent]
@@ -65,6 +65,9 @@ async def counted(store: AttemptStore, attempt: Attempt, error: Exception, tell:
 
 async def _away(store: AttemptStore, attempt: Attempt, error: PatchwrightError, tell: Tell) -> ApplicationError:
     since = await store.away(attempt, lambda since: tell(error.message, since))
+    if isinstance(error, RateLimited):
+        # The forge said when it will answer again; that is no outage whose patience could run out.
+        return in_temporals_words(error, pause=timedelta(seconds=error.retry_after_seconds))
     gone = datetime.now(UTC) - since
     if gone < PATIENCE:
         return in_temporals_words(error, pause=min(BACKOFF, max(FIRST_PAUSE, gone)))

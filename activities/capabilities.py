@@ -30,6 +30,10 @@ _CLASSES = {
         errors.InvalidInput,
         errors.RepositoryUnusable,
         errors.RemoteUnavailable,
+        errors.ForgeUnavailable,
+        errors.RateLimited,
+        errors.CredentialRefused,
+        errors.ForeignCommits,
         errors.SandboxUnavailable,
         errors.SandboxLost,
         errors.CapabilityUnavailable,
@@ -164,5 +168,7 @@ def failure_of(result: CallToolResult, tool: str) -> errors.PatchwrightError:
         failure = _CLASSES.get(str(named.get("code")), errors.PatchwrightError)(str(named.get("message", "")))
         failure.retryable = bool(named.get("retryable", failure.retryable))
         failure.infrastructure = bool(named.get("infrastructure", failure.infrastructure))
+        if isinstance(failure, errors.RateLimited):
+            failure.retry_after_seconds = float(named.get("retry_after_seconds", failure.retry_after_seconds))
         return failure
     return errors.PatchwrightError(f"{tool} failed: {text_of(result)}")

@@ -49,6 +49,12 @@ class Conflict(PatchwrightError):
     http_status = 409
 
 
+class ForeignCommits(Conflict):
+    """A branch of ours holds commits that somebody else pushed. They are never overwritten; a person decides."""
+
+    code = "foreign-commits"
+
+
 class InvalidInput(PatchwrightError):
     """The input cannot be used as it is."""
 
@@ -69,6 +75,31 @@ class RemoteUnavailable(PatchwrightError):
     code = "remote-unavailable"
     http_status = 502
     retryable = True
+
+
+class ForgeUnavailable(RemoteUnavailable):
+    """The forge did not answer, or answered with a failure of its own. The deed can be asked for again: it is done once."""
+
+    code = "forge-unavailable"
+    infrastructure = True
+
+
+class RateLimited(ForgeUnavailable):
+    """The forge wants us to wait. Nothing was done; ``retry_after_seconds`` says how long."""
+
+    code = "rate-limited"
+    http_status = 503
+
+    def __init__(self, message: str, retry_after_seconds: float = 60.0) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class CredentialRefused(PatchwrightError):
+    """The forge does not accept the credential, or the credential lacks a permission."""
+
+    code = "credential-refused"
+    http_status = 502
 
 
 class SandboxUnavailable(PatchwrightError):

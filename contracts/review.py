@@ -14,6 +14,22 @@ class Verdict(StrEnum):
     COMMENT = "comment"
 
 
+class Permission(StrEnum):
+    """What the forge lets a person do in a repository."""
+
+    UNKNOWN = "unknown"
+    """Nobody asked, or the forge did not say; it counts as none."""
+    NONE = "none"
+    READ = "read"
+    WRITE = "write"
+    ADMIN = "admin"
+
+    @property
+    def writes(self) -> bool:
+        """Whether this person may push, and so tell the service what to do."""
+        return self in (Permission.WRITE, Permission.ADMIN)
+
+
 class InlineComment(StrictWord):
     """A remark on one line of the diff; it opens a thread."""
 
@@ -51,6 +67,9 @@ class Review(Word):
     commit: str = ""
     """The head commit that was looked at."""
     created_at: datetime
+    permission: Permission = Permission.UNKNOWN
+    """Of the reviewer."""
+    bot: bool = False
 
 
 class ThreadMessage(Word):
@@ -60,6 +79,13 @@ class ThreadMessage(Word):
     review_id: str = ""
     commit: str = ""
     """For our own answers: the commit that addresses the remark."""
+    id: str = ""
+    """The forge's own id of the message, as webhooks name it."""
+    permission: Permission = Permission.UNKNOWN
+    """Of the author."""
+    bot: bool = False
+    ours: bool = False
+    """Whether this service wrote it."""
 
 
 class Thread(Word):
@@ -70,6 +96,9 @@ class Thread(Word):
     line: int = 0
     side: str = "new"
     resolved: bool = False
+    """Resolved on the forge; where it cannot be (a remark beside the lines on GitHub), answered by us as addressed."""
+    outdated: bool = False
+    """Whether the lines it is about have changed since."""
     messages: tuple[ThreadMessage, ...] = ()
 
 

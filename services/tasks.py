@@ -4,9 +4,9 @@ import asyncio
 import hashlib
 import logging
 import uuid
-from collections.abc import Awaitable, Collection, Mapping, Sequence
+from collections.abc import Awaitable
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
 from temporalio.common import (
@@ -23,7 +23,7 @@ from activities.stores.artifact_store import ArtifactStore
 from activities.stores.run_store import RunStore
 from contracts.artifact import digest
 from contracts.errors import Conflict, PatchwrightError
-from contracts.forge import Forge, Place, PullRequest, PullRequestState
+from contracts.forge import ReviewDesk
 from contracts.plan import PlanApproval
 from contracts.policy import BudgetRaise, Policy, narrowed
 from contracts.record import TaskRecord
@@ -57,23 +57,10 @@ class OrchestratorUnavailable(PatchwrightError):
     retryable = True
 
 
-class ListedForge(Forge, Protocol):
-    """A forge that can also list what it has, as the local one can."""
-
-    async def list(self, state: PullRequestState | None = None, task_id: str = "", after: Place | None = None,
-                   limit: int | None = None) -> Sequence[PullRequest]:
-        """Pull requests, the last changed first, of one state or task; ``after`` the place of one, at most so many."""
-        ...
-
-    async def known(self, ids: Collection[str]) -> Mapping[str, PullRequest]:
-        """Those of these pull requests that there are, by id, in one question."""
-        ...
-
-
 class TaskService:
     """The front door behind all front doors."""
 
-    def __init__(self, runs: RunStore, artifacts: ArtifactStore, forge: ListedForge, *,
+    def __init__(self, runs: RunStore, artifacts: ArtifactStore, forge: ReviewDesk, *,
                  temporal: Client | None = None, task_queue: str = "patchwright", namespace: str = "default", ui_url: str = "",
                  policy: Policy | None = None) -> None:
         self.runs = runs

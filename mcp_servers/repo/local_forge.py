@@ -11,8 +11,9 @@ from collections.abc import Collection
 from pathlib import Path
 
 from contracts.checks import ChecksReport
-from contracts.errors import InvalidInput, RepositoryUnusable
-from contracts.forge import Place, PullRequest, PullRequestDraft, PullRequestState
+from contracts.ci import CiCheck, CiReport, JobLog
+from contracts.errors import Conflict, InvalidInput, NotFound, RepositoryUnusable
+from contracts.forge import KeptComment, Place, PullRequest, PullRequestDraft, PullRequestState, ShownCheck
 from contracts.review import InlineComment, Review, ReviewRequest, Thread, ThreadAnswer
 from mcp_servers.object_store import Mirror, Mirrors, mirror_name
 from mcp_servers.repo.local_records import LocalRecords, NumbersThere
@@ -42,19 +43,62 @@ class LocalForge:
             there = await asyncio.to_thread(self._numbers_there, wanted)
         published = await self._records.publish(wanted, base_commit, there)
         await asyncio.to_thread(self._push_head, published)
-        return published
+        return await self._signed(published)
 
     async def find(self, repo: str, head_branch: str) -> PullRequest | None:
         """The open pull request of a head branch."""
-        return await self._records.find(repo, head_branch)
+        found = await self._records.find(repo, head_branch)
+        return await self._signed(found) if found else None
 
     async def get(self, pull_request_id: str) -> PullRequest:
         """One pull request. Raises ``NotFound``."""
-        return await self._records.get(pull_request_id)
+        return await self._signed(await self._records.get(pull_request_id))
+
+    async def mark_ready(self, pull_request_id: str) -> PullRequest:
+        """No draft any more. Raises ``Conflict`` when it is not open."""
+        return await self._signed(await self._records.mark_ready(pull_request_id))
 
     async def close(self, pull_request_id: str) -> PullRequest:
         """Close without merging; closing twice is closing once. Raises ``Conflict`` for a merged one."""
-        return await self._records.close(pull_request_id)
+        return await self._signed(await self._records.close(pull_request_id))
+
+    async def add_labels(self, pull_request_id: str, labels: "list[str]") -> None:
+        """Add labels; those that are there stay."""
+        await self._records.sign(pull_request_id, "label", dict.fromkeys(labels, ""))
+
+    async def ask_for_review(self, pull_request_id: str, reviewers: "list[str]") -> None:
+        """Write down who was asked; nobody is told, for this forge knows no accounts."""
+        await self._records.sign(pull_request_id, "reviewer", dict.fromkeys(reviewers, ""))
+
+    async def keep_comment(self, pull_request_id: str, key: str, body: str) -> KeptComment:
+        """The one comment of a key: made the first time, edited in place afterwards."""
+        await self._records.sign(pull_request_id, "comment", {key: body})
+        return KeptComment(id=f"{pull_request_id}.{key}", body=body)
+
+    async def show_check(self, pull_request_id: str, check: ShownCheck) -> None:
+        """Show our verdict beside a commit; the one there is brought up to date."""
+        await self._records.sign(pull_request_id, "check", {check.commit: check.model_dump_json()})
+
+    async def comments(self, pull_request_id: str) -> dict[str, str]:
+        """Our comments by their keys."""
+        return (await self._records.signs("comment", pull_request_id))[pull_request_id]
+
+    async def shown_checks(self, pull_request_id: str) -> dict[str, ShownCheck]:
+        """Our verdicts by their commits."""
+        found = (await self._records.signs("check", pull_request_id))[pull_request_id]
+        return {commit: ShownCheck.model_validate_json(text) for commit, text in found.items()}
+
+    async def ci(self, pull_request_id: str, commit: str = "") -> CiReport:
+        """A bare repository runs no checks of its own."""
+        return CiReport(commit=commit or (await self.get(pull_request_id)).head_commit)
+
+    async def job_log(self, pull_request_id: str, check: CiCheck) -> JobLog:
+        """Raises ``NotFound``: there are no jobs."""
+        raise NotFound(f"The local forge runs no checks; there is no log of {check.name}.")
+
+    async def rerun(self, pull_request_id: str, check: CiCheck) -> None:
+        """Raises ``Conflict``: there are no jobs."""
+        raise Conflict(f"The local forge runs no checks; {check.name} cannot be run again.")
 
     async def report_checks(self, pull_request_id: str, report: ChecksReport) -> None:
         """Show the checks of a commit at the pull request; the same report again is not repeated."""
@@ -92,11 +136,22 @@ class LocalForge:
         self, state: PullRequestState | None = None, task_id: str = "", after: Place | None = None, limit: int | None = None
     ) -> "list[PullRequest]":
         """Pull requests of all repositories, the last changed first; ``after`` the place of one, at most so many."""
-        return await self._records.all(state, task_id, after, limit)
+        return await self._signed_all(await self._records.all(state, task_id, after, limit))
 
     async def known(self, ids: Collection[str]) -> dict[str, PullRequest]:
         """Those of these pull requests that there are, by id, in one question."""
         return await self._records.known(ids)
+
+    async def _signed(self, found: PullRequest) -> PullRequest:
+        return (await self._signed_all([found]))[0]
+
+    async def _signed_all(self, found: "list[PullRequest]") -> "list[PullRequest]":
+        """Pull requests with their labels and reviewers."""
+        ids = [one.id for one in found]
+        labels, reviewers = await self._records.signs("label", *ids), await self._records.signs("reviewer", *ids)
+        return [
+            one.model_copy(update={"labels": tuple(labels[one.id]), "reviewers": tuple(reviewers[one.id])}) for one in found
+        ]
 
     # -- git -------------------------------------------------------------------------------------------------
 

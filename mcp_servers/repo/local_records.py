@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import RowMapping, func, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as insert_or_update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from contracts.checks import ChecksReport
 from contracts.errors import Conflict, NotFound
 from contracts.forge import Place, PullRequest, PullRequestDraft, PullRequestState
-from contracts.review import Review, ReviewRequest, Thread, ThreadAnswer, ThreadMessage, Verdict
+from contracts.review import Permission, Review, ReviewRequest, Thread, ThreadAnswer, ThreadMessage, Verdict
 from mcp_servers.repo import local_tables as tables
-from mcp_servers.repo.local_tables import checks, messages, pull_requests, reviews, threads
+from mcp_servers.repo.local_tables import checks, messages, pull_requests, reviews, signs, threads
 
 OURSELVES = "Patchwright"
 """Author of answers in threads."""
@@ -98,6 +99,34 @@ class LocalRecords:
                 await connection.execute(closing.values(state=PullRequestState.CLOSED.value, updated_at=_now()))
             return self._pull_request(await _row(connection, pull_request_id))
 
+    async def mark_ready(self, pull_request_id: str) -> PullRequest:
+        """No draft any more. Raises ``Conflict`` when it is not open."""
+        async with self._writing() as connection:
+            row = await _row(connection, pull_request_id)
+            _refuse_closed(row, "marked ready")
+            if row["draft"]:
+                changing = update(pull_requests).where(pull_requests.c.id == pull_request_id)
+                await connection.execute(changing.values(draft=False, updated_at=_now()))
+            return self._pull_request(await _row(connection, pull_request_id))
+
+    async def sign(self, pull_request_id: str, kind: str, texts: dict[str, str]) -> None:
+        """Hang texts on a pull request by key; what is there by that key is replaced."""
+        async with self._writing() as connection:
+            await _row(connection, pull_request_id)
+            for key, text in texts.items():
+                new = insert_or_update(signs).values(pull_request_id=pull_request_id, kind=kind, key=key, text=text)
+                found = [signs.c.pull_request_id, signs.c.kind, signs.c.key]
+                await connection.execute(new.on_conflict_do_update(index_elements=found, set_={"text": text}))
+
+    async def signs(self, kind: str, *pull_request_ids: str) -> dict[str, dict[str, str]]:
+        """What of a kind hangs on pull requests, by their ids and its keys, oldest first."""
+        wanted = select(signs).where(signs.c.kind == kind, signs.c.pull_request_id.in_(pull_request_ids)).order_by(signs.c.seq)
+        found: dict[str, dict[str, str]] = {id_: {} for id_ in pull_request_ids}
+        async with self._reading() as connection:
+            for row in (await connection.execute(wanted)).mappings():
+                found[row["pull_request_id"]][row["key"]] = row["text"]
+        return found
+
     async def add_checks(self, pull_request_id: str, report: ChecksReport) -> None:
         """Append a report, once."""
         text = report.model_dump_json()
@@ -129,8 +158,9 @@ class LocalRecords:
                 return found
             _refuse_closed(row, "reviewed")
             kept = Review(id=review_id, verdict=review.verdict, body=review.body, reviewer=review.reviewer,
-                          commit=row["head_commit"], created_at=datetime.now(UTC))
-            await connection.execute(insert(reviews).values({**kept.model_dump(mode="json"), "pull_request_id": pull_request_id}))
+                          commit=row["head_commit"], created_at=datetime.now(UTC), permission=Permission.WRITE)
+            new = {**kept.model_dump(mode="json", exclude={"permission", "bot"}), "pull_request_id": pull_request_id}
+            await connection.execute(insert(reviews).values(new))
             await _open_threads(connection, pull_request_id, review_id, review)
             return kept
 
@@ -139,7 +169,7 @@ class LocalRecords:
         wanted = select(reviews).where(reviews.c.pull_request_id == pull_request_id).order_by(reviews.c.seq)
         async with self._reading() as connection:
             await _row(connection, pull_request_id)
-            return [Review.model_validate(dict(row)) for row in (await connection.execute(wanted)).mappings()]
+            return [_reviewed(row) for row in (await connection.execute(wanted)).mappings()]
 
     async def threads(self, pull_request_id: str) -> list[Thread]:
         """All threads, oldest first."""
@@ -150,7 +180,7 @@ class LocalRecords:
             await _row(connection, pull_request_id)
             rows = (await connection.execute(wanted)).mappings().all()
             for message in (await connection.execute(said.where(threads.c.pull_request_id == pull_request_id))).mappings():
-                spoken.setdefault(message["thread_id"], []).append(ThreadMessage.model_validate(dict(message)))
+                spoken.setdefault(message["thread_id"], []).append(_message(message))
         return [Thread.model_validate({**row, "messages": tuple(spoken.get(row["id"], ()))}) for row in rows]
 
     async def answer(self, pull_request_id: str, answers: list[ThreadAnswer]) -> None:
@@ -212,6 +242,7 @@ async def _insert(connection: AsyncConnection, wanted: PullRequestDraft, base_co
 async def _update(connection: AsyncConnection, found: RowMapping, wanted: PullRequestDraft, base_commit: str) -> RowMapping:
     new = {**wanted.model_dump(exclude={"repo", "head_branch"}), "base_commit": base_commit}
     new["task_id"] = new["task_id"] or found["task_id"]
+    new["draft"] = new["draft"] and found["draft"]
     if any(found[key] != value for key, value in new.items()):
         changing = update(pull_requests).where(pull_requests.c.id == found["id"])
         await connection.execute(changing.values(**new, updated_at=_now()))
@@ -221,7 +252,18 @@ async def _update(connection: AsyncConnection, found: RowMapping, wanted: PullRe
 async def _review(connection: AsyncConnection, pull_request_id: str, review_id: str) -> Review | None:
     wanted = select(reviews).where(reviews.c.pull_request_id == pull_request_id, reviews.c.id == review_id)
     row = (await connection.execute(wanted)).mappings().first()
-    return Review.model_validate(dict(row)) if row else None
+    return _reviewed(row) if row else None
+
+
+def _reviewed(row: RowMapping) -> Review:
+    # Whoever reaches our pages holds the service's token: there is nothing that they may not tell it.
+    return Review.model_validate({**row, "permission": Permission.WRITE})
+
+
+def _message(row: RowMapping) -> ThreadMessage:
+    ours = row["author"] == OURSELVES and bool(row["answer_digest"])
+    permission = Permission.UNKNOWN if ours else Permission.WRITE
+    return ThreadMessage.model_validate({**row, "id": str(row["seq"]), "permission": permission, "ours": ours})
 
 
 async def _open_threads(connection: AsyncConnection, pull_request_id: str, review_id: str, review: ReviewRequest) -> None:

@@ -94,6 +94,17 @@ checks = Table(
     UniqueConstraint("pull_request_id", "digest"),
 )
 
+signs = Table(
+    "signs", metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("pull_request_id", ForeignKey(pull_requests.c.id), nullable=False),
+    Column("kind", String, nullable=False),
+    Column("key", String, nullable=False),
+    Column("text", Text, nullable=False),
+    UniqueConstraint("pull_request_id", "kind", "key"),
+)
+"""What hangs on a pull request once: its labels, who was asked for a review, our comments, our verdicts."""
+
 
 def use_write_ahead_log(database: Path) -> None:
     """Let readers and a writer work side by side; the file remembers it. Blocks: call it in a thread.

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from contracts.errors import Conflict, GuardrailTripped
+from contracts.errors import ForeignCommits, GuardrailTripped
 from contracts.task import is_branch_name
 from mcp_servers.object_store import Mirror
 from mcp_servers.repo.remotes import Credentials, ask, no_credentials, push_ref
@@ -18,7 +18,7 @@ def push_branch(
     """Put a branch of the remote at a commit and return the commit.
 
     It must not exist there, or stand at ``expected`` or at a commit that this service pushed. Raises
-    ``GuardrailTripped`` for a branch that is not ours to write, ``Conflict`` for somebody else's commit on it.
+    ``GuardrailTripped`` for a branch that is not ours to write, ``ForeignCommits`` for somebody else's commit on it.
     """
     refuse_foreign(branch, protected)
     wanted = mirror.resolve(commit)
@@ -28,8 +28,8 @@ def push_branch(
         remember_push(mirror, branch, wanted)
         return wanted
     if now.commit and now.commit != expected and not pushed_by_us(mirror, branch, now.commit):
-        raise Conflict(f"The branch {branch} of {remote} stands at {now.commit[:12]}, which this service did not push; "
-                       "nothing was overwritten. Look at that commit, then delete the branch or push to another one.")
+        raise ForeignCommits(f"The branch {branch} of {remote} stands at {now.commit[:12]}, which this service did not push; "
+                             "nothing was overwritten. Look at that commit, then delete the branch or push to another one.")
     # Remembered first: a push whose answer is lost must still be known as ours.
     remember_push(mirror, branch, wanted)
     push_ref(mirror, remote, f"refs/heads/{branch}", wanted, now.commit, credentials)

@@ -1,0 +1,1 @@
+"""GitHub, github.com or a server of one's own."""
