@@ -75,6 +75,7 @@ def _checked(remote: str, host: str, path: str) -> HostedRepository:
     named = path.strip("/").removesuffix(".git").strip("/")
     segments = named.split("/")
     if not host or len(segments) < 2 or not all(re.fullmatch(r"[\w.-]+", part) and part.strip(".") for part in segments):
-        raise InvalidInput(f"{re.sub(r'://[^/@]*@', '://', remote)!r} names no repository; "
-                           "it should look like https://HOST/OWNER/NAME.")
+        raise InvalidInput(
+            f"{re.sub(r'://[^/@]*@', '://', remote)!r} names no repository; it should look like https://HOST/OWNER/NAME."
+        )
     return HostedRepository(host.lower(), named)

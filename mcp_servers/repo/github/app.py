@@ -110,12 +110,16 @@ class AppInstallation:
         asked = {name: needed.level for name, needed in PERMISSIONS.items()}
         try:
             made: dict[str, Any] = app.post(
-                f"/app/installations/{installation}/access_tokens", f"asking for a token for {repository}",
-                repositories=[repository.rsplit("/", 1)[-1]], permissions=asked)
+                f"/app/installations/{installation}/access_tokens",
+                f"asking for a token for {repository}",
+                repositories=[repository.rsplit("/", 1)[-1]],
+                permissions=asked,
+            )
         except InvalidInput as refused:
             wanted = ", ".join(f"{name}: {level}" for name, level in asked.items())
-            raise CredentialRefused(f"{refused.message} Grant the App these permissions, and accept them where it is "
-                                    f"installed: {wanted}.") from None
+            raise CredentialRefused(
+                f"{refused.message} Grant the App these permissions, and accept them where it is installed: {wanted}."
+            ) from None
         return made["token"], datetime.fromisoformat(made["expires_at"]).timestamp()
 
 
@@ -131,8 +135,9 @@ class _AppTokens(TokenSource):
         try:
             return self._auth.token
         except (ValueError, PyJWTError):
-            raise CredentialRefused("The private key of the GitHub App cannot be read; give the PEM file as GitHub made it."
-                                    ) from None
+            raise CredentialRefused(
+                "The private key of the GitHub App cannot be read; give the PEM file as GitHub made it."
+            ) from None
 
     def renew(self, repository: str) -> bool:
         return False

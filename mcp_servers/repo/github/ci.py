@@ -61,8 +61,9 @@ def show_run(connection: GitHubConnection, shown: ShownCheck) -> None:
         **({"conclusion": conclusion} if conclusion else {}),
         **({"details_url": shown.url} if shown.url else {}),
     }
-    found = connection.pages(f"commits/{shown.commit}/check-runs", "finding our check run", "check_runs",
-                             check_name=OUR_CHECK, filter="latest")
+    found = connection.pages(
+        f"commits/{shown.commit}/check-runs", "finding our check run", "check_runs", check_name=OUR_CHECK, filter="latest"
+    )
     if not found:
         connection.post("check-runs", "showing our check run", name=OUR_CHECK, head_sha=shown.commit, **wanted)
     elif not _same_run(found[0], wanted):
@@ -71,8 +72,11 @@ def show_run(connection: GitHubConnection, shown: ShownCheck) -> None:
 
 def show_status(connection: GitHubConnection, shown: ShownCheck) -> None:
     """A commit status in place of a check run, which only Apps may write."""
-    wanted = {"state": SHOWN[shown.state][2], "description": shown.title[:MAX_DESCRIPTION],
-              **({"target_url": shown.url} if shown.url else {})}
+    wanted = {
+        "state": SHOWN[shown.state][2],
+        "description": shown.title[:MAX_DESCRIPTION],
+        **({"target_url": shown.url} if shown.url else {}),
+    }
     told = connection.pages(f"commits/{shown.commit}/status", "finding our status", "statuses")
     found = next((one for one in told if one["context"] == OUR_CHECK), None)
     # GitHub keeps every status that was written, up to a thousand: the same one again is left out.
@@ -83,8 +87,9 @@ def show_status(connection: GitHubConnection, shown: ShownCheck) -> None:
 def _same_run(found: dict[str, Any], wanted: dict[str, Any]) -> bool:
     output = found.get("output") or {}
     present = {key: found.get(key) or "" for key in ("status", "conclusion", "details_url")}
-    return (present == {key: wanted.get(key) or present[key] for key in present}
-            and all(output.get(key) == value for key, value in wanted["output"].items()))
+    return present == {key: wanted.get(key) or present[key] for key in present} and all(
+        output.get(key) == value for key, value in wanted["output"].items()
+    )
 
 
 def _required(connection: GitHubConnection, branch: str) -> set[str]:

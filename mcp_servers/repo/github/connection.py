@@ -71,9 +71,18 @@ def requester(endpoint: Endpoint, token: Callable[[], str]) -> Requester:
     logging.getLogger("github.Requester").setLevel(logging.INFO)
     retry = Retry(total=2, status=0, backoff_factor=0.2, allowed_methods={"GET"}, respect_retry_after_header=False)
     return Requester(
-        auth=_Bearer(token), base_url=endpoint.api_url, timeout=endpoint.timeout_seconds, user_agent=USER_AGENT, per_page=PAGE,
-        verify=endpoint.verify, retry=retry, pool_size=1, seconds_between_requests=None, seconds_between_writes=None,
-        api_version=API_VERSION)
+        auth=_Bearer(token),
+        base_url=endpoint.api_url,
+        timeout=endpoint.timeout_seconds,
+        user_agent=USER_AGENT,
+        per_page=PAGE,
+        verify=endpoint.verify,
+        retry=retry,
+        pool_size=1,
+        seconds_between_requests=None,
+        seconds_between_writes=None,
+        api_version=API_VERSION,
+    )
 
 
 class GitHubConnection:
@@ -155,8 +164,16 @@ class GitHubConnection:
         with self._pace.write():
             return self._asked(verb, path, deed, {}, body)[2]
 
-    def _asked(self, verb: str, path: str, deed: str, parameters: Mapping[str, Any], body: Mapping[str, Any] | None,
-               headers: Mapping[str, str] | None = None, raw: bool = False) -> tuple[int, dict[str, str], Any]:
+    def _asked(
+        self,
+        verb: str,
+        path: str,
+        deed: str,
+        parameters: Mapping[str, Any],
+        body: Mapping[str, Any] | None,
+        headers: Mapping[str, str] | None = None,
+        raw: bool = False,
+    ) -> tuple[int, dict[str, str], Any]:
         """Ask once; a token that was withdrawn early is renewed once."""
         try:
             return self._asked_once(verb, path, deed, parameters, body, headers, raw)
@@ -168,8 +185,16 @@ class GitHubConnection:
         except _Unauthorised as refused:
             raise refused.failure from None
 
-    def _asked_once(self, verb: str, path: str, deed: str, parameters: Mapping[str, Any], body: Mapping[str, Any] | None,
-                    headers: Mapping[str, str] | None, raw: bool) -> tuple[int, dict[str, str], Any]:
+    def _asked_once(
+        self,
+        verb: str,
+        path: str,
+        deed: str,
+        parameters: Mapping[str, Any],
+        body: Mapping[str, Any] | None,
+        headers: Mapping[str, str] | None,
+        raw: bool,
+    ) -> tuple[int, dict[str, str], Any]:
         self._pace.refuse_while_limited()
         sent = {"Accept": "application/vnd.github+json", **(headers or {})}
         with self._one_request:
@@ -195,8 +220,13 @@ class GitHubConnection:
         try:
             with requests.Session() as session:
                 session.auth = _nobody
-                answer = session.get(location, timeout=self._endpoint.timeout_seconds, verify=self._endpoint.verify, stream=True,
-                                     allow_redirects=False)
+                answer = session.get(
+                    location,
+                    timeout=self._endpoint.timeout_seconds,
+                    verify=self._endpoint.verify,
+                    stream=True,
+                    allow_redirects=False,
+                )
                 if answer.status_code != 200:
                     raise failure_of(deed, answer.status_code, {}, None)
                 return _tail(answer)

@@ -74,7 +74,8 @@ def _told(answer: Any) -> str:
     errors = answer.get("errors")
     details = [
         str(error.get("message") or " ".join(str(error.get(key, "")) for key in ("resource", "field", "code"))).strip()
-        if isinstance(error, dict) else str(error)
+        if isinstance(error, dict)
+        else str(error)
         for error in (errors if isinstance(errors, list) else [])
     ]
     return ": ".join(part for part in (str(answer.get("message", "")), "; ".join(details)) if part)
@@ -82,5 +83,8 @@ def _told(answer: Any) -> str:
 
 def _lacking(headers: Mapping[str, str]) -> str:
     accepted = headers.get("x-accepted-github-permissions", "")
-    return f" It takes these permissions: {accepted}. Grant them to the App or token." if accepted else (
-        " Grant the App or token the permission for it.")
+    return (
+        f" It takes these permissions: {accepted}. Grant them to the App or token."
+        if accepted
+        else (" Grant the App or token the permission for it.")
+    )

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -12,6 +12,7 @@ from contracts.ci import CiCheck, CiReport, JobLog
 from contracts.errors import Conflict, InvalidInput, NotFound
 from contracts.forge import KeptComment, PullRequest, PullRequestDraft, PullRequestState, ShownCheck
 from contracts.review import Review, Thread, ThreadAnswer
+from mcp_servers.repo.git_access import git_access
 from mcp_servers.repo.github import ci, documents
 from mcp_servers.repo.github.app import Credential
 from mcp_servers.repo.github.connection import Endpoint, GitHubConnection
@@ -42,8 +43,9 @@ class _Repository:
 class GitHubForge:
     """Keeps ``contracts.forge.Forge`` for the repositories of one GitHub host."""
 
-    def __init__(self, host: str, endpoint: Endpoint, credential: Credential, seconds_between_writes: float = 1.0,
-                 clone_url: str = "") -> None:
+    def __init__(
+        self, host: str, endpoint: Endpoint, credential: Credential, seconds_between_writes: float = 1.0, clone_url: str = ""
+    ) -> None:
         self._host = host
         self._endpoint = endpoint
         self._credential = credential
@@ -112,8 +114,12 @@ class GitHubForge:
             new = [name for name in reviewers if name.lower() not in asked]
             people, teams = [n for n in new if n[0] != "@"], [n[1:] for n in new if n[0] == "@"]
             if new:
-                place.connection.post(f"pulls/{number}/requested_reviewers", f"asking {', '.join(new)} for a review",
-                                      **({"reviewers": people} if people else {}), **({"team_reviewers": teams} if teams else {}))
+                place.connection.post(
+                    f"pulls/{number}/requested_reviewers",
+                    f"asking {', '.join(new)} for a review",
+                    **({"reviewers": people} if people else {}),
+                    **({"team_reviewers": teams} if teams else {}),
+                )
 
         await self._of(pull_request_id, deed)
 
@@ -162,6 +168,14 @@ class GitHubForge:
     async def rerun(self, pull_request_id: str, check: CiCheck) -> None:
         """Run a job of Actions once more. Raises ``Conflict`` for anything else."""
         await self._of(pull_request_id, lambda place, _: ci.rerun(place.connection, check))
+
+    def git_access(self, remote: str) -> Mapping[str, str]:
+        """What git needs in its environment to fetch from and push to a repository here. Blocks."""
+        meant = hosted_repository(remote)
+        if meant is None or meant.host != self._host or not remote.startswith(("https:", "http:")):
+            return {}
+        token = self._credential.token(meant.path)
+        return git_access(self._clone_url, "x-access-token", token, self._endpoint.verify)
 
     def spent(self) -> int:
         """Requests so far that counted against the quota."""
@@ -236,8 +250,9 @@ def _opened(place: _Repository, wanted: PullRequestDraft) -> dict[str, Any]:
         return place.connection.post("pulls", "opening the pull request", **asked, draft=wanted.draft)
     except InvalidInput as refused:
         if "No commits between" in refused.message:
-            raise InvalidInput(f"{wanted.head_branch} has no commit beyond {wanted.base_branch}; there is nothing to propose."
-                               ) from None
+            raise InvalidInput(
+                f"{wanted.head_branch} has no commit beyond {wanted.base_branch}; there is nothing to propose."
+            ) from None
         if "already exists" in refused.message and (found := _open(place, wanted.head_branch)):
             # Our own request whose answer was lost, or somebody who was faster.
             return found

@@ -30,10 +30,17 @@ class Remarks:
         """Submitted reviews that were not dismissed, oldest first."""
         return [
             Review(
-                id=str(told["id"]), verdict=VERDICTS[told["state"].upper()], body=told.get("body") or "",
-                reviewer=login(told.get("user")), commit=told.get("commit_id") or "", created_at=moment(told["submitted_at"]),
-                permission=self._people.permission(told.get("user")), bot=is_bot(told.get("user")))
-            for told in self._reviews() if told["state"].upper() in VERDICTS
+                id=str(told["id"]),
+                verdict=VERDICTS[told["state"].upper()],
+                body=told.get("body") or "",
+                reviewer=login(told.get("user")),
+                commit=told.get("commit_id") or "",
+                created_at=moment(told["submitted_at"]),
+                permission=self._people.permission(told.get("user")),
+                bot=is_bot(told.get("user")),
+            )
+            for told in self._reviews()
+            if told["state"].upper() in VERDICTS
         ]
 
     def threads(self) -> list[Thread]:
@@ -66,8 +73,9 @@ class Remarks:
         found: list[Any] = []
         after = None
         while True:
-            told = self._connection.graphql(documents.THREADS, "reading the threads", owner=owner, name=name, number=self._number,
-                                            after=after)
+            told = self._connection.graphql(
+                documents.THREADS, "reading the threads", owner=owner, name=name, number=self._number, after=after
+            )
             threads = told["repository"]["pullRequest"]["reviewThreads"]
             found += [node for node in threads["nodes"] if node["comments"]["nodes"]]
             if not threads["pageInfo"]["hasNextPage"]:
@@ -77,10 +85,14 @@ class Remarks:
     def _on_lines(self) -> list[Thread]:
         return [
             Thread(
-                id=str(node["comments"]["nodes"][0]["databaseId"]), path=node["path"],
-                line=node["line"] or node.get("originalLine") or 0, side="old" if node.get("diffSide") == "LEFT" else "new",
-                resolved=node["isResolved"], outdated=node["isOutdated"],
-                messages=tuple(self._message_of_node(told) for told in node["comments"]["nodes"]))
+                id=str(node["comments"]["nodes"][0]["databaseId"]),
+                path=node["path"],
+                line=node["line"] or node.get("originalLine") or 0,
+                side="old" if node.get("diffSide") == "LEFT" else "new",
+                resolved=node["isResolved"],
+                outdated=node["isOutdated"],
+                messages=tuple(self._message_of_node(told) for told in node["comments"]["nodes"]),
+            )
             for node in self._nodes()
         ]
 
@@ -94,7 +106,8 @@ class Remarks:
     def _beside(self, comments: list[Any]) -> list[Thread]:
         return [
             self._with_answers(f"comment-{told['id']}", self._message(told, told["created_at"]), comments)
-            for told in comments if not self._ours(told)
+            for told in comments
+            if not self._ours(told)
         ]
 
     def _with_answers(self, thread_id: str, remark: ThreadMessage, comments: list[Any]) -> Thread:
@@ -105,9 +118,15 @@ class Remarks:
     def _message(self, told: dict[str, Any], when: str, review_id: str = "") -> ThreadMessage:
         user, ours = told.get("user"), self._ours(told)
         return ThreadMessage(
-            author=login(user), body=unmarked(told.get("body") or ""), created_at=moment(when), id=str(told["id"]),
-            review_id=review_id, permission=Permission.UNKNOWN if ours else self._people.permission(user), bot=is_bot(user),
-            ours=ours)
+            author=login(user),
+            body=unmarked(told.get("body") or ""),
+            created_at=moment(when),
+            id=str(told["id"]),
+            review_id=review_id,
+            permission=Permission.UNKNOWN if ours else self._people.permission(user),
+            bot=is_bot(user),
+            ours=ours,
+        )
 
     def _message_of_node(self, told: dict[str, Any]) -> ThreadMessage:
         review = told.get("pullRequestReview") or {}
@@ -123,11 +142,14 @@ class Remarks:
         answer = mark("answer", given.thread_id, given.commit, given.body)
         if node is None:
             return self._answer_beside(given, thread, answer)
-        said = any(answer in told["body"] and self._ours({"user": self._people.of_graphql(told["author"]), "body": told["body"]})
-                   for told in node["comments"]["nodes"])
+        said = any(
+            answer in told["body"] and self._ours({"user": self._people.of_graphql(told["author"]), "body": told["body"]})
+            for told in node["comments"]["nodes"]
+        )
         if not said:
-            self._connection.post(f"pulls/{self._number}/comments/{given.thread_id}/replies", "answering a thread",
-                                  body=marked(given.body, answer))
+            self._connection.post(
+                f"pulls/{self._number}/comments/{given.thread_id}/replies", "answering a thread", body=marked(given.body, answer)
+            )
         if given.addressed and not node["isResolved"]:
             self._connection.graphql(documents.RESOLVE, "resolving a thread", thread=node["id"])
         return None
@@ -137,8 +159,11 @@ class Remarks:
             return
         remark = thread.messages[0]
         marks = [mark("thread", given.thread_id), answer, *([ADDRESSED] if given.addressed else [])]
-        self._connection.post(f"issues/{self._number}/comments", "answering a comment",
-                              body=marked(f"{quoted(remark.body)}\n\n{given.body}", *marks))
+        self._connection.post(
+            f"issues/{self._number}/comments",
+            "answering a comment",
+            body=marked(f"{quoted(remark.body)}\n\n{given.body}", *marks),
+        )
 
 
 def quoted(text: str) -> str:

@@ -11,8 +11,14 @@ from mcp_servers.repo.marks import described_task
 
 VERDICTS = {"APPROVED": Verdict.APPROVE, "CHANGES_REQUESTED": Verdict.REQUEST_CHANGES, "COMMENTED": Verdict.COMMENT}
 """Dismissed and pending reviews do not count."""
-PERMISSIONS = {"admin": Permission.ADMIN, "maintain": Permission.ADMIN, "write": Permission.WRITE, "triage": Permission.READ,
-               "read": Permission.READ, "none": Permission.NONE}
+PERMISSIONS = {
+    "admin": Permission.ADMIN,
+    "maintain": Permission.ADMIN,
+    "write": Permission.WRITE,
+    "triage": Permission.READ,
+    "read": Permission.READ,
+    "none": Permission.NONE,
+}
 PASSED = ("success", "neutral", "skipped")
 SHOWN = {
     ShownCheckState.PASSED: ("completed", "success", "success"),
