@@ -17,12 +17,14 @@ from mcp_servers.object_store import Mirrors, NewBlob
 from mcp_servers.repo.github.app import PERMISSIONS, AppInstallation
 from mcp_servers.repo.github.connection import Endpoint
 from mcp_servers.repo.github.forge import GitHubForge
+from mcp_servers.repo.gitlab.forge import GitLabForge
 from mcp_servers.repo.local_forge import LocalForge
 from mcp_servers.repo.opening import open_workspace
 from mcp_servers.repo.proposing import Proposals
 from mcp_servers.repo.remotes import Credentials, no_credentials
 from tests.fakes.forge_server import FakeForge, ForgeServer
 from tests.fakes.github import FakeGitHub
+from tests.fakes.gitlab import FakeGitLab
 
 REPOSITORY = "makers/thing"
 
@@ -187,6 +189,53 @@ def github_place(folder: Path) -> Iterator[GitHubPlace]:
     with ForgeServer(FakeGitHub(folder / "github")) as server:
         assert isinstance(server, FakeGitHub)
         yield GitHubPlace(folder, server)
+
+
+class GitLabPlace:
+    kind = "gitlab"
+
+    def __init__(self, folder: Path, server: FakeGitLab) -> None:
+        self.server = server
+        self.project = server.add_project(f"group/{REPOSITORY}")
+        self.bare = self.project.bare
+        bare_repository(self.bare, folder / "work")
+        self.remote = f"{server.url}/{self.project.path}.git"
+        self.host = server.url.partition("://")[2]
+        self.forge = GitLabForge(self.host, server.url, lambda: server.token, seconds_between_writes=0)
+
+    async def review(self, made: PullRequest, verdict: Verdict, body: str, *remarks: tuple[str, int, str]) -> None:
+        for path, line, text in remarks:
+            self.server.remark(self.project, made.number, "ada", text, path, line)
+        if body:
+            self.server.note(self.project, made.number, "ada", body)
+        if verdict is not Verdict.COMMENT:
+            self.server.judge(self.project, made.number, "ada", approves=verdict is Verdict.APPROVE)
+
+    async def ending(self, made: PullRequest) -> Ending:
+        merge = self.project.merges[made.number]
+        ours = self.server.login
+        said = [one.notes[0].body for one in merge.discussions if one.notes[0].author == ours]
+        asked = [one for one in merge.discussions if one.notes[0].author != ours and not one.notes[0].system]
+        states = {"success": "passed", "failed": "failed"}
+        return Ending(
+            pulls=len(self.project.merges),
+            branch=self.project.sha(merge.source),
+            draft=merge.title.startswith("Draft: "),
+            labels=sorted(merge.labels),
+            reviewers=sorted(merge.reviewers),
+            comments=sorted(body.partition("\n\n<!--")[0] for body in said),
+            checks=sorted((one.sha, states.get(one.status, one.status)) for one in self.project.latest("Patchwright")),
+            answers=[sum(note.author == ours for note in one.notes) for one in asked],
+            resolved=[one.resolved for one in asked],
+        )
+
+
+@contextmanager
+def gitlab_place(folder: Path) -> Iterator[GitLabPlace]:
+    """A GitLab with one project in a subgroup, and a project's token."""
+    with ForgeServer(FakeGitLab(folder / "gitlab")) as server:
+        assert isinstance(server, FakeGitLab)
+        yield GitLabPlace(folder, server)
 
 
 def server_of(place: Any) -> FakeForge | None:

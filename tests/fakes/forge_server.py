@@ -31,6 +31,8 @@ class Asked:
     query: dict[str, str]
     headers: Mapping[str, str]
     body: bytes = b""
+    raw_path: str = ""
+    """As it came, with what is escaped in it."""
 
     @property
     def json(self) -> Any:
@@ -176,7 +178,7 @@ class _Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         query = {name: values[-1] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
         headers = {name.lower(): value for name, value in self.headers.items()}
-        asked = Asked(self.command, unquote(parts.path), query, headers, self._body())
+        asked = Asked(self.command, unquote(parts.path), query, headers, self._body(), parts.path)
         validated = "x-validated" in headers
         if not validated:
             self.forge.seen.append(asked)
@@ -302,5 +304,5 @@ class Routes:
     def find(self, asked: Asked, path: str) -> tuple[Route, Any, dict[str, str]] | None:
         for method, pattern, needs, route in self._routes:
             if method == asked.method and (match := pattern.fullmatch(path)):
-                return route, needs, match.groupdict()
+                return route, needs, {name: unquote(value) for name, value in match.groupdict().items()}
         return None

@@ -231,7 +231,7 @@ class FakeGitHub(FakeForge):
     def answer(self, asked: Asked) -> Told:
         if asked.path.startswith("/_logs/"):
             return self._kept_log(asked)
-        found = ROUTES.find(asked, asked.path)
+        found = ROUTES.find(asked, asked.raw_path)
         if found is None:
             raise Refused(404, {"message": "Not Found"})
         route, needs, names = found
@@ -589,7 +589,7 @@ def permission(fake: FakeGitHub, asked: Asked, grant: Grant, repo: Repository, n
     return Told(200, {"permission": level, "role_name": level, "user": shapes.user(fake.url, name)})
 
 
-@ROUTES.on("GET", "/repos/{owner}/{repo}/rules/branches/{branch*}", ("metadata", "read"))
+@ROUTES.on("GET", "/repos/{owner}/{repo}/rules/branches/{branch}", ("metadata", "read"))
 def rules(fake: FakeGitHub, asked: Asked, grant: Grant, repo: Repository, branch: str) -> Told:
     rule = {
         "type": "required_status_checks",
@@ -604,7 +604,7 @@ def rules(fake: FakeGitHub, asked: Asked, grant: Grant, repo: Repository, branch
     return paged(fake, asked, [rule] if repo.required else [])
 
 
-@ROUTES.on("GET", "/repos/{owner}/{repo}/branches/{branch*}", ("contents", "read"))
+@ROUTES.on("GET", "/repos/{owner}/{repo}/branches/{branch}", ("contents", "read"))
 def branch(fake: FakeGitHub, asked: Asked, grant: Grant, repo: Repository, branch: str) -> Told:
     return Told(200, shapes.branch(fake.url, repo.path, branch, repo.sha(branch), repo.protected))
 

@@ -1,0 +1,1 @@
+"""GitLab, gitlab.com or a server of one's own."""

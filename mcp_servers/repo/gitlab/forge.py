@@ -1,0 +1,275 @@
+"""GitLab as a forge."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from contracts.checks import ChecksReport
+from contracts.ci import CiCheck, CiReport, JobLog
+from contracts.errors import Conflict, InvalidInput, NotFound
+from contracts.forge import KeptComment, PullRequest, PullRequestDraft, PullRequestState, ShownCheck
+from contracts.review import Review, Thread, ThreadAnswer
+from mcp_servers.repo.git_access import git_access
+from mcp_servers.repo.gitlab import ci
+from mcp_servers.repo.gitlab.connection import GitLabConnection
+from mcp_servers.repo.gitlab.people import People
+from mcp_servers.repo.gitlab.threads import Remarks
+from mcp_servers.repo.gitlab.words import is_draft, merge_request, titled, username
+from mcp_servers.repo.hosted import HostedPullRequest, HostedRepository, hosted_repository
+from mcp_servers.repo.marks import described, mark, marked
+from mcp_servers.repo.pace import Pace
+from mcp_servers.repo.shown_report import shown_report
+
+R = TypeVar("R")
+THREADS = 8
+"""Projects that are spoken about at once."""
+ROLE = "Developer"
+SCOPES = {
+    "api": "merge requests, notes, discussions, labels, commit statuses, jobs and their logs",
+    "write_repository": "fetch the repository, push the task's branch",
+}
+"""What a project's token must have, each with its reason."""
+
+
+class _Project:
+    """What is kept for one project: its connection, its people, and whose turn it is."""
+
+    def __init__(self, place: HostedRepository, connection: GitLabConnection) -> None:
+        self.place = place
+        self.connection = connection
+        self.people = People(connection)
+        # A deed looks before it writes. Two at once would both see nothing.
+        self.turn = threading.Lock()
+
+
+class GitLabForge:
+    """Keeps ``contracts.forge.Forge`` for the projects of one GitLab host."""
+
+    def __init__(
+        self, host: str, url: str, token: Callable[[], str], *, verify: bool | str = True, seconds_between_writes: float = 0.2
+    ) -> None:
+        self._host, self._url, self._token, self._verify = host, url.rstrip("/"), token, verify
+        self._pace = Pace(seconds_between_writes)
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="gitlab")
+        self._projects: dict[str, _Project] = {}
+
+    async def publish(self, wanted: PullRequestDraft) -> PullRequest:
+        """Open the merge request of the head branch, or bring the open one up to date, whoever opened it."""
+        return await self._of_remote(wanted.repo, lambda place: self._published(place, wanted))
+
+    async def find(self, repo: str, head_branch: str) -> PullRequest | None:
+        """The open merge request of a head branch."""
+
+        def found(place: _Project) -> PullRequest | None:
+            told = _open(place, head_branch)
+            return merge_request(told, repo, place.place) if told else None
+
+        return await self._of_remote(repo, found)
+
+    async def get(self, pull_request_id: str) -> PullRequest:
+        """One merge request. Raises ``NotFound``."""
+        return await self._of(pull_request_id, lambda place, number: self._word(place, _get(place, number)))
+
+    async def mark_ready(self, pull_request_id: str) -> PullRequest:
+        """No draft any more. Raises ``Conflict`` when it is not open."""
+
+        def deed(place: _Project, number: int) -> PullRequest:
+            told = _get(place, number)
+            if told["state"] != "opened":
+                raise Conflict(f"{pull_request_id} is {told['state']}; only an open merge request can be marked ready.")
+            if is_draft(told):
+                told = _edit(place, number, "marking the merge request ready", title=titled(told["title"], draft=False))
+            return self._word(place, told)
+
+        return await self._of(pull_request_id, deed)
+
+    async def close(self, pull_request_id: str) -> PullRequest:
+        """Close without merging; closing twice is closing once. Raises ``Conflict`` for a merged one."""
+
+        def deed(place: _Project, number: int) -> PullRequest:
+            now = self._word(place, _get(place, number))
+            if now.state is PullRequestState.MERGED:
+                raise Conflict(f"{pull_request_id} is merged; it cannot be closed any more.")
+            if now.state is PullRequestState.CLOSED:
+                return now
+            return self._word(place, _edit(place, number, "closing the merge request", state_event="close"))
+
+        return await self._of(pull_request_id, deed)
+
+    async def add_labels(self, pull_request_id: str, labels: list[str]) -> None:
+        """Add labels; GitLab makes those that the project does not have."""
+
+        def deed(place: _Project, number: int) -> None:
+            present = set(_get(place, number)["labels"])
+            if new := [label for label in labels if label not in present]:
+                _edit(place, number, "adding labels", add_labels=",".join(new))
+
+        await self._of(pull_request_id, deed)
+
+    async def ask_for_review(self, pull_request_id: str, reviewers: list[str]) -> None:
+        """Ask people by their user names. Raises ``InvalidInput`` for somebody who cannot review there."""
+
+        def deed(place: _Project, number: int) -> None:
+            present = {username(user): user["id"] for user in _get(place, number).get("reviewers") or ()}
+            new = {name: place.people.id_of(name) for name in reviewers if name not in present}
+            if not new:
+                return
+            told = _edit(place, number, "asking for a review", reviewer_ids=[*present.values(), *new.values()])
+            taken = {user["id"] for user in told.get("reviewers") or ()}
+            if refused := [name for name, id_ in new.items() if id_ not in taken]:
+                raise InvalidInput(
+                    f"GitLab did not take {', '.join(refused)}: they must be members of the project, and the free "
+                    "tier takes one reviewer."
+                )
+
+        await self._of(pull_request_id, deed)
+
+    async def keep_comment(self, pull_request_id: str, key: str, body: str) -> KeptComment:
+        """The one note of a key: made the first time, edited in place afterwards."""
+        return await self._of(pull_request_id, lambda place, number: _kept_note(place, number, key, body))
+
+    async def show_check(self, pull_request_id: str, check: ShownCheck) -> None:
+        """Our status on a commit."""
+        await self._of(pull_request_id, lambda place, _: ci.show_status(place.connection, check))
+
+    async def report_checks(self, pull_request_id: str, report: ChecksReport) -> None:
+        """Show the checks of a commit as our status."""
+        await self.show_check(pull_request_id, shown_report(report))
+
+    async def reviews(self, pull_request_id: str) -> list[Review]:
+        """Approvals and requests for changes that count, oldest first."""
+        return await self._of(pull_request_id, lambda place, number: _remarks(place, number).reviews())
+
+    async def threads(self, pull_request_id: str) -> list[Thread]:
+        """Discussions on lines and beside them, oldest first."""
+        return await self._of(pull_request_id, lambda place, number: _remarks(place, number).threads())
+
+    async def answer(self, pull_request_id: str, answers: list[ThreadAnswer]) -> None:
+        """Answer in the discussions, each once; addressed ones are resolved."""
+        await self._of(pull_request_id, lambda place, number: _remarks(place, number).answer(answers))
+
+    async def ci(self, pull_request_id: str, commit: str = "") -> CiReport:
+        """Jobs and statuses of a commit; empty: the head."""
+
+        def deed(place: _Project, number: int) -> CiReport:
+            told = _get(place, number)
+            head = told["sha"]
+            return ci.report(place.connection, commit or head, told.get("head_pipeline") if commit in ("", head) else None)
+
+        return await self._of(pull_request_id, deed)
+
+    async def job_log(self, pull_request_id: str, check: CiCheck) -> JobLog:
+        """What a job printed. Raises ``NotFound``."""
+        return await self._of(pull_request_id, lambda place, _: ci.job_log(place.connection, check))
+
+    async def rerun(self, pull_request_id: str, check: CiCheck) -> None:
+        """Run a job once more. Raises ``Conflict`` when GitLab does not."""
+        await self._of(pull_request_id, lambda place, _: ci.rerun(place.connection, check))
+
+    def git_access(self, remote: str) -> Mapping[str, str]:
+        """What git needs in its environment to fetch from and push to a project here."""
+        meant = hosted_repository(remote)
+        if meant is None or meant.host != self._host or not remote.startswith(("https:", "http:")):
+            return {}
+        return git_access(self._url, "oauth2", self._token(), self._verify)
+
+    def spent(self) -> int:
+        """Requests so far that GitLab had to work for."""
+        return sum(project.connection.spent for project in self._projects.values())
+
+    # -- how ---------------------------------------------------------------------------------------------------
+
+    async def _of(self, pull_request_id: str, deed: Callable[[_Project, int], R]) -> R:
+        meant = HostedPullRequest.of(pull_request_id)
+        if (meant.kind, meant.repository.host) != ("gitlab", self._host):
+            raise NotFound(f"There is no merge request {pull_request_id!r} on {self._host}.")
+        return await self._in_turn(meant.repository, lambda place: deed(place, meant.number))
+
+    async def _of_remote(self, remote: str, deed: Callable[[_Project], R]) -> R:
+        meant = hosted_repository(remote)
+        if meant is None or meant.host != self._host:
+            raise InvalidInput(f"{remote} is no repository of {self._host}.")
+        return await self._in_turn(meant, deed)
+
+    async def _in_turn(self, meant: HostedRepository, deed: Callable[[_Project], R]) -> R:
+        place = self._projects.get(meant.path.lower())
+        if place is None:
+            connection = GitLabConnection(self._url, meant.path, self._token, self._pace, verify=self._verify)
+            place = self._projects.setdefault(meant.path.lower(), _Project(meant, connection))
+
+        def done() -> R:
+            with place.turn:
+                return deed(place)
+
+        return await asyncio.get_running_loop().run_in_executor(self._threads, done)
+
+    def _published(self, place: _Project, wanted: PullRequestDraft) -> PullRequest:
+        told = _open(place, wanted.head_branch) or _opened(place, wanted)
+        draft = wanted.draft and is_draft(told)
+        facts = {
+            "title": titled(wanted.title, draft),
+            "description": described(told.get("description") or "", wanted.body, wanted.task_id),
+            "target_branch": wanted.base_branch,
+        }
+        if changed := {name: value for name, value in facts.items() if (told.get(name) or "") != value}:
+            told = _edit(place, told["iid"], "bringing the merge request up to date", **changed)
+        # What GitLab tells may still be of the head before the push.
+        return merge_request(told, wanted.repo, place.place).model_copy(update={"head_commit": wanted.head_commit})
+
+    def _word(self, place: _Project, told: dict[str, Any]) -> PullRequest:
+        return merge_request(told, f"{self._url}/{place.place.path}.git", place.place)
+
+
+def _remarks(place: _Project, number: int) -> Remarks:
+    return Remarks(place.connection, place.people, number)
+
+
+def _get(place: _Project, number: int) -> dict[str, Any]:
+    return place.connection.get(f"merge_requests/{number}", "reading the merge request")
+
+
+def _edit(place: _Project, number: int, deed: str, **facts: Any) -> dict[str, Any]:
+    return place.connection.put(f"merge_requests/{number}", deed, **facts)
+
+
+def _open(place: _Project, head_branch: str) -> dict[str, Any] | None:
+    found = place.connection.pages("merge_requests", "finding the merge request", state="opened", source_branch=head_branch)
+    # A fork may have a branch of that name, too.
+    return next((told for told in found if told["source_project_id"] == told["target_project_id"]), None)
+
+
+def _opened(place: _Project, wanted: PullRequestDraft) -> dict[str, Any]:
+    # GitLab opens a merge request of nothing without a word.
+    ahead = place.connection.get(
+        "repository/compare", "comparing the branches", **{"from": wanted.base_branch, "to": wanted.head_branch}
+    )
+    if not ahead["commits"]:
+        raise InvalidInput(f"{wanted.head_branch} has no commit beyond {wanted.base_branch}; there is nothing to propose.")
+    try:
+        return place.connection.post(
+            "merge_requests",
+            "opening the merge request",
+            source_branch=wanted.head_branch,
+            target_branch=wanted.base_branch,
+            title=titled(wanted.title, wanted.draft),
+            description=described("", wanted.body, wanted.task_id),
+        )
+    except Conflict:
+        # Our own request whose answer was lost, or somebody who was faster.
+        if found := _open(place, wanted.head_branch):
+            return found
+        raise
+
+
+def _kept_note(place: _Project, number: int, key: str, body: str) -> KeptComment:
+    ours, wanted, notes = mark("comment", key), marked(body, mark("comment", key)), f"merge_requests/{number}/notes"
+    told = place.connection.pages(notes, "reading the notes", sort="asc", order_by="created_at")
+    found = next((note for note in told if ours in (note.get("body") or "") and place.people.is_ours(note)), None)
+    if found is None:
+        found = place.connection.post(notes, "writing a note", body=wanted)
+    elif found["body"] != wanted:
+        found = place.connection.put(f"{notes}/{found['id']}", "changing a note", body=wanted)
+    url = f"{_get(place, number)['web_url']}#note_{found['id']}"
+    return KeptComment(id=str(found["id"]), body=body, url=url)
