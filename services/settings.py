@@ -29,6 +29,7 @@ from contracts.policy import Policy
 from contracts.pool import Pool, PoolSizes
 from contracts.sandbox import SandboxLimits
 from contracts.word import StrictWord
+from services.forge_access import ForgeAccess
 from services.ledger.providers import DEFAULT_PROVIDER, ModelProvider, ModelRoute, Recovery
 
 PREFIX = "PATCHWRIGHT_"
@@ -98,6 +99,9 @@ class Settings(BaseSettings):
     """The port of such a server, 0 to 65535; 0 takes a free one."""
     mcp_token: SecretStr = SecretStr("")
     """The bearer token of such servers, at least 16 characters; empty makes one and keeps it in the data folder."""
+
+    forges: dict[str, ForgeAccess] = Field(default_factory=dict)
+    """GitHub and GitLab hosts, as JSON: {"github.com": {"kind": "github", "app_id": "1", "app_key_file": "/keys/app.pem"}}."""
 
     openai_base_url: str = Field(
         default="", validation_alias=AliasChoices("openai_base_url", "PATCHWRIGHT_OPENAI_BASE_URL", "OPENAI_BASE_URL"))
@@ -237,6 +241,19 @@ class Settings(BaseSettings):
             "api_key": SecretStr(key),
             "timeout_seconds": provider.timeout_seconds or self.model_timeout_seconds,
         })
+
+    def forge_token(self, host: str) -> str:
+        """The token of a forge's host, as it is right now. Raises ``InvalidInput``."""
+        access = self.forges[host]
+        if access.token_file:
+            return _secret_file(access.token_file, f"forges: the token of {host}")
+        if not (token := os.environ.get(access.token_variable, "")):
+            raise InvalidInput(f"forges: the token of {host} is to be in {access.token_variable}, which is not set.")
+        return token
+
+    def forge_app_key(self, host: str) -> str:
+        """The private key of the GitHub App for a host. Raises ``InvalidInput``."""
+        return _secret_file(self.forges[host].app_key_file, f"forges: the App's key for {host}")
 
     @property
     def service_file(self) -> Path:
@@ -416,6 +433,13 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
+def _secret_file(path: str, what: str) -> str:
+    try:
+        return Path(path).expanduser().read_text().strip()
+    except OSError as error:
+        raise InvalidInput(f"{what} is to be in {path}: {error.strerror}.") from None
+
+
 def _provider_key(name: str, provider: ModelProvider) -> str:
     """A provider's key, from wherever it is named."""
     if provider.api_key_variable:
@@ -423,10 +447,7 @@ def _provider_key(name: str, provider: ModelProvider) -> str:
             raise InvalidInput(f"providers: the key of {name!r} is to be in {provider.api_key_variable}, which is not set.")
         return key
     if provider.api_key_file:
-        try:
-            return Path(provider.api_key_file).expanduser().read_text().strip()
-        except OSError as error:
-            raise InvalidInput(f"providers: the key of {name!r} is to be in {provider.api_key_file}: {error.strerror}.") from None
+        return _secret_file(provider.api_key_file, f"providers: the key of {name!r}")
     return provider.api_key.get_secret_value()
 
 

@@ -4,6 +4,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from activities.stores.run_store import RunStore
     from contracts.card import AgentCard
     from mcp_servers.object_store import Mirrors
+    from mcp_servers.repo.forges import Forges, HostedForge
     from mcp_servers.repo.local_forge import LocalForge
     from mcp_servers.runner.sandboxes import Sandboxes
     from services.models import ConfiguredModels
@@ -70,6 +72,31 @@ def local_forge(settings: Settings, base_url: str) -> "LocalForge":
     return LocalForge(settings.data_dir / "local-forge.db", mirrors(settings), base_url=base_url)
 
 
+def forges(settings: Settings, base_url: str) -> "Forges":
+    """Every forge as one: the hosts of the settings, and the local one for whatever lives elsewhere."""
+    from mcp_servers.repo.forges import Forges
+
+    return Forges(local_forge(settings, base_url), {host: hosted_forge(settings, host) for host in settings.forges})
+
+
+def hosted_forge(settings: Settings, host: str) -> "HostedForge":
+    """GitHub or GitLab on a host; the credential is read whenever it is needed, so that it can be replaced."""
+    access = settings.forges[host]
+    if access.kind == "gitlab":
+        from mcp_servers.repo.gitlab.forge import GitLabForge
+
+        return GitLabForge(host, access.url(host), partial(settings.forge_token, host), verify=access.verify,
+                           seconds_between_writes=access.seconds_between_writes)
+    from mcp_servers.repo.github.app import AppInstallation, PersonalToken
+    from mcp_servers.repo.github.connection import Endpoint
+    from mcp_servers.repo.github.forge import GitHubForge
+
+    endpoint = Endpoint(access.url(host), access.verify)
+    credential = (AppInstallation(endpoint, access.app_id, partial(settings.forge_app_key, host)) if access.app_id
+                  else PersonalToken(partial(settings.forge_token, host)))
+    return GitHubForge(host, endpoint, credential, access.seconds_between_writes)
+
+
 def sandboxes(settings: Settings) -> "Sandboxes":
     """The sandboxes of this machine; which tier there is shows when the first one is needed."""
     from contracts.sandbox import SandboxTier
@@ -99,7 +126,8 @@ def mcp_server(name: str, settings: Settings, base_url: str, boxes: "Sandboxes |
         case "repo":
             from mcp_servers.repo.server import build_server as repo_server
 
-            return repo_server(folder, local_forge(settings, base_url))
+            every = forges(settings, base_url)
+            return repo_server(folder, every, credentials=every.git_access)
         case "code_search":
             from mcp_servers.code_search.server import build_server as code_search_server
 

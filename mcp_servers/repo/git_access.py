@@ -14,9 +14,11 @@ def git_access(url: str, user: str, token: str, verify: bool | str = True) -> Ma
     settings = {
         f"{place}.extraHeader": f"Authorization: Basic {shown}",
         f"{place}.followRedirects": "false",
-        **({f"{place}.sslCAInfo": verify} if isinstance(verify, str) else {}),
     }
     told = {"GIT_CONFIG_COUNT": str(len(settings))}
+    if isinstance(verify, str):
+        # A setting for this host alone would give way to the machine's own variable of this name.
+        told["GIT_SSL_CAINFO"] = verify
     for index, (name, value) in enumerate(settings.items()):
         told |= {f"GIT_CONFIG_KEY_{index}": name, f"GIT_CONFIG_VALUE_{index}": value}
     return told

@@ -19,6 +19,7 @@ from mcp_servers.failures import answer, tell_failures
 from mcp_servers.fs.names import shown
 from mcp_servers.object_store import Mirror, Mirrors
 from mcp_servers.repo import history
+from mcp_servers.repo.forge_tools import add_forge_tools
 from mcp_servers.repo.opening import opened_record
 from mcp_servers.repo.proposing import Proposals, create_branch
 from mcp_servers.repo.pushing import OWN
@@ -51,6 +52,7 @@ def build_server(
     offer(READS, tools.diff, tools.log, tools.list_branches, tools.show_commit)
     offer(WRITES, tools.create_branch, tools.push_branch, tools.open_pull_request, tools.update_pull_request)
     add_service_tools(server, mirrors, forge, proposals, credentials, default)
+    add_forge_tools(server, forge)
     _add_resources(server, mirrors, default)
     return server
 

@@ -151,7 +151,7 @@ class GitHubPlace:
         self.remote = f"{server.url}/{REPOSITORY}.git"
         self.endpoint = Endpoint(server.url)
         self.host = server.url.partition("://")[2]
-        self.forge = self.forge_with(AppInstallation(self.endpoint, "7", PRIVATE_KEY))
+        self.forge = self.forge_with(AppInstallation(self.endpoint, "7", lambda: PRIVATE_KEY))
 
     def forge_with(self, credential: Any) -> GitHubForge:
         return GitHubForge(self.host, self.endpoint, credential, seconds_between_writes=0, clone_url=self.server.url)

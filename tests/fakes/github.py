@@ -226,7 +226,8 @@ class FakeGitHub(FakeForge):
         return LEVELS.get(grant.permissions.get("contents", ""), 0) >= (2 if writes else 1)
 
     def is_validated(self, asked: Asked) -> bool:
-        return asked.path.startswith(("/repos/", "/app", "/user"))
+        # A log is an address elsewhere: the proxy would follow it, and show our token there.
+        return asked.path.startswith(("/repos/", "/app", "/user")) and not asked.path.endswith("/logs")
 
     def answer(self, asked: Asked) -> Told:
         if asked.path.startswith("/_logs/"):
@@ -586,7 +587,7 @@ def write_status(fake: FakeGitHub, asked: Asked, grant: Grant, repo: Repository,
 @ROUTES.on("GET", "/repos/{owner}/{repo}/collaborators/{name}/permission", ("metadata", "read"))
 def permission(fake: FakeGitHub, asked: Asked, grant: Grant, repo: Repository, name: str) -> Told:
     level = repo.people.get(name, "none")
-    return Told(200, {"permission": level, "role_name": level, "user": shapes.user(fake.url, name)})
+    return Told(200, {"permission": level, "role_name": level, "user": shapes.user(fake.url, name) | {"role_name": level}})
 
 
 @ROUTES.on("GET", "/repos/{owner}/{repo}/rules/branches/{branch}", ("metadata", "read"))

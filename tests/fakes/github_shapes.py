@@ -2,6 +2,7 @@
 
 import base64
 from typing import Any
+from urllib.parse import quote
 
 NOW = "2026-11-21T10:00:00Z"
 OF_USER = (
@@ -61,7 +62,7 @@ def node_id(kind: str, number: int) -> str:
 
 def user(url: str, name: str) -> dict[str, Any]:
     number = sum(map(ord, name))
-    api = f"{url}/users/{name}"
+    api = f"{url}/users/{quote(name)}"
     made = {
         "login": name,
         "id": number,
@@ -69,7 +70,7 @@ def user(url: str, name: str) -> dict[str, Any]:
         "avatar_url": f"{url}/avatars/{number}",
         "gravatar_id": "",
         "url": api,
-        "html_url": f"{url}/{name}",
+        "html_url": f"{url}/{quote(name)}",
         "type": "Bot" if name.endswith("[bot]") else "User",
         "site_admin": False,
     }
@@ -137,7 +138,7 @@ def label(url: str, path: str, name: str) -> dict[str, Any]:
         "node_id": node_id("Label", len(name)),
         "url": f"{url}/repos/{path}/labels/{name}",
         "name": name,
-        "description": None,
+        "description": "",
         "color": "ededed",
         "default": False,
     }

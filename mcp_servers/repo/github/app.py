@@ -46,14 +46,12 @@ class PersonalToken:
 
     is_app = False
 
-    def __init__(self, token: str) -> None:
-        if not token:
-            raise InvalidInput("The token of the forge is empty.")
+    def __init__(self, token: Callable[[], str]) -> None:
         self._token = token
 
     def token(self, repository: str) -> str:
-        """The token."""
-        return self._token
+        """The token as it is right now; it may be replaced while we run."""
+        return self._token()
 
     def renew(self, repository: str) -> bool:
         """There is no other."""
@@ -69,7 +67,9 @@ class AppInstallation:
 
     is_app = True
 
-    def __init__(self, endpoint: Endpoint, app_id: str, private_key: str, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, endpoint: Endpoint, app_id: str, private_key: Callable[[], str], clock: Callable[[], float] = time.time
+    ) -> None:
         self._endpoint = endpoint
         self._clock = clock
         self._jwt = _AppTokens(app_id, private_key)
@@ -126,9 +126,7 @@ class AppInstallation:
 class _AppTokens(TokenSource):
     """The App speaking for itself."""
 
-    def __init__(self, app_id: str, private_key: str) -> None:
-        if not app_id or not private_key:
-            raise InvalidInput("A GitHub App needs its id and its private key.")
+    def __init__(self, app_id: str, private_key: Callable[[], str]) -> None:
         self._auth = AppAuth(app_id, private_key, jwt_expiry=JWT_SECONDS)
 
     def token(self, repository: str) -> str:

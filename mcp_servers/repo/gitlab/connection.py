@@ -10,7 +10,7 @@ import gitlab
 import requests
 from gitlab._backends.requests_backend import RequestsBackend, RequestsResponse
 from gitlab.const import USER_AGENT as LIBRARY
-from gitlab.exceptions import GitlabHttpError, GitlabParsingError, RedirectError
+from gitlab.exceptions import GitlabAuthenticationError, GitlabHttpError, GitlabParsingError, RedirectError
 from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
@@ -128,7 +128,7 @@ class GitLabConnection:
             )
         except RedirectError:
             raise InvalidInput(f"GitLab moved {self.project}; give the repository's new address.") from None
-        except GitlabHttpError as error:
+        except (GitlabHttpError, GitlabAuthenticationError) as error:
             answer = self._backend.last
             if answer is None:
                 raise ForgeUnavailable(f"GitLab did not answer {deed}.") from error

@@ -1,0 +1,109 @@
+"""Every forge of this service as one: a repository's host says which one is meant, and so does a pull request's id."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from contracts.checks import ChecksReport
+from contracts.ci import CiCheck, CiReport, JobLog
+from contracts.errors import NotFound
+from contracts.forge import Forge, KeptComment, PullRequest, PullRequestDraft, ShownCheck
+from contracts.review import Review, Thread, ThreadAnswer
+from mcp_servers.repo.hosted import SEPARATOR, HostedPullRequest, hosted_repository
+
+
+class HostedForge(Forge, Protocol):
+    """A forge on a host, which git reaches with the forge's own credential."""
+
+    def git_access(self, remote: str) -> Mapping[str, str]:
+        """What git needs in its environment. Blocks."""
+        ...
+
+
+class Forges:
+    """Keeps ``contracts.forge.Forge``; whatever lives on no host that is known belongs to the local forge."""
+
+    def __init__(self, local: Forge, hosted: Mapping[str, HostedForge]) -> None:
+        self._local = local
+        self._hosted = {host.lower(): forge for host, forge in hosted.items()}
+
+    def git_access(self, remote: str) -> Mapping[str, str]:
+        """What git needs in its environment to reach a remote; nothing for hosts without a forge. Blocks."""
+        meant = hosted_repository(remote)
+        forge = self._hosted.get(meant.host) if meant else None
+        return forge.git_access(remote) if forge else {}
+
+    async def publish(self, wanted: PullRequestDraft) -> PullRequest:
+        """Open the pull request of the head branch, or bring the open one up to date."""
+        return await self._of_remote(wanted.repo).publish(wanted)
+
+    async def find(self, repo: str, head_branch: str) -> PullRequest | None:
+        """The open pull request of a head branch."""
+        return await self._of_remote(repo).find(repo, head_branch)
+
+    async def get(self, pull_request_id: str) -> PullRequest:
+        """One pull request. Raises ``NotFound``."""
+        return await self._of(pull_request_id).get(pull_request_id)
+
+    async def mark_ready(self, pull_request_id: str) -> PullRequest:
+        """No draft any more."""
+        return await self._of(pull_request_id).mark_ready(pull_request_id)
+
+    async def close(self, pull_request_id: str) -> PullRequest:
+        """Close without merging."""
+        return await self._of(pull_request_id).close(pull_request_id)
+
+    async def add_labels(self, pull_request_id: str, labels: list[str]) -> None:
+        """Add labels."""
+        await self._of(pull_request_id).add_labels(pull_request_id, labels)
+
+    async def ask_for_review(self, pull_request_id: str, reviewers: list[str]) -> None:
+        """Ask people for a review."""
+        await self._of(pull_request_id).ask_for_review(pull_request_id, reviewers)
+
+    async def keep_comment(self, pull_request_id: str, key: str, body: str) -> KeptComment:
+        """The one comment of a key."""
+        return await self._of(pull_request_id).keep_comment(pull_request_id, key, body)
+
+    async def show_check(self, pull_request_id: str, check: ShownCheck) -> None:
+        """Our verdict beside a commit."""
+        await self._of(pull_request_id).show_check(pull_request_id, check)
+
+    async def report_checks(self, pull_request_id: str, report: ChecksReport) -> None:
+        """The checks of a commit."""
+        await self._of(pull_request_id).report_checks(pull_request_id, report)
+
+    async def reviews(self, pull_request_id: str) -> list[Review]:
+        """All reviews that count, oldest first."""
+        return await self._of(pull_request_id).reviews(pull_request_id)
+
+    async def threads(self, pull_request_id: str) -> list[Thread]:
+        """All that people remarked, oldest first."""
+        return await self._of(pull_request_id).threads(pull_request_id)
+
+    async def answer(self, pull_request_id: str, answers: list[ThreadAnswer]) -> None:
+        """Answer in the threads."""
+        await self._of(pull_request_id).answer(pull_request_id, answers)
+
+    async def ci(self, pull_request_id: str, commit: str = "") -> CiReport:
+        """What the forge's checks say about a commit."""
+        return await self._of(pull_request_id).ci(pull_request_id, commit)
+
+    async def job_log(self, pull_request_id: str, check: CiCheck) -> JobLog:
+        """What a check printed."""
+        return await self._of(pull_request_id).job_log(pull_request_id, check)
+
+    async def rerun(self, pull_request_id: str, check: CiCheck) -> None:
+        """Run a check once more."""
+        await self._of(pull_request_id).rerun(pull_request_id, check)
+
+    def _of_remote(self, remote: str) -> Forge:
+        meant = hosted_repository(remote)
+        return self._hosted.get(meant.host, self._local) if meant else self._local
+
+    def _of(self, pull_request_id: str) -> Forge:
+        if SEPARATOR not in pull_request_id:
+            return self._local
+        host = HostedPullRequest.of(pull_request_id).repository.host
+        if host not in self._hosted:
+            raise NotFound(f"There is no pull request {pull_request_id!r}: no forge is configured for {host}.")
+        return self._hosted[host]

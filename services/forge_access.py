@@ -1,0 +1,58 @@
+"""Words of the configuration: how a forge on a host is reached."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from contracts.word import StrictWord
+
+
+class ForgeAccess(StrictWord):
+    """One host of GitHub or GitLab. Secrets are named, never written here: files are read again whenever they are needed."""
+
+    kind: Literal["github", "gitlab"]
+    """What runs there."""
+    api_url: str = ""
+    """Where its API answers, when that is not the usual place: ``https://HOST/api/v3`` for GitHub's server, ``https://HOST``."""
+    app_id: str = ""
+    """The id of a GitHub App that is installed for the repositories."""
+    app_key_file: str = ""
+    """The file with the App's private key, as GitHub made it (PEM)."""
+    token_file: str = ""
+    """The file with a fine-grained personal access token (GitHub) or a project's token (GitLab)."""
+    token_variable: str = ""
+    """The environment variable that holds such a token."""
+    ca_file: str = ""
+    """The file with the certificates to trust for this host, instead of the machine's."""
+    seconds_between_writes: float = Field(default=1.0, ge=0, le=60)
+    """Seconds between two writes; GitHub asks for one."""
+
+    @field_validator("api_url")
+    @classmethod
+    def _web_address(cls, url: str) -> str:
+        if url and not url.startswith(("http://", "https://")):
+            raise ValueError("api_url must start with http:// or https://")
+        return url.rstrip("/")
+
+    @model_validator(mode="after")
+    def _one_credential(self) -> "ForgeAccess":
+        given = [bool(self.app_id or self.app_key_file), bool(self.token_file), bool(self.token_variable)]
+        if sum(given) != 1:
+            raise ValueError("give one credential: app_id with app_key_file, or token_file, or token_variable")
+        if bool(self.app_id) != bool(self.app_key_file):
+            raise ValueError("a GitHub App needs both app_id and app_key_file")
+        if self.app_id and self.kind != "github":
+            raise ValueError("only GitHub has Apps; give token_file")
+        return self
+
+    def url(self, host: str) -> str:
+        """Where the API of a host answers."""
+        if self.api_url or self.kind == "gitlab":
+            return self.api_url or f"https://{host}"
+        return "https://api.github.com" if host == "github.com" else f"https://{host}/api/v3"
+
+    @property
+    def verify(self) -> bool | str:
+        """What certificates are held against."""
+        return str(Path(self.ca_file).expanduser()) if self.ca_file else True
