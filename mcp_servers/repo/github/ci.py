@@ -4,7 +4,7 @@ from typing import Any
 
 from contracts.ci import CiCheck, CiKind, CiReport, JobLog
 from contracts.errors import Conflict, CredentialRefused, NotFound
-from contracts.forge import ShownCheck, ShownCheckState
+from contracts.forge import ShownCheck
 from mcp_servers.repo.github.connection import GitHubConnection
 from mcp_servers.repo.github.words import SHOWN, check_run, status
 
@@ -95,11 +95,13 @@ def _same_run(found: dict[str, Any], wanted: dict[str, Any]) -> bool:
 def _required(connection: GitHubConnection, branch: str) -> set[str]:
     """Names of checks that the branch's rules ask for: of rulesets, and of classic protection."""
     names: set[str] = set()
-    for rule in connection.pages(f"rules/branches/{branch}", "reading the branch's rules"):
+    try:
+        rules = connection.pages(f"rules/branches/{branch}", "reading the branch's rules")
+    except NotFound:
+        # Older servers know classic protection alone.
+        rules = []
+    for rule in rules:
         if rule.get("type") == "required_status_checks":
             names |= {check["context"] for check in rule["parameters"]["required_status_checks"]}
     protection = connection.get(f"branches/{branch}", "reading the branch").get("protection") or {}
     return names | set((protection.get("required_status_checks") or {}).get("contexts") or ())
-
-
-__all__ = ["OUR_CHECK", "ShownCheckState", "job_log", "report", "rerun", "show_run", "show_status"]
