@@ -267,6 +267,7 @@ async def test_a_token_is_in_no_log_no_url_no_command_line_and_no_file(
 async def test_the_token_goes_to_its_host_alone(place: Any):
     assert place.forge.git_access("https://elsewhere.example/makers/thing.git") == {}
     assert place.forge.git_access("/srv/git/thing.git") == {}
+    assert place.forge.git_access(place.remote.replace("http:", "https:")) == {}
     told = place.forge.git_access(place.remote)
     keys = [value for name, value in told.items() if name.startswith("GIT_CONFIG_KEY")]
     assert all(key.startswith(f"http.{place.server.url}/.") for key in keys)

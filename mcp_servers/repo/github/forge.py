@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from contracts.checks import ChecksReport
 from contracts.ci import CiCheck, CiReport, JobLog
@@ -49,7 +49,8 @@ class GitHubForge:
         self._host = host
         self._endpoint = endpoint
         self._credential = credential
-        self._clone_url = clone_url or f"https://{host}"
+        # The API and git speak the same scheme: a token for TLS never goes out without it.
+        self._clone_url = clone_url or f"{urlsplit(endpoint.api_url).scheme}://{host}"
         self._pace = Pace(seconds_between_writes)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="github")
         self._repositories: dict[str, _Repository] = {}
@@ -172,7 +173,7 @@ class GitHubForge:
     def git_access(self, remote: str) -> Mapping[str, str]:
         """What git needs in its environment to fetch from and push to a repository here. Blocks."""
         meant = hosted_repository(remote)
-        if meant is None or meant.host != self._host or not remote.startswith(("https:", "http:")):
+        if meant is None or meant.host != self._host or not remote.startswith(f"{urlsplit(self._clone_url).scheme}:"):
             return {}
         token = self._credential.token(meant.path)
         return git_access(self._clone_url, "x-access-token", token, self._endpoint.verify)

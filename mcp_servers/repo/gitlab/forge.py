@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from contracts.checks import ChecksReport
 from contracts.ci import CiCheck, CiReport, JobLog
@@ -171,7 +172,8 @@ class GitLabForge:
     def git_access(self, remote: str) -> Mapping[str, str]:
         """What git needs in its environment to fetch from and push to a project here."""
         meant = hosted_repository(remote)
-        if meant is None or meant.host != self._host or not remote.startswith(("https:", "http:")):
+        # A token for TLS never goes out without it.
+        if meant is None or meant.host != self._host or not remote.startswith(f"{urlsplit(self._url).scheme}:"):
             return {}
         return git_access(self._url, "oauth2", self._token(), self._verify)
 
