@@ -213,7 +213,7 @@ async def test_a_persons_commit_is_never_overwritten(desk: Desk):
     code, told = await desk.refused("push_branch", branch="patchwright/x")
     assert (code, theirs[:12] in told) == ("foreign-commits", True)
     code, _ = await desk.refused("publish_pull_request", draft=desk.draft(desk.edit("four\n"), head_branch="patchwright/x"))
-    assert code == "conflict"
+    assert code == "foreign-commits"
     assert desk.on_remote("refs/heads/patchwright/x") == theirs
     await desk.agent("push_branch", branch="patchwright/x", expected=theirs)
     assert desk.on_remote("refs/heads/patchwright/x") == desk.mirror.head(desk.opened.workspace)
@@ -314,7 +314,7 @@ async def test_a_branch_that_the_mirror_forgot_to_have_pushed_is_ours_again_once
     assert seen["pull_request"]["head_commit"] == first
     second = desk.edit("two\n", "two.txt")
     code, told = await desk.refused("publish_pull_request", draft={**draft, "head_commit": second})
-    assert (code, "did not push" in told) == ("conflict", True)
+    assert (code, "did not push" in told) == ("foreign-commits", True)
     known = {"repo": str(desk.remote), "branch": "patchwright/task", "commit": opened.base_commit}
     assert (await desk.refused("trust_branch", known=known))[0] == "conflict"
     await desk.service("trust_branch", known=known | {"commit": first})
