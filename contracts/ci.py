@@ -62,3 +62,20 @@ class JobLog(Word):
     text: str
     cut: bool = False
     """Whether its beginning is missing."""
+
+
+class FailedJob(Word):
+    """A failed check of the forge, for whoever is to mend it."""
+
+    name: str
+    conclusion: str = ""
+    log: str = ""
+    """What matters of what it printed."""
+    url: str = ""
+
+
+class FailedJobs(Word):
+    """The failed checks of one commit."""
+
+    commit: str
+    jobs: tuple[FailedJob, ...] = ()

@@ -24,6 +24,16 @@ class Policy(StrictWord):
     """How often red checks go to the fixer before the task halts."""
     max_review_rounds: int = Field(default=10, ge=0, le=100)
     """How many requests for changes are addressed before the task halts."""
+    review_quiet_seconds: float = Field(default=20, ge=0, le=600)
+    """Seconds of silence after a remark before it is addressed, so that remarks that arrive together are addressed together."""
+    max_ci_rounds: int = Field(default=3, ge=0, le=20)
+    """How often red checks of the forge go to the fixer before the task halts."""
+    ci_start_minutes: float = Field(default=10, ge=0, le=1_440)
+    """Minutes after a push within which the forge's checks begin; later, a pull request without any counts as checked."""
+    max_unplanned_files: int = Field(default=5, ge=0)
+    """Files beyond the plan that a change may touch before a person is asked."""
+    max_unplanned_lines: int = Field(default=400, ge=0)
+    """Lines that a change may have in such files before a person is asked."""
     max_model_calls: int = Field(default=300, ge=1, le=10_000)
     """Model calls of the whole task."""
     max_cost_usd: float | None = Field(default=None, ge=0)
@@ -48,6 +58,9 @@ def narrowed(policy: Policy, by: Policy) -> Policy:
         "plan_expiry_hours",
         "max_fix_rounds",
         "max_review_rounds",
+        "max_ci_rounds",
+        "max_unplanned_files",
+        "max_unplanned_lines",
         "max_model_calls",
         "max_changed_files",
         "max_changed_lines",
@@ -73,6 +86,9 @@ class BudgetRaise(StrictWord):
     max_cost_usd: float | None = Field(default=None, ge=0)
     max_fix_rounds: int | None = Field(default=None, ge=0, le=20)
     max_review_rounds: int | None = Field(default=None, ge=0, le=100)
+    max_ci_rounds: int | None = Field(default=None, ge=0, le=20)
+    max_unplanned_files: int | None = Field(default=None, ge=0)
+    max_unplanned_lines: int | None = Field(default=None, ge=0)
 
 
 def raised(policy: Policy, by: BudgetRaise) -> Policy:

@@ -6,6 +6,7 @@ from contracts.change import Change
 from contracts.policy import Policy
 from contracts.review import ReviewSignal
 from contracts.sandbox import Recipe
+from contracts.sighting import SlashCommand
 from contracts.task import Task, TaskState
 from contracts.word import Word
 from contracts.workspace import OpenedWorkspace, Workspace
@@ -165,6 +166,14 @@ class FeedbackRequest(AgentStep):
     """The pull request's head commit; empty while there is none. The sealed commit goes on top of it."""
     summary: str = ""
     """What was said of the change so far: what is said now is added to it."""
+    remarks: bool = False
+    """Address every open remark of the task's pull request, as its rows tell."""
+    ci_logs: ArtifactRef | None = None
+    """``contracts.ci.FailedJobs`` of the forge's own checks that are to be mended."""
+    conflicts: tuple[str, ...] = ()
+    """Paths whose conflict markers are to be resolved; ``merged_base`` is then the other parent of what is sealed."""
+    merged_base: str = ""
+    """The base commit that was merged into ``commit``."""
 
 
 class GateRequest(Word):
@@ -201,6 +210,78 @@ class PublishResult(Word):
     pull_request_id: str
     url: str
     head_commit: str
+    hosted: bool = False
+    """Whether it lives on a forge of its own, where people, checks and merges are to be watched."""
+
+
+class SightingRequest(Word):
+    """For ``ObservePR``: look at the pull request, keep new remarks as rows, and say what nobody has dealt with."""
+
+    task: Task
+    preparation: Preparation
+    pull_request_id: str
+    published: str
+    """The head commit that this service put there."""
+
+
+class CommandRequest(Word):
+    """For ``AnswerCommand``: answer a command beside the lines, and remember that it was carried out."""
+
+    task: Task
+    preparation: Preparation
+    pull_request_id: str
+    command: SlashCommand
+    plan: ArtifactRef
+    outcome: str = ""
+    """What was done about it, in a sentence; empty for commands that ask for words alone."""
+
+
+class DiagnosisRequest(Word):
+    """For ``DiagnoseCI``: say whose fault the forge's red checks are, and run again what can be run again."""
+
+    task: Task
+    preparation: Preparation
+    pull_request_id: str
+    commit: str
+    """The head commit that is red."""
+    reran: tuple[str, ...] = ()
+    """Names of the checks that were run again for this commit already."""
+
+
+class Diagnosis(Word):
+    """What became of the red checks of one commit. Every failed check's name is in one of the lists."""
+
+    ours: tuple[str, ...] = ()
+    """To be mended by the fixer."""
+    on_base: tuple[str, ...] = ()
+    """Red on the base, too."""
+    flaky: tuple[str, ...] = ()
+    """Known to be so: on the quarantine list, or green and red for the same commit."""
+    rerun: tuple[str, ...] = ()
+    """Running once more since now."""
+    logs: ArtifactRef | None = None
+    """``contracts.ci.FailedJobs``: what the failing jobs printed, cut to what matters."""
+    summary: str = ""
+    """A sentence for people, which a hand-off note begins with."""
+
+
+class BaseRequest(Word):
+    """For ``MergeBase``: merge the base branch's tip into the change, in the mirror; nothing is pushed."""
+
+    task: Task
+    preparation: Preparation
+    commit: str
+
+
+class BaseMerge(Word):
+    """The change on the moved base."""
+
+    base_commit: str
+    """The base branch's tip."""
+    commit: str
+    """The merge, with two parents, its files with markers where there are conflicts. What was asked for when nothing moved."""
+    conflicts: tuple[str, ...] = ()
+    """Paths with conflicts."""
 
 
 class ClosingRequest(Word):

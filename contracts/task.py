@@ -33,6 +33,8 @@ class TaskState(StrEnum):
     PUBLISHING = "publishing"
     AWAITING_REVIEW = "awaiting_review"
     ADDRESSING_FEEDBACK = "addressing_feedback"
+    AWAITING_MERGE = "awaiting_merge"
+    """A person approved it on a forge and the checks are green; it is watched until a person merges."""
     PAUSED = "paused"
     HALTED = "halted"
     """A guardrail or budget said no; the work is kept and ``resume`` goes on."""
@@ -68,6 +70,7 @@ WAITING_STATES = frozenset(
     {
         TaskState.AWAITING_PLAN_APPROVAL,
         TaskState.AWAITING_REVIEW,
+        TaskState.AWAITING_MERGE,
         TaskState.PAUSED,
         TaskState.HALTED,
     }

@@ -11,12 +11,18 @@ from temporalio.workflow import ActivityCancellationType
 
 from contracts.attempts import BACKOFF, WEIGHT
 from contracts.pool import Pool
+from contracts.sighting import Sighting
 from contracts.steps import (
+    BaseMerge,
+    BaseRequest,
     ChecksOutcome,
     ChecksRequest,
     ClosingRequest,
+    CommandRequest,
     ContextRequest,
     ContextResult,
+    Diagnosis,
+    DiagnosisRequest,
     EditRequest,
     EditResult,
     FeedbackRequest,
@@ -29,6 +35,7 @@ from contracts.steps import (
     ProgressRequest,
     PublishRequest,
     PublishResult,
+    SightingRequest,
 )
 
 Request = TypeVar("Request")
@@ -100,5 +107,9 @@ judge_change = Call("JudgeChange", GateRequest, GateResult, 10, 5)
 run_ci = Call("RunCI", ChecksRequest, ChecksOutcome, 240, 5, Pool.SANDBOX)
 open_pr = Call("OpenPR", PublishRequest, PublishResult, 30, 8)
 address_feedback = Call("AddressFeedback", FeedbackRequest, EditResult, 240, 8, Pool.AGENTS)
+observe_pr = Call("ObservePR", SightingRequest, Sighting, 10, 8)
+answer_command = Call("AnswerCommand", CommandRequest, type(None), 10, 8)
+diagnose_ci = Call("DiagnoseCI", DiagnosisRequest, Diagnosis, 30, 8)
+merge_base = Call("MergeBase", BaseRequest, BaseMerge, 30, 8)
 close_pr = Call("ClosePR", ClosingRequest, type(None), 10, 8)
 record_progress = Note("RecordProgress", ProgressRequest, 1)
