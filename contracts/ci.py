@@ -1,5 +1,6 @@
 """What the forge's own checks say about a commit: check runs and statuses on GitHub, jobs and statuses on GitLab."""
 
+import hashlib
 from enum import StrEnum
 
 from contracts.word import Word
@@ -54,6 +55,12 @@ class CiReport(Word):
         if self.missing:
             return CiState.PENDING if self.checks else CiState.NONE
         return CiState.PASSED if self.checks else CiState.NONE
+
+    @property
+    def key(self) -> str:
+        """Tells failures apart: a check that ran again and failed again is another one. Empty when none failed."""
+        failed = sorted((check.id, check.name, check.conclusion) for check in self.checks if check.state is CiState.FAILED)
+        return hashlib.sha256(repr((self.commit, failed)).encode()).hexdigest()[:24] if failed else ""
 
 
 class JobLog(Word):

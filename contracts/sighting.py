@@ -57,6 +57,8 @@ class Sighting(Word):
     """Of the head commit, our own verdict left out."""
     ci_failed: tuple[str, ...] = ()
     """Names of the checks that failed, sorted; twenty at most."""
+    ci_key: str = ""
+    """``CiReport.key``: changes when a check failed anew, also for the same commit."""
     ci_missing: tuple[str, ...] = ()
     """Names of required checks that have not begun."""
     base_commit: str = ""

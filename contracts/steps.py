@@ -125,6 +125,8 @@ class EditResult(Word):
     """The agent's own words, at most 2,000 characters."""
     answers: ArtifactRef | None = None
     """Answers to review threads."""
+    goes_back: tuple[str, ...] = ()
+    """Paths where this round changes back what an earlier one changed: the work goes round in circles."""
     spent: Spending
     heard: int = 0
     """Number of the newest message of people that was heard."""
@@ -189,6 +191,8 @@ class GateResult(Word):
     change: Change
     problems: tuple[str, ...] = ()
     """Each a sentence the fixer can act on; empty means the change may go out."""
+    beyond_plan: str = ""
+    """How far the change goes beyond the plan, in a sentence for the person who is asked; empty within the policy."""
 
 
 class PublishRequest(Word):
