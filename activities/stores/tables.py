@@ -75,6 +75,7 @@ tasks = Table(
     UniqueConstraint("source_system", "source_key"),
     Index(None, "state", "number"),
     Index(None, "pull_request_id"),
+    Index(None, "head_commit"),
     sqlite_autoincrement=True,
 )
 
@@ -142,4 +143,36 @@ attempts = Table(
     Column("away_since", Moment),
     Column("away_at", Moment),
     Column("at", Moment, nullable=False),
+)
+
+deliveries = Table(
+    "deliveries", metadata,
+    Column("number", Counter, primary_key=True, autoincrement=True),
+    Column("kind", String(16), nullable=False),
+    Column("delivery", String(255), nullable=False),
+    Column("event", String(100), nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("received_at", Moment, nullable=False),
+    Column("due_at", Moment, nullable=False),
+    Column("settled_at", Moment),
+    UniqueConstraint("kind", "delivery"),
+    UniqueConstraint("kind", "sha256"),
+    Index(None, "state", "due_at"),
+    sqlite_autoincrement=True,
+)
+
+ticket_comments = Table(
+    "ticket_comments", metadata,
+    Column("task_id", String(100), primary_key=True),
+    Column("wanted", Integer, nullable=False),
+    Column("told", Integer, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("due_at", Moment, nullable=False),
+    Column("problem", Text, nullable=False),
+    Index(None, "due_at"),
 )
