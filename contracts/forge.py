@@ -42,6 +42,10 @@ class PullRequest(Word):
     labels: tuple[str, ...] = ()
     reviewers: tuple[str, ...] = ()
     """Who was asked for a review."""
+    base_tip: str = ""
+    """Where the base branch stands by now, as ``get`` tells it; empty where nobody looked or the branch is gone."""
+    mergeable: bool | None = None
+    """Whether it merges without conflicts, as ``get`` tells it; None while the forge has not found out."""
     created_at: datetime
     updated_at: datetime
 

@@ -7,7 +7,7 @@ provider nor a ``GIT_*`` that would send git to another repository.
 import os
 import signal
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -61,10 +61,17 @@ def git_environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
     return {name: os.environ[name] for name in PASSED_ON if name in os.environ} | FIXED | dict(more or {})
 
 
-def run_git(repository: Path, *arguments: str, credentials: Mapping[str, str] | None = None, seconds: float = SECONDS) -> bytes:
+def run_git(
+    repository: Path,
+    *arguments: str,
+    credentials: Mapping[str, str] | None = None,
+    seconds: float = SECONDS,
+    answers: Collection[int] = (0,),
+) -> bytes:
     """Run one git command in a bare repository and return its stdout. Raises ``GitFailed``.
 
-    Strings from outside belong behind ``--end-of-options``. ``credentials`` are ``GIT_CONFIG_*`` variables.
+    Strings from outside belong behind ``--end-of-options``. ``credentials`` are ``GIT_CONFIG_*`` variables; ``answers`` the
+    exit codes that are no failure.
     """
     process = start_git(repository, *arguments, environment=git_environment(credentials), stderr=subprocess.PIPE)
     try:
@@ -75,7 +82,7 @@ def run_git(repository: Path, *arguments: str, credentials: Mapping[str, str] | 
     except BaseException:
         _end_group(process)
         raise
-    if process.returncode:
+    if process.returncode not in answers:
         raise GitFailed(process.returncode, stdout.decode("utf-8", "replace"), stderr.decode("utf-8", "replace"))
     return stdout
 

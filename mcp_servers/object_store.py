@@ -418,18 +418,45 @@ class Mirror:
         """The tool call that made a commit; an empty string when none did."""
         return _call_of(self._objects[commit].peel(pygit2.Commit))
 
+    def seal(self, workspace: Workspace, revision: str, parent: str, message: str, base: str = "") -> str:
+        """One tidy commit with the tree of ``revision`` on top of ``parent``; the same request makes the same commit id.
+
+        ``base`` becomes the second parent where ``parent`` does not hold it: what is sealed stands on the base it is judged by.
+        """
+        tree, merges = self.tree_of(revision), bool(base) and not self.contains(parent, base)
+        if self.tree_of(parent) == tree and not merges:
+            return self.resolve(parent)
+        return self._sealed(workspace, tree, (parent, base) if merges else (parent,), message, self._time(revision))
+
+    def join(self, workspace: Workspace, tree: str, parents: tuple[str, str], message: str) -> str:
+        """A merge of two commits with the tree that was made of theirs; the same request makes the same commit id."""
+        return self._sealed(workspace, tree, parents, message, max(self._time(parent) for parent in parents))
+
     @tells_full_disk
     @beside_packing
-    def seal(self, workspace: Workspace, revision: str, parent: str, message: str) -> str:
-        """One tidy commit with the tree of ``revision`` on top of ``parent``; the same request makes the same commit id."""
-        tree = self.tree_of(revision)
-        if self.tree_of(parent) == tree:
-            return self.resolve(parent)
-        when = self._objects[self.resolve(revision)].peel(pygit2.Commit).commit_time
-        signature = pygit2.Signature(AUTHOR.name, AUTHOR.email, when, 0)
-        made = str(self._objects.create_commit(None, signature, signature, f"{message.strip()}\n", tree, [self.resolve(parent)]))
+    def _sealed(self, workspace: Workspace, tree: str, parents: tuple[str, ...], message: str, when: int) -> str:
+        made = self._detached(tree, parents, f"{message.strip()}\n", when)
         self._put_ref(f"refs/sealed/{workspace.name}", made)
         return made
+
+    @tells_full_disk
+    @beside_packing
+    def stand_in(self, revision: str, parent: str) -> str:
+        """A commit with the tree of ``revision`` right on top of ``parent``, for merging what lies between them alone."""
+        return self._detached(self.tree_of(revision), (parent,), "Stand-in for a merge\n", self._time(parent))
+
+    def _detached(self, tree: str, parents: tuple[str, ...], message: str, when: int) -> str:
+        signature = pygit2.Signature(AUTHOR.name, AUTHOR.email, when, 0)
+        on = [self.resolve(parent) for parent in parents]
+        return str(self._objects.create_commit(None, signature, signature, message, tree, on))
+
+    def _time(self, revision: str) -> int:
+        return self._objects[self.resolve(revision)].peel(pygit2.Commit).commit_time
+
+    def contains(self, revision: str, commit: str) -> bool:
+        """Whether a commit is in the history of ``revision``, or is that itself."""
+        one, other = self.resolve(revision), self.resolve(commit)
+        return one == other or self._objects.descendant_of(one, other)
 
     # -- differences -----------------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from contracts.forge import KeptComment, Place, PullRequest, PullRequestDraft, P
 from contracts.review import InlineComment, Review, ReviewRequest, Thread, ThreadAnswer
 from mcp_servers.object_store import Mirror, Mirrors, mirror_name
 from mcp_servers.repo.local_records import LocalRecords, NumbersThere
+from mcp_servers.repo.merging import merges_cleanly
 from mcp_servers.repo.pushing import pushed_by_us
 from mcp_servers.repo.remotes import Credentials, no_credentials, push_ref, ref_on, refs_like
 
@@ -31,6 +32,8 @@ class LocalForge:
         self._records = LocalRecords(database, base_url)
         self._mirrors = mirrors
         self._credentials = credentials
+        self._previews: dict[tuple[str, str], bool | None] = {}
+        """Whether a head merges into a tip: two commits answer that once and for all."""
 
     async def publish(self, wanted: PullRequestDraft) -> PullRequest:
         """Open the pull request of the head branch, or bring the open one up to date; its head branch is pushed already.
@@ -143,7 +146,11 @@ class LocalForge:
         return await self._records.known(ids)
 
     async def _signed(self, found: PullRequest) -> PullRequest:
-        return (await self._signed_all([found]))[0]
+        (signed,) = await self._signed_all([found])
+        if found.state is not PullRequestState.OPEN:
+            return signed
+        tip, mergeable = await asyncio.to_thread(self._base_now, found)
+        return signed.model_copy(update={"base_tip": tip, "mergeable": mergeable})
 
     async def _signed_all(self, found: "list[PullRequest]") -> "list[PullRequest]":
         """Pull requests with their labels and reviewers."""
@@ -165,6 +172,17 @@ class LocalForge:
         if base == head:
             raise InvalidInput(f"{wanted.head_branch} has no commit beyond {wanted.base_branch}; there is nothing to propose.")
         return base or base_tip
+
+    def _base_now(self, found: PullRequest) -> tuple[str, bool | None]:
+        """Where the base branch stood at the last fetch, and whether the head merges into it."""
+        try:
+            mirror = self._mirror(found.repo)
+            tip = mirror.target(f"refs/remotes/origin/{found.base_branch}")
+            if tip and (found.head_commit, tip) not in self._previews:
+                self._previews[found.head_commit, tip] = merges_cleanly(mirror, found.head_commit, tip)
+            return tip, self._previews.get((found.head_commit, tip))
+        except NotFound:
+            return "", None
 
     def _numbers_there(self, wanted: PullRequestDraft) -> NumbersThere:
         """Numbers of pull requests that the remote knows. Records that were restored from an older backup know fewer."""

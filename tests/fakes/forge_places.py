@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +22,7 @@ from mcp_servers.repo.gitlab.forge import GitLabForge
 from mcp_servers.repo.local_forge import LocalForge
 from mcp_servers.repo.opening import open_workspace
 from mcp_servers.repo.proposing import Proposals
-from mcp_servers.repo.remotes import Credentials, no_credentials
+from mcp_servers.repo.remotes import Credentials, fetch, no_credentials
 from tests.fakes.forge_server import FakeForge, ForgeServer
 from tests.fakes.github import FakeGitHub
 from tests.fakes.gitlab import FakeGitLab
@@ -51,6 +52,23 @@ def bare_repository(bare: Path, work: Path) -> None:
     bare.parent.mkdir(parents=True, exist_ok=True)
     git(work, "clone", "-q", "--bare", str(work), str(bare))
     git(bare, "config", "http.receivepack", "true")
+
+
+def push_to_main(bare: Path, folder: Path, files: dict[str, str | None], branch: str = "main") -> str:
+    """A person's commit on the base branch; None deletes a file. Returns its id."""
+    work = Path(tempfile.mkdtemp(dir=folder))
+    git(folder, "clone", "-q", "-b", branch, str(bare), str(work))
+    for name, content in files.items():
+        path = work / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if content is None:
+            path.unlink()
+        else:
+            path.write_text(content)
+    git(work, "add", "-A")
+    git(work, "commit", "-qm", "A person's")
+    git(work, "push", "-q", "origin", "HEAD")
+    return git(work, "rev-parse", "HEAD")
 
 
 class Ending(dict[str, Any]):
@@ -89,6 +107,10 @@ class Workbench:
     def commit(self, content: str) -> str:
         mirror = self.mirrors.of(self.opened.workspace)
         return mirror.amend(self.opened.workspace, f"Write {len(content)}", lambda _: {"a.txt": NewBlob(content.encode())})
+
+    def fetch(self) -> None:
+        """Bring the mirror up to date, as whoever looks at the base branch does."""
+        fetch(self.mirrors.of(self.opened.workspace), self.place.remote, self.credentials)
 
     def draft(self, commit: str, **changes: Any) -> PullRequestDraft:
         facts = {"title": "Say more", "body": "It says more now.", "head_branch": "patchwright/more", "task_id": "pw-1"} | changes

@@ -141,6 +141,12 @@ def is_write(asked: Asked) -> bool:
     return asked.method != "GET" and not asked.path.endswith("git-upload-pack")
 
 
+def merges_cleanly(bare: Path, base: str, head: str) -> bool:
+    """Whether a commit merges into a branch without conflicts."""
+    asked = ["git", "-C", str(bare), "merge-tree", "--write-tree", f"refs/heads/{base}", head]
+    return subprocess.run(asked, capture_output=True, check=False).returncode == 0
+
+
 class ForgeServer:
     """Serves a fake forge on a free port, with TLS when a certificate is given."""
 

@@ -16,7 +16,7 @@ import jwt
 from graphql import GraphQLError, build_schema, graphql_sync
 
 from tests.fakes import github_shapes as shapes
-from tests.fakes.forge_server import Asked, FakeForge, Refused, Routes, Told
+from tests.fakes.forge_server import Asked, FakeForge, Refused, Routes, Told, merges_cleanly
 
 LEVELS = {"read": 1, "write": 2}
 SDL = """
@@ -124,6 +124,8 @@ class Pull:
     state: str = "open"
     merged: bool = False
     last_head: str = ""
+    seen_head: str = ""
+    seen_base: str = ""
     labels: list[str] = field(default_factory=list)
     reviewers: list[str] = field(default_factory=list)
     comments: list[Comment] = field(default_factory=list)
@@ -316,10 +318,15 @@ class FakeGitHub(FakeForge):
 
     def _simple(self, repo: Repository, pull: Pull) -> dict[str, Any]:
         whole = shapes.repository(self.url, repo.path, 42)
-        return shapes.pull_request(self.url, whole, pull, self._head(repo, pull), repo.sha(pull.base))
+        head = self._head(repo, pull)
+        # GitHub tells of the base as it was when the head was pushed last.
+        if pull.seen_head != head:
+            pull.seen_head, pull.seen_base = head, repo.sha(pull.base)
+        return shapes.pull_request(self.url, whole, pull, head, pull.seen_base)
 
     def _whole(self, repo: Repository, pull: Pull) -> dict[str, Any]:
-        return shapes.whole_pull_request(self._simple(repo, pull), pull.merged)
+        mergeable = merges_cleanly(repo.bare, pull.base, self._head(repo, pull)) if pull.state == "open" else None
+        return shapes.whole_pull_request(self._simple(repo, pull), pull.merged, mergeable)
 
 
 def paged(fake: FakeGitHub, asked: Asked, items: list[Any], key: str = "", **more: Any) -> Told:
@@ -607,6 +614,8 @@ def rules(fake: FakeGitHub, asked: Asked, grant: Grant, repo: Repository, branch
 
 @ROUTES.on("GET", "/repos/{owner}/{repo}/branches/{branch}", ("contents", "read"))
 def branch(fake: FakeGitHub, asked: Asked, grant: Grant, repo: Repository, branch: str) -> Told:
+    if not repo.sha(branch):
+        raise Refused(404, {"message": "Branch not found"})
     return Told(200, shapes.branch(fake.url, repo.path, branch, repo.sha(branch), repo.protected))
 
 

@@ -202,12 +202,12 @@ def pull_request(url: str, repo: dict[str, Any], pull: Any, head_sha: str, base_
     }
 
 
-def whole_pull_request(simple: dict[str, Any], merged: bool) -> dict[str, Any]:
+def whole_pull_request(simple: dict[str, Any], merged: bool, mergeable: bool | None = None) -> dict[str, Any]:
     return simple | {
         "merged": merged,
-        "mergeable": None,
-        "rebaseable": None,
-        "mergeable_state": "unknown",
+        "mergeable": mergeable,
+        "rebaseable": mergeable,
+        "mergeable_state": {True: "clean", False: "dirty", None: "unknown"}[mergeable],
         "merged_by": None,
         "comments": 0,
         "review_comments": 0,

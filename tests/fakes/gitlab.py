@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from tests.fakes.forge_server import Asked, FakeForge, Refused, Routes, Told
+from tests.fakes.forge_server import Asked, FakeForge, Refused, Routes, Told, merges_cleanly
 
 DRAFT = re.compile(r"^(draft:|\[draft\]|\(draft\))", re.IGNORECASE)
 QUICK = re.compile(r"^/(\w+)", re.MULTILINE)
@@ -66,6 +66,8 @@ class Merge:
     updated_at: str
     state: str = "opened"
     last_head: str = ""
+    seen_head: str = ""
+    seen_base: str = ""
     labels: list[str] = field(default_factory=list)
     reviewers: list[str] = field(default_factory=list)
     approvers: list[str] = field(default_factory=list)
@@ -201,7 +203,11 @@ class FakeGitLab(FakeForge):
     def shape(self, project: Project, merge: Merge) -> dict[str, Any]:
         if merge.state == "opened":
             merge.last_head = project.sha(merge.source) or merge.last_head
-        base = project.sha(merge.target)
+        # GitLab tells of the target as it was when the source was pushed last.
+        if merge.seen_head != merge.last_head:
+            merge.seen_head, merge.seen_base = merge.last_head, project.sha(merge.target)
+        base = merge.seen_base
+        clean = merge.state != "opened" or merges_cleanly(project.bare, merge.target, merge.last_head)
         pipeline = (
             {"id": merge.pipeline, "sha": merge.pipeline_sha or merge.last_head, "status": "failed"} if merge.pipeline else None
         )
@@ -226,6 +232,8 @@ class FakeGitLab(FakeForge):
             "created_at": merge.created_at,
             "updated_at": merge.updated_at,
             "head_pipeline": pipeline,
+            "has_conflicts": not clean,
+            "detailed_merge_status": "mergeable" if clean else "conflict",
         }
 
     def note_shape(self, discussion: Discussion, note: Note) -> dict[str, Any]:
@@ -309,6 +317,13 @@ def member(fake: FakeGitLab, asked: Asked, project: Project, number: str) -> Tol
 @ROUTES.on("GET", "/projects/{project}/repository/compare")
 def compare(fake: FakeGitLab, asked: Asked, project: Project) -> Told:
     return Told(200, {"commits": [{"id": sha} for sha in project.commits(asked.query["from"], asked.query["to"])], "diffs": []})
+
+
+@ROUTES.on("GET", "/projects/{project}/repository/branches/{branch}")
+def branch(fake: FakeGitLab, asked: Asked, project: Project, branch: str) -> Told:
+    if not project.sha(branch):
+        raise Refused(404, {"message": "404 Branch Not Found"})
+    return Told(200, {"name": branch, "commit": {"id": project.sha(branch)}})
 
 
 @ROUTES.on("GET", "/projects/{project}/merge_requests")

@@ -15,7 +15,7 @@ from contracts.forge import Forge, PullRequest, PullRequestState, ShownCheck, Sh
 from contracts.review import ThreadAnswer, Verdict
 from contracts.sandbox import SandboxTier
 from mcp_servers.repo.remotes import no_credentials
-from tests.fakes.forge_places import Ending, LocalPlace, Workbench, git, github_place, gitlab_place, server_of
+from tests.fakes.forge_places import Ending, LocalPlace, Workbench, git, github_place, gitlab_place, push_to_main, server_of
 
 R = TypeVar("R")
 KINDS = ("local", "github", "gitlab")
@@ -260,6 +260,20 @@ async def test_no_check_of_the_forge_is_no_verdict(place: Any, bench: Workbench)
     await place.forge.show_check(made.id, ShownCheck(commit=made.head_commit, state=ShownCheckState.PASSED, title="ok"))
     told = await place.forge.ci(made.id)
     assert (told.commit, told.state, told.checks) == (made.head_commit, CiState.NONE, ())
+
+
+async def test_a_pull_request_tells_where_its_base_is_now_and_whether_it_merges(place: Any, bench: Workbench, tmp_path: Path):
+    made = await bench.publish(bench.commit("zero\ntwo\nthree\n"))
+    first = await place.forge.get(made.id)
+    assert (first.base_tip, first.mergeable) == (bench.opened.base_commit, True)
+    moved = push_to_main(place.bare, tmp_path, {"b.txt": "beside\n"})
+    bench.fetch()
+    beside = await place.forge.get(made.id)
+    assert (beside.base_tip, beside.mergeable) == (moved, True)
+    moved = push_to_main(place.bare, tmp_path, {"a.txt": "uno\ntwo\nthree\n"})
+    bench.fetch()
+    against = await place.forge.get(made.id)
+    assert (against.base_tip, against.mergeable) == (moved, False)
 
 
 # -- the whole story, with answers lost ----------------------------------------------------------------------

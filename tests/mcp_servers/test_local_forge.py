@@ -230,4 +230,5 @@ async def test_a_long_list_comes_page_by_page_the_last_changed_first(place: Plac
 
 async def test_several_are_found_in_one_question_and_unknown_ones_are_left_out(place: Place):
     opened = await place.forge.publish(place.draft(place.commit()))
-    assert await place.forge.known([opened.id, "local-0-0"]) == {opened.id: opened}
+    known = await place.forge.known([opened.id, "local-0-0"])
+    assert {id_: found.head_commit for id_, found in known.items()} == {opened.id: opened.head_commit}

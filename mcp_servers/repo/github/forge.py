@@ -70,7 +70,12 @@ class GitHubForge:
 
     async def get(self, pull_request_id: str) -> PullRequest:
         """One pull request. Raises ``NotFound``."""
-        return await self._of(pull_request_id, lambda place, number: self._word(place, _get(place, number)))
+
+        def deed(place: _Repository, number: int) -> PullRequest:
+            found = self._word(place, _get(place, number))
+            return found.model_copy(update={"base_tip": _tip(place, found.base_branch)})
+
+        return await self._of(pull_request_id, deed)
 
     async def mark_ready(self, pull_request_id: str) -> PullRequest:
         """No draft any more. Raises ``Conflict`` when it is not open."""
@@ -236,6 +241,14 @@ def _remarks(place: _Repository, number: int) -> Remarks:
 
 def _get(place: _Repository, number: int) -> dict[str, Any]:
     return place.connection.get(f"pulls/{number}", "reading the pull request")
+
+
+def _tip(place: _Repository, branch: str) -> str:
+    """Where a branch stands. A pull request itself tells of its base as it was when its head was pushed."""
+    try:
+        return place.connection.get(f"branches/{quote(branch, safe='')}", "reading the branch")["commit"]["sha"]
+    except NotFound:
+        return ""
 
 
 def _open(place: _Repository, head_branch: str) -> dict[str, Any] | None:

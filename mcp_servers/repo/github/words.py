@@ -51,6 +51,7 @@ def pull_request(told: dict[str, Any], repo: str, place: HostedRepository) -> Pu
         author=login(told.get("user")),
         labels=tuple(label["name"] for label in told.get("labels") or ()),
         reviewers=tuple(reviewers + [f"@{team['slug']}" for team in told.get("requested_teams") or ()]),
+        mergeable=told.get("mergeable"),
         created_at=moment(told["created_at"]),
         updated_at=moment(told["updated_at"]),
     )

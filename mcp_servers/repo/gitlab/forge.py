@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from contracts.checks import ChecksReport
 from contracts.ci import CiCheck, CiReport, JobLog
@@ -71,7 +71,12 @@ class GitLabForge:
 
     async def get(self, pull_request_id: str) -> PullRequest:
         """One merge request. Raises ``NotFound``."""
-        return await self._of(pull_request_id, lambda place, number: self._word(place, _get(place, number)))
+
+        def deed(place: _Project, number: int) -> PullRequest:
+            found = self._word(place, _get(place, number))
+            return found.model_copy(update={"base_tip": _tip(place, found.base_branch)})
+
+        return await self._of(pull_request_id, deed)
 
     async def mark_ready(self, pull_request_id: str) -> PullRequest:
         """No draft any more. Raises ``Conflict`` when it is not open."""
@@ -230,6 +235,14 @@ def _remarks(place: _Project, number: int) -> Remarks:
 
 def _get(place: _Project, number: int) -> dict[str, Any]:
     return place.connection.get(f"merge_requests/{number}", "reading the merge request")
+
+
+def _tip(place: _Project, branch: str) -> str:
+    """Where a branch stands. A merge request itself tells of its target as it was when its source was pushed."""
+    try:
+        return place.connection.get(f"repository/branches/{quote(branch, safe='')}", "reading the branch")["commit"]["id"]
+    except NotFound:
+        return ""
 
 
 def _edit(place: _Project, number: int, deed: str, **facts: Any) -> dict[str, Any]:

@@ -43,9 +43,18 @@ def merge_request(told: dict[str, Any], repo: str, place: HostedRepository) -> P
         author=username(told.get("author")),
         labels=tuple(told.get("labels") or ()),
         reviewers=tuple(username(user) for user in told.get("reviewers") or ()),
+        mergeable=_mergeable(told),
         created_at=moment(told["created_at"]),
         updated_at=moment(told["updated_at"]),
     )
+
+
+def _mergeable(told: dict[str, Any]) -> bool | None:
+    """GitLab finds out in the background; until then ``has_conflicts`` says nothing."""
+    if told.get("has_conflicts"):
+        return False
+    status = told.get("detailed_merge_status") or told.get("merge_status") or ""
+    return None if status in ("", "unchecked", "checking", "preparing", "cannot_be_merged_recheck") else True
 
 
 def is_draft(told: dict[str, Any]) -> bool:

@@ -1,0 +1,119 @@
+"""Merging the moved base branch into a change, in the object store: no work tree, no merge driver, the same commit each time."""
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+
+from contracts.errors import Conflict, RepositoryUnusable
+from contracts.workspace import Workspace
+from mcp_servers.fs.names import shown
+from mcp_servers.git_process import GitFailed, run_git
+from mcp_servers.object_store import Mirror
+
+MERGE_SECONDS = 300
+CLEAN, CONFLICTS = 0, 1
+"""Exit codes of ``git merge-tree`` that are answers."""
+FIXED = ("-c", "merge.directoryRenames=false", "-c", "merge.renames=true")
+"""A guess that a file of ours belongs into a folder that somebody renamed would be a change nobody made."""
+STAGE = re.compile(rb"(\d{6}) ([0-9a-f]{40,64}) ([123])\t(.+)", re.DOTALL)
+ANCESTOR, OURS, THEIRS = 1, 2, 3
+LINK, SUBMODULE = "120000", "160000"
+ABSENT = "one side deleted, renamed or replaced it"
+WORDS = {
+    (ANCESTOR, OURS): "changed here, deleted on the base branch; our version is there",
+    (ANCESTOR, THEIRS): "deleted here, changed on the base branch; the base's version is there",
+    (ANCESTOR,): "renamed differently on both sides; the old name is gone",
+    (OURS,): f"only this side has it under this name: {ABSENT}",
+    (THEIRS,): f"only the base branch has it under this name: {ABSENT}",
+}
+"""What happened to a path, by the stages that are left of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class MergeConflict:
+    """One path that both sides changed so that a decision is needed."""
+
+    path: str
+    marked: bool
+    """Whether the file holds conflict markers; else ``words`` say what is there instead."""
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class MergedTree:
+    """What a merge makes of two trees."""
+
+    tree: str
+    conflicts: tuple[MergeConflict, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BaseMerged:
+    """A change on the moved base."""
+
+    base_commit: str
+    commit: str
+    conflicts: tuple[MergeConflict, ...] = ()
+    rewritten: bool = False
+    """Whether commits that the change was made on are gone from the base branch."""
+
+
+def merge_base_branch(mirror: Mirror, workspace: Workspace, commit: str, base: str, tip: str, message: str) -> BaseMerged:
+    """Merge ``tip`` into ``commit``, whose change was made on ``base``; the same request makes the same commit.
+
+    Where somebody rewrote the base branch, the change alone is carried over: what is gone from the base does not come back.
+    Raises ``Conflict`` when there is nothing to merge by.
+    """
+    rewritten = not mirror.contains(tip, base)
+    if mirror.contains(commit, tip) and not rewritten:
+        return BaseMerged(tip, mirror.resolve(commit))
+    ours, theirs = (mirror.stand_in(commit, base), mirror.stand_in(tip, base)) if rewritten else (commit, tip)
+    merged = merged_tree(mirror, ours, theirs)
+    made = mirror.join(workspace, merged.tree, (commit, tip), message)
+    return BaseMerged(tip, made, merged.conflicts, rewritten)
+
+
+def merges_cleanly(mirror: Mirror, head: str, tip: str) -> bool | None:
+    """Whether a branch merges into its base without conflicts; None when it cannot be said."""
+    try:
+        return not merged_tree(mirror, head, tip).conflicts
+    except (Conflict, RepositoryUnusable):
+        return None
+
+
+def merged_tree(mirror: Mirror, ours: str, theirs: str) -> MergedTree:
+    """The tree that git makes of two commits; files with conflicts hold markers. Raises ``Conflict`` for unrelated histories."""
+    arguments = ("merge-tree", "--write-tree", "-z", "--messages", mirror.resolve(ours), mirror.resolve(theirs))
+    try:
+        told = run_git(mirror.path, *FIXED, *arguments, seconds=MERGE_SECONDS, answers=(CLEAN, CONFLICTS))
+    except GitFailed as error:
+        if "unrelated histories" in error.stderr:
+            raise Conflict("The branch and its base share no commit any more; rebase the branch by hand, or close it.") from None
+        raise RepositoryUnusable(f"git cannot merge the base branch: {error}") from error
+    tree, *parts = told.split(b"\0")
+    return MergedTree(tree.decode(), _conflicts(mirror, tree.decode(), parts))
+
+
+def _conflicts(mirror: Mirror, tree: str, parts: list[bytes]) -> tuple[MergeConflict, ...]:
+    """Conflicts by path, from the stages that git tells before its messages."""
+    stages: defaultdict[bytes, dict[int, str]] = defaultdict(dict)
+    for part in parts:
+        if not (found := STAGE.fullmatch(part)):
+            break
+        stages[found[4]][int(found[3])] = found[1].decode()
+    return tuple(_conflict(mirror, tree, path, modes) for path, modes in sorted(stages.items()))
+
+
+def _conflict(mirror: Mirror, tree: str, path: bytes, modes: dict[int, str]) -> MergeConflict:
+    name = path.decode("utf-8", "surrogateescape")
+    if not {OURS, THEIRS} <= modes.keys():
+        return MergeConflict(shown(name), False, WORDS.get(tuple(sorted(modes)), ABSENT))
+    special = next((word for mode, word in ((LINK, "a symbolic link"), (SUBMODULE, "a submodule")) if mode in modes.values()), "")
+    if special:
+        return MergeConflict(shown(name), False, f"{special} on at least one side; our version is there")
+    entry = mirror.entry(tree, name)
+    if entry is None or not entry.is_file:
+        return MergeConflict(shown(name), False, ABSENT)
+    if b"\0" in mirror.read(entry.oid)[:8_000]:
+        return MergeConflict(shown(name), False, "binary; our version is there")
+    return MergeConflict(shown(name), True, "conflict markers")
