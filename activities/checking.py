@@ -13,7 +13,7 @@ from activities.shelf import Shelf
 from activities.stores.run_store import RunStore
 from contracts.checks import CheckResult, CheckRun, ChecksReport, ChecksRun
 from contracts.event import EventKind, NewEvent
-from contracts.gates import change_problems
+from contracts.gates import change_problems, conflict_problems
 from contracts.steps import ChecksOutcome, ChecksRequest, GateRequest, GateResult
 from contracts.word import Word
 
@@ -50,9 +50,8 @@ class CheckingDeeds:
         await self._shelf.keep(
             request.task.id, "JudgeChange", "change.diff", whole.diff.encode("utf-8", "replace"), "text/x-diff"
         )
-        problems = change_problems(counted.files, request.preparation.policy, request.task.request.kind) + _credentials_in(
-            whole.diff
-        )
+        problems = change_problems(counted.files, request.preparation.policy, request.task.request.kind)
+        problems += conflict_problems(whole.diff)[:20] + _credentials_in(whole.diff)
         if whole.cut:
             problems.append("The change is too large to be looked through for credentials. Make it smaller.")
         await self.run_store.append(

@@ -12,6 +12,7 @@ from activities.shelf import Shelf, invocation
 from activities.stores.run_store import RunStore
 from contracts.change import Change, ChangedFile
 from contracts.checks import ChecksReport
+from contracts.ci import FailedJobs
 from contracts.plan import ChangePlan
 from contracts.review import FeedbackAnswers, Review, Thread
 from contracts.steps import AgentStep, EditRequest, EditResult, FeedbackRequest
@@ -89,6 +90,9 @@ class EditingDeeds:
             review=heard.review,
             threads=heard.threads,
             steering=request.steering,
+            ci=await self._shelf.read(FailedJobs, request.ci_logs) if request.ci_logs else None,
+            conflicts=request.conflicts,
+            base_branch=request.preparation.opened.base_branch,
         )
         facts = RunFacts(request.preparation.policy, tuple(thread.id for thread in heard.threads))
         answer = await self._runs.run(
@@ -139,7 +143,13 @@ class EditingDeeds:
             sealed = await self._capabilities.ask(
                 Sealed,
                 "seal_change",
-                {"revision": commit, "parent": parent, "message": await self._message(request, summary)},
+                {
+                    "revision": commit,
+                    "parent": parent,
+                    "message": await self._message(request, summary),
+                    # The base may have moved since the pull request's head: what is sealed stands on it.
+                    "base": getattr(request, "merged_base", "") or opened.base_commit,
+                },
                 scope,
                 f"{key}/seal",
             )
@@ -161,7 +171,7 @@ class EditingDeeds:
         """The message of the sealed commit: what a person would write, and where it comes from."""
         subject = one_line(request.task.request.title)
         if isinstance(request, FeedbackRequest) and request.published:
-            subject = f"Address review: {subject}" if request.review else f"Mend checks: {subject}"
+            subject = f"{_occasion(request)}: {subject}"
         trailers = [f"Patchwright-Task: {request.task.id}", f"Patchwright-Cards: {request.preparation.cards.sha256[:16]}"]
         if request.task.request.ticket_url:
             trailers.insert(0, f"Ticket: {one_line(request.task.request.ticket_url)}")
@@ -171,6 +181,15 @@ class EditingDeeds:
     def _scope(self, request: AgentStep) -> CallScope:
         opened = request.preparation.opened
         return CallScope(opened.workspace, opened.base_commit, request.preparation.policy)
+
+
+def _occasion(request: FeedbackRequest) -> str:
+    """What made a further commit necessary, for its subject."""
+    if request.conflicts:
+        return f"Merge {one_line(request.preparation.opened.base_branch)} and resolve conflicts"
+    if request.ci_logs:
+        return "Mend CI"
+    return "Address review" if request.review or request.remarks else "Mend checks"
 
 
 def _added(before: str, now: str) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from contracts.checks import CheckResult, ChecksReport
+from contracts.ci import FailedJobs
 from contracts.plan import ChangePlan
 from contracts.review import Review, Thread
 from contracts.task import Task
@@ -32,9 +33,16 @@ def feedback_prompt(
     review: Review | None,
     threads: Sequence[Thread],
     steering: Sequence[str],
+    ci: FailedJobs | None = None,
+    conflicts: Sequence[str] = (),
+    base_branch: str = "",
 ) -> str:
     """For the fixer: what must be mended."""
     parts = [_ticket(task), _plan(plan)]
+    if conflicts:
+        parts.append(_conflicts(conflicts, base_branch))
+    if ci is not None and ci.jobs:
+        parts.append(_red_ci(ci))
     if gate_problems:
         parts.append("# Gates that said no\n\n" + _bullets(gate_problems))
     if checks is not None and not checks.passed:
@@ -78,6 +86,24 @@ def _failed(result: CheckResult) -> str:
     return f"## {result.name}: `{result.command}` ended with {result.exit_code}{late}\n\n{_fenced(result.log_tail)}"
 
 
+def _red_ci(ci: FailedJobs) -> str:
+    jobs = "\n\n".join(
+        f"## {_flat(job.name)}: {_flat(job.conclusion) or 'failed'}\n\n{_fenced(job.log or '(it printed nothing)')}"
+        for job in ci.jobs
+    )
+    return f"# The forge's own checks that failed on {ci.commit[:12]}: what their jobs printed, cut to what matters\n\n{jobs}"
+
+
+def _conflicts(conflicts: Sequence[str], base_branch: str) -> str:
+    return (
+        f"# The branch {_flat(base_branch)} was merged into this change, with conflicts\n\n"
+        "Resolve each of them so that both the change and what is new on the base branch hold. Between `<<<<<<<` and `=======` "
+        "stands this change, between `=======` and `>>>>>>>` the base branch; no such line may stay. Where no markers are "
+        "possible, the list says what is there now: keep it, or make it what it should be. Change nothing else.\n\n"
+        + _fenced("\n".join(_flat(conflict) for conflict in conflicts))
+    )
+
+
 def _thread(thread: Thread) -> str:
     place = f"{thread.path}:{thread.line}" if thread.path else "the whole change"
     said = "\n\n".join(f"{m.author or 'reviewer'}: {m.body}" for m in thread.messages)
@@ -95,6 +121,10 @@ def _steering(steering: Sequence[str]) -> list[str]:
 
 def _bullets(lines: Sequence[str]) -> str:
     return "\n".join(f"- {line}" for line in lines)
+
+
+def _flat(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _fenced(text: str) -> str:

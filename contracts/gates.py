@@ -1,7 +1,7 @@
 """The gates on a change: pure rules over the raw tree difference. A prompt cannot talk them round."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from contracts.change import ChangedFile, FileStatus
 from contracts.paths import path_problem
@@ -85,6 +85,46 @@ def _lacks_tests(files: Sequence[ChangedFile]) -> bool:
     code = any(is_code(file.path) for file in files)
     tests = any(is_test(file.path) and file.status is not FileStatus.DELETED for file in files)
     return code and not tests
+
+
+MARKER = re.compile(r"(<{7}|\|{7}|>{7})(?: (.*))?")
+"""A line that git puts around a conflict, with what it says of the side."""
+MIDDLE = "======="
+COMMIT_ID = re.compile(r"[0-9a-f]{40,64}(?::.*)?")
+"""How our own merges name a side."""
+
+
+def conflict_problems(diff: str) -> list[str]:
+    """A sentence for each file to whose lines a unified diff adds conflict markers; what the base already has counts not.
+
+    One line of a merge of ours is enough; of anybody else's it takes all three, for text may look like one of them.
+    """
+    found: dict[str, set[str]] = {}
+    for path, text in _added_lines(diff):
+        kinds = found.setdefault(path, set())
+        if text == MIDDLE:
+            kinds.add(MIDDLE)
+        elif marker := MARKER.fullmatch(text):
+            kinds |= {marker[1]} | ({"ours"} if COMMIT_ID.fullmatch(marker[2] or "") else set())
+    return [
+        f"{path!r} holds conflict markers. Resolve the conflict, so that the change and the base branch both hold."
+        for path, kinds in found.items()
+        if "ours" in kinds or {"<" * 7, MIDDLE, ">" * 7} <= kinds
+    ]
+
+
+def _added_lines(diff: str) -> Iterator[tuple[str, str]]:
+    """Each line that a unified diff adds, with the path of its file."""
+    path, header = "", False
+    for line in diff.split("\n"):
+        if line.startswith("diff --git "):
+            path, header = "", True
+        elif header and line.startswith("+++ "):
+            path = line[4:].strip('"').removeprefix("b/").rstrip("\t")
+        elif line.startswith("@@ "):
+            header = False
+        elif not header and line.startswith("+"):
+            yield path, line[1:].rstrip("\r")
 
 
 def removed_tests(files: Sequence[ChangedFile]) -> list[str]:

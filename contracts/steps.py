@@ -250,6 +250,8 @@ class DiagnosisRequest(Word):
     """The head commit that is red."""
     reran: tuple[str, ...] = ()
     """Names of the checks that were run again for this commit already."""
+    red_before: tuple[str, ...] = ()
+    """The project's own checks that fail on the base commit, too, as the sandbox saw them."""
 
 
 class Diagnosis(Word):
@@ -262,7 +264,9 @@ class Diagnosis(Word):
     flaky: tuple[str, ...] = ()
     """Known to be so: on the quarantine list, or green and red for the same commit."""
     rerun: tuple[str, ...] = ()
-    """Running once more since now."""
+    """Running once more since now, or begun at last."""
+    for_people: tuple[str, ...] = ()
+    """Only a person can go on with these: a run that waits for an approval, a check that never began, a system of others."""
     logs: ArtifactRef | None = None
     """``contracts.ci.FailedJobs``: what the failing jobs printed, cut to what matters."""
     summary: str = ""
@@ -285,7 +289,9 @@ class BaseMerge(Word):
     commit: str
     """The merge, with two parents, its files with markers where there are conflicts. What was asked for when nothing moved."""
     conflicts: tuple[str, ...] = ()
-    """Paths with conflicts."""
+    """Paths with conflicts, each with what there is instead of markers."""
+    note: str = ""
+    """What a person should know about the base, e.g. that commits are gone from it."""
 
 
 class ClosingRequest(Word):

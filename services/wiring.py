@@ -198,6 +198,7 @@ def deeds(kept: Stores, connected: "Capabilities", models: "ConfiguredModels") -
     from activities.agent_run.run import AgentRuns
     from activities.checking import CheckingDeeds
     from activities.editing import EditingDeeds
+    from activities.moved_base import MovedBaseDeeds
     from activities.planning import PlanningDeeds
     from activities.preparation import PreparationDeeds
     from activities.progress import ProgressDeeds
@@ -220,6 +221,7 @@ def deeds(kept: Stores, connected: "Capabilities", models: "ConfiguredModels") -
         editing.address,
         checking.judge,
         checking.run_checks,
+        MovedBaseDeeds(kept.runs, connected).merge,
         publishing.publish,
         publishing.close,
         ProgressDeeds(kept.runs, connected).record,

@@ -5,6 +5,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 from contracts.errors import Conflict, RepositoryUnusable
+from contracts.merging import BaseMerged, MergeConflict
 from contracts.workspace import Workspace
 from mcp_servers.fs.names import shown
 from mcp_servers.git_process import GitFailed, run_git
@@ -18,6 +19,8 @@ FIXED = ("-c", "merge.directoryRenames=false", "-c", "merge.renames=true")
 STAGE = re.compile(rb"(\d{6}) ([0-9a-f]{40,64}) ([123])\t(.+)", re.DOTALL)
 ANCESTOR, OURS, THEIRS = 1, 2, 3
 LINK, SUBMODULE = "120000", "160000"
+BINARY_BYTES = 8_000
+"""git, too, looks for a zero byte in so much of a file."""
 ABSENT = "one side deleted, renamed or replaced it"
 WORDS = {
     (ANCESTOR, OURS): "changed here, deleted on the base branch; our version is there",
@@ -30,32 +33,11 @@ WORDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class MergeConflict:
-    """One path that both sides changed so that a decision is needed."""
-
-    path: str
-    marked: bool
-    """Whether the file holds conflict markers; else ``words`` say what is there instead."""
-    words: str
-
-
-@dataclass(frozen=True, slots=True)
 class MergedTree:
     """What a merge makes of two trees."""
 
     tree: str
     conflicts: tuple[MergeConflict, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class BaseMerged:
-    """A change on the moved base."""
-
-    base_commit: str
-    commit: str
-    conflicts: tuple[MergeConflict, ...] = ()
-    rewritten: bool = False
-    """Whether commits that the change was made on are gone from the base branch."""
 
 
 def merge_base_branch(mirror: Mirror, workspace: Workspace, commit: str, base: str, tip: str, message: str) -> BaseMerged:
@@ -66,11 +48,11 @@ def merge_base_branch(mirror: Mirror, workspace: Workspace, commit: str, base: s
     """
     rewritten = not mirror.contains(tip, base)
     if mirror.contains(commit, tip) and not rewritten:
-        return BaseMerged(tip, mirror.resolve(commit))
+        return BaseMerged(base_commit=tip, commit=mirror.resolve(commit))
     ours, theirs = (mirror.stand_in(commit, base), mirror.stand_in(tip, base)) if rewritten else (commit, tip)
     merged = merged_tree(mirror, ours, theirs)
     made = mirror.join(workspace, merged.tree, (commit, tip), message)
-    return BaseMerged(tip, made, merged.conflicts, rewritten)
+    return BaseMerged(base_commit=tip, commit=made, conflicts=merged.conflicts, rewritten=rewritten)
 
 
 def merges_cleanly(mirror: Mirror, head: str, tip: str) -> bool | None:
@@ -106,14 +88,18 @@ def _conflicts(mirror: Mirror, tree: str, parts: list[bytes]) -> tuple[MergeConf
 
 def _conflict(mirror: Mirror, tree: str, path: bytes, modes: dict[int, str]) -> MergeConflict:
     name = path.decode("utf-8", "surrogateescape")
+    words = _words(mirror, tree, name, modes)
+    return MergeConflict(path=shown(name), marked=not words, words=words)
+
+
+def _words(mirror: Mirror, tree: str, name: str, modes: dict[int, str]) -> str:
+    """What is there instead of conflict markers; empty where there are markers."""
     if not {OURS, THEIRS} <= modes.keys():
-        return MergeConflict(shown(name), False, WORDS.get(tuple(sorted(modes)), ABSENT))
-    special = next((word for mode, word in ((LINK, "a symbolic link"), (SUBMODULE, "a submodule")) if mode in modes.values()), "")
-    if special:
-        return MergeConflict(shown(name), False, f"{special} on at least one side; our version is there")
+        return WORDS.get(tuple(sorted(modes)), ABSENT)
+    for mode, thing in ((LINK, "a symbolic link"), (SUBMODULE, "a submodule")):
+        if mode in modes.values():
+            return f"{thing} on at least one side; our version is there"
     entry = mirror.entry(tree, name)
     if entry is None or not entry.is_file:
-        return MergeConflict(shown(name), False, ABSENT)
-    if b"\0" in mirror.read(entry.oid)[:8_000]:
-        return MergeConflict(shown(name), False, "binary; our version is there")
-    return MergeConflict(shown(name), True, "conflict markers")
+        return ABSENT
+    return "binary; our version is there" if b"\0" in mirror.read(entry.oid)[:BINARY_BYTES] else ""

@@ -35,6 +35,12 @@ def open_workspace(
     return opened
 
 
+def fetched_tip(mirror: Mirror, remote: str, branch: str, credentials: Credentials = no_credentials) -> str:
+    """Where a branch of the remote stands right now. Raises ``RepositoryUnusable`` when it is gone, ``RemoteUnavailable``."""
+    fetch(mirror, remote, credentials)
+    return _tip(mirror, remote, branch)
+
+
 def opened_record(mirror: Mirror, workspace: Workspace) -> OpenedWorkspace | None:
     """What opening the workspace found; None when it was never opened here."""
     record = mirror.text(_record_ref(workspace))

@@ -12,6 +12,7 @@ from contracts.checks import ChecksReport
 from contracts.errors import InvalidInput
 from contracts.forge import Forge, PullRequest, PullRequestDraft
 from contracts.housekeeping import KeptWorkspaces, TidiedMirror
+from contracts.merging import BaseMerged
 from contracts.review import ThreadAnswer
 from contracts.traces import BranchOfOurs, TaskTraces, TracesRequest
 from contracts.word import Word
@@ -21,6 +22,7 @@ from mcp_servers.fs.names import shown
 from mcp_servers.object_store import Mirror, Mirrors
 from mcp_servers.repo import opening, upkeep
 from mcp_servers.repo.answers import Done, JudgedChange, ReviewList, SealedChange, ThreadList, WholeDiff
+from mcp_servers.repo.merging import merge_base_branch
 from mcp_servers.repo.proposing import Proposals
 from mcp_servers.repo.remotes import Credentials
 from mcp_servers.repo.traces import task_traces, trust_branch
@@ -43,7 +45,7 @@ def add_service_tools(
             server.tool()(tell_failures(tool))
 
     offer(tools.open_workspace, tools.reset_workspace, tools.return_workspace, tools.set_plan)
-    offer(tools.seal_change, tools.changed_files, tools.whole_diff)
+    offer(tools.seal_change, tools.merge_base_branch, tools.changed_files, tools.whole_diff)
     offer(tools.publish_pull_request, tools.get_pull_request, tools.close_pull_request, tools.report_checks)
     offer(tools.list_reviews, tools.list_threads, tools.answer_threads)
     offer(tools.task_traces, tools.trust_branch)
@@ -77,14 +79,30 @@ class _ServiceTools:
 
         return Done(done=await self._on_mirror(ctx, returned))
 
-    async def seal_change(self, ctx: Context[Any, Any], revision: str, parent: str, message: str) -> SealedChange:
-        """For the service: one tidy commit with the tree of ``revision`` on ``parent``; asked again, the same commit."""
+    async def seal_change(
+        self, ctx: Context[Any, Any], revision: str, parent: str, message: str, base: str = ""
+    ) -> SealedChange:
+        """For the service: one tidy commit with the tree of ``revision`` on ``parent``; asked again, the same commit.
+
+        It merges ``base``, too, where ``parent`` does not hold it.
+        """
 
         def sealed(mirror: Mirror, scope: Scope) -> SealedChange:
-            commit = mirror.seal(scope.workspace, revision, parent, message)
+            commit = mirror.seal(scope.workspace, revision, parent, message, base)
             return SealedChange(commit=commit, tree=mirror.tree_of(commit))
 
         return await self._on_mirror(ctx, sealed)
+
+    async def merge_base_branch(
+        self, ctx: Context[Any, Any], remote: str, base_branch: str, base_commit: str, commit: str, message: str
+    ) -> BaseMerged:
+        """For the service: merge the base branch's tip into a change that was made on ``base_commit``. Nothing is pushed."""
+
+        def merged(mirror: Mirror, scope: Scope) -> BaseMerged:
+            tip = opening.fetched_tip(mirror, remote, base_branch, self._credentials)
+            return merge_base_branch(mirror, scope.workspace, commit, base_commit, tip, message)
+
+        return await self._on_mirror(ctx, merged)
 
     async def changed_files(self, ctx: Context[Any, Any], old: str, new: str) -> JudgedChange:
         """For the service: the raw difference of two commits, with modes, renames and copies."""
