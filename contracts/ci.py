@@ -78,6 +78,10 @@ class FailedJob(Word):
     conclusion: str = ""
     log: str = ""
     """What matters of what it printed."""
+    fault: str = ""
+    """Whose, as ``contracts.ci_faults`` judged it; empty: ours."""
+    why: str = ""
+    """What that rests on, in a few words."""
     url: str = ""
 
 

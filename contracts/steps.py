@@ -3,6 +3,7 @@
 from contracts.artifact import ArtifactRef
 from contracts.card import AgentCard
 from contracts.change import Change
+from contracts.handoff import HandoffKind
 from contracts.policy import Policy
 from contracts.review import ReviewSignal
 from contracts.sandbox import Recipe
@@ -264,9 +265,9 @@ class Diagnosis(Word):
     flaky: tuple[str, ...] = ()
     """Known to be so: on the quarantine list, or green and red for the same commit."""
     rerun: tuple[str, ...] = ()
-    """Running once more since now, or begun at last."""
+    """Running once more since now, or with the next push where there is one to come."""
     for_people: tuple[str, ...] = ()
-    """Only a person can go on with these: a run that waits for an approval, a check that never began, a system of others."""
+    """Only a person can go on with these: a run that waits for approval, or was cancelled twice; a check that never began."""
     logs: ArtifactRef | None = None
     """``contracts.ci.FailedJobs``: what the failing jobs printed, cut to what matters."""
     summary: str = ""
@@ -292,6 +293,34 @@ class BaseMerge(Word):
     """Paths with conflicts, each with what there is instead of markers."""
     note: str = ""
     """What a person should know about the base, e.g. that commits are gone from it."""
+
+
+class HandoffRequest(Word):
+    """For ``HandOff``: tell people at the pull request why the task stops and what they can do, in one comment that is kept."""
+
+    task: Task
+    preparation: Preparation
+    pull_request_id: str
+    kind: HandoffKind = HandoffKind.HALT
+    reason: str
+    """Why, in a sentence or two."""
+    commit: str = ""
+    """The head commit it is about."""
+    diagnosis: Diagnosis | None = None
+    """Of the red checks, where there are any."""
+    ci_rounds: int = 0
+    """Rounds of mending that red checks have had."""
+    foreign_commit: str = ""
+    paths: tuple[str, ...] = ()
+    """Files that it is about: with conflicts, changed back, or beyond the plan."""
+    resumed: bool = False
+    """The task goes on: the comment says so instead of asking for anything."""
+
+
+class Handoff(Word):
+    """The note as people see it."""
+
+    url: str = ""
 
 
 class ClosingRequest(Word):

@@ -28,6 +28,8 @@ from contracts.steps import (
     FeedbackRequest,
     GateRequest,
     GateResult,
+    Handoff,
+    HandoffRequest,
     PlanRequest,
     PlanResult,
     Preparation,
@@ -111,5 +113,6 @@ observe_pr = Call("ObservePR", SightingRequest, Sighting, 10, 8)
 answer_command = Call("AnswerCommand", CommandRequest, type(None), 10, 8)
 diagnose_ci = Call("DiagnoseCI", DiagnosisRequest, Diagnosis, 30, 8)
 merge_base = Call("MergeBase", BaseRequest, BaseMerge, 30, 8)
+hand_off = Call("HandOff", HandoffRequest, Handoff, 10, 8)
 close_pr = Call("ClosePR", ClosingRequest, type(None), 10, 8)
 record_progress = Note("RecordProgress", ProgressRequest, 1)
