@@ -6,14 +6,17 @@ from activities.agent_run.outputs import Unusable
 from activities.agent_run.run import AgentRuns
 from activities.capabilities import CallScope, Capabilities
 from activities.edge import deed
+from activities.hearing import heard
 from activities.plain_words import harmless, one_line
 from activities.prompts import edit_prompt, feedback_prompt
+from activities.remark_answers import every_answer, heard_in, with_open_remarks, without_a_commit
 from activities.shelf import Shelf, invocation
 from activities.stores.run_store import RunStore
 from contracts.change import Change, ChangedFile
 from contracts.checks import ChecksReport
 from contracts.ci import FailedJobs
 from contracts.plan import ChangePlan
+from contracts.remarks import GivenAnswers, HeardRemark
 from contracts.review import FeedbackAnswers, Review, Thread
 from contracts.steps import AgentStep, EditRequest, EditResult, FeedbackRequest
 from contracts.word import Word
@@ -53,6 +56,8 @@ class Said(Word):
     review: Review | None = None
     threads: tuple[Thread, ...] = ()
     """The open ones."""
+    heard: tuple[HeardRemark, ...] = ()
+    """The remarks in them that are addressed."""
 
 
 class EditingDeeds:
@@ -80,32 +85,35 @@ class EditingDeeds:
         """Let the fixer mend what checks, gates or people named."""
         plan = await self._shelf.read(ChangePlan, request.plan)
         checks = await self._shelf.read(ChecksReport, request.checks) if request.checks else None
-        heard = await self._said(request)
+        asked = await self._said(request)
         ticket = await self.run_store.ticket(request.task.id)
         prompt = feedback_prompt(
             ticket,
             plan,
             checks=checks,
             gate_problems=request.gate_problems,
-            review=heard.review,
-            threads=heard.threads,
+            review=asked.review,
+            threads=asked.threads,
             steering=request.steering,
             ci=await self._shelf.read(FailedJobs, request.ci_logs) if request.ci_logs else None,
             conflicts=request.conflicts,
             base_branch=request.preparation.opened.base_branch,
         )
-        facts = RunFacts(request.preparation.policy, tuple(thread.id for thread in heard.threads))
+        facts = RunFacts(request.preparation.policy, tuple(thread.id for thread in asked.threads), request.remarks)
         answer = await self._runs.run(
             await invocation(request, self._shelf, "AddressFeedback", ("fixer", "critic"), prompt, facts)
         )
         parent = request.published or request.preparation.opened.base_commit
-        said = FeedbackAnswers(summary=answer.final.text) if isinstance(answer.final, Unusable) else answer.final
+        final = FeedbackAnswers(summary=answer.final.text) if isinstance(answer.final, Unusable) else answer.final
+        said = every_answer(final, asked.threads, asked.heard) if final and request.remarks else final
         told = said.summary if said else ""
         whole = _added(request.summary, told)
         # On top of a pull request the commit is this round's alone; before there is one, it is the whole change.
         result = await self._result(request, "AddressFeedback", answer, told if request.published else whole, parent)
         if not answer.finished:
             return result
+        if isinstance(said, GivenAnswers) and result.commit == request.published:
+            said = without_a_commit(said)
         return result.model_copy(
             update={
                 "summary": whole,
@@ -118,7 +126,7 @@ class EditingDeeds:
 
         People go on talking while it runs: a later attempt or slice must not begin it with other words than the first.
         """
-        if request.review is None or not request.pull_request_id:
+        if not request.pull_request_id or (request.review is None and not request.remarks):
             return Said()
         name = f"said-{request.run}.json"
         if known := await self._shelf.first(Said, request.task.id, "AddressFeedback", name):
@@ -127,8 +135,13 @@ class EditingDeeds:
         key = f"{request.task.id}/{request.run}/said"
         reviews = (await self._capabilities.ask(Reviews, "list_reviews", asked, scope, key)).reviews
         threads = (await self._capabilities.ask(Threads, "list_threads", asked, scope, key)).threads
-        review = next((r for r in reviews if r.id == request.review.review_id), None)
-        said = Said(review=review, threads=tuple(thread for thread in threads if not thread.resolved))
+        if request.remarks:
+            rows = await self.run_store.remarks.hear(request.task.id, heard(threads, reviews))
+            asking = with_open_remarks(threads, rows)
+            said = Said(threads=asking, heard=heard_in(asking, rows))
+        else:
+            review = next((r for r in reviews if request.review and r.id == request.review.review_id), None)
+            said = Said(review=review, threads=tuple(thread for thread in threads if not thread.resolved))
         await self._shelf.keep_words(request.task.id, "AddressFeedback", name, said)
         return said
 

@@ -3,15 +3,17 @@
 from activities.capabilities import CallScope, Capabilities
 from activities.composition import compose
 from activities.edge import deed
-from activities.editing import ChangedFiles
+from activities.editing import ChangedFiles, Threads
 from activities.plain_words import harmless, one_line
 from activities.shelf import Shelf
 from activities.stores.run_store import RunStore
 from contracts.checks import ChecksReport
+from contracts.errors import NotFound
 from contracts.event import EventKind, NewEvent
 from contracts.forge import PullRequest, PullRequestDraft
 from contracts.plan import ChangePlan
-from contracts.review import FeedbackAnswers, ThreadAnswer
+from contracts.remarks import GivenAnswers
+from contracts.review import ThreadAnswer
 from contracts.steps import ClosingRequest, PublishRequest, PublishResult
 from contracts.word import Word
 
@@ -51,7 +53,9 @@ class PublishingDeeds:
             await self._capabilities.ask(Word, "report_checks", report, scope, f"{key}/checks")
         await self._answer(request, published, scope, key)
         await self._tell(request, published)
-        return PublishResult(pull_request_id=published.id, url=published.url, head_commit=published.head_commit)
+        return PublishResult(
+            pull_request_id=published.id, url=published.url, head_commit=published.head_commit, hosted=published.hosted
+        )
 
     @deed("ClosePR")
     async def close(self, request: ClosingRequest) -> None:
@@ -73,7 +77,7 @@ class PublishingDeeds:
     async def _answer(self, request: PublishRequest, published: PullRequest, scope: CallScope, key: str) -> None:
         if request.answers is None:
             return
-        said = await self._shelf.read(FeedbackAnswers, request.answers)
+        said = await self._shelf.read(GivenAnswers, request.answers)
         answers = [
             ThreadAnswer(
                 thread_id=a.thread_id,
@@ -84,8 +88,10 @@ class PublishingDeeds:
             for a in said.answers
             if a.body.strip()
         ]
-        asked = {"pull_request_id": published.id, "answers": [answer.model_dump(mode="json") for answer in answers]}
-        await self._capabilities.ask(Word, "answer_threads", asked, scope, f"{key}/answers")
+        answers = await self._said(published.id, answers, scope, f"{key}/answers")
+        for given in answers:
+            heard = [remark for remark in said.heard if remark.thread_id == given.thread_id]
+            await self.run_store.remarks.settle(request.task.id, heard, given.body, given.commit)
         await self.run_store.append(
             request.task.id,
             [
@@ -100,6 +106,22 @@ class PublishingDeeds:
                 for a in answers
             ],
         )
+
+    async def _said(
+        self, pull_request_id: str, answers: list[ThreadAnswer], scope: CallScope, key: str
+    ) -> list[ThreadAnswer]:
+        """Answer; those whose threads are still there. A person may have deleted one in the meantime."""
+        asked = {"pull_request_id": pull_request_id, "answers": [answer.model_dump(mode="json") for answer in answers]}
+        try:
+            await self._capabilities.ask(Word, "answer_threads", asked, scope, key)
+            return answers
+        except NotFound:
+            there = await self._capabilities.ask(Threads, "list_threads", {"pull_request_id": pull_request_id}, scope, key)
+            ids = {thread.id for thread in there.threads}
+            left = [answer for answer in answers if answer.thread_id in ids]
+            if len(left) == len(answers):
+                raise
+            return await self._said(pull_request_id, left, scope, f"{key}/left")
 
     async def _tell(self, request: PublishRequest, published: PullRequest) -> None:
         standing = "draft" if published.draft else "ready for review"
@@ -116,6 +138,7 @@ class PublishingDeeds:
                         "url": published.url,
                         "head_commit": published.head_commit,
                         "draft": published.draft,
+                        "summary": request.summary,
                     },
                 )
             ],

@@ -48,6 +48,8 @@ class PullRequest(Word):
     """Whether it merges without conflicts, as ``get`` tells it; None while the forge has not found out."""
     created_at: datetime
     updated_at: datetime
+    hosted: bool = False
+    """Whether it lives on a forge of its own: people review and merge it there, and its checks run there."""
 
 
 Place = tuple[datetime, str]

@@ -197,8 +197,10 @@ def deeds(kept: Stores, connected: "Capabilities", models: "ConfiguredModels") -
     from activities.agent_run.cohort import check_cards
     from activities.agent_run.run import AgentRuns
     from activities.checking import CheckingDeeds
+    from activities.commanding import CommandDeeds
     from activities.editing import EditingDeeds
     from activities.moved_base import MovedBaseDeeds
+    from activities.observing import ObservingDeeds
     from activities.planning import PlanningDeeds
     from activities.preparation import PreparationDeeds
     from activities.progress import ProgressDeeds
@@ -224,6 +226,8 @@ def deeds(kept: Stores, connected: "Capabilities", models: "ConfiguredModels") -
         MovedBaseDeeds(kept.runs, connected).merge,
         publishing.publish,
         publishing.close,
+        ObservingDeeds(kept.runs, connected).observe,
+        CommandDeeds(kept.runs, shelf, connected).answer,
         ProgressDeeds(kept.runs, connected).record,
     ]
 

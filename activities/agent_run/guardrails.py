@@ -1,7 +1,7 @@
 """The SDK's guardrails by the names that cards use. They hold whatever a prompt says."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from agents import Agent, GuardrailFunctionOutput, InputGuardrail, OutputGuardrail, RunContextWrapper
@@ -20,12 +20,20 @@ CREDENTIAL = re.compile(
 """Credentials by their public prefixes."""
 
 
+ASKED_FOR_ANSWERS = 2
+"""How often an agent is asked for the answers that it left out."""
+
+
 @dataclass(frozen=True)
 class RunFacts:
     """What guardrails may look at."""
 
     policy: Policy
     thread_ids: tuple[str, ...] = ()
+    may_leave_out: bool = False
+    """Whether threads that are left out again and again are answered for the agent: nothing comes of asking for ever."""
+    left_out: list[str] = field(default_factory=list, compare=False)
+    """What the agent was told of threads without an answer."""
 
 
 Facts = RunContextWrapper[RunFacts]
@@ -65,10 +73,13 @@ def _useful_answers(context: Facts, _: Agent[Any], answer: Any) -> GuardrailFunc
             True,
         )
     given = {draft.thread_id for draft in answer.answers if draft.body.strip()}
-    missing = [thread for thread in context.context.thread_ids if thread not in given]
-    return GuardrailFunctionOutput(
-        "These threads have no answer: " + ", ".join(missing) + ". Answer each by its id.", bool(missing)
-    )
+    facts = context.context
+    missing = [thread for thread in facts.thread_ids if thread not in given]
+    told = "These threads have no answer: " + ", ".join(missing) + ". Answer each by its id."
+    if not missing or (facts.may_leave_out and len(facts.left_out) >= ASKED_FOR_ANSWERS):
+        return GuardrailFunctionOutput("", False)
+    facts.left_out.append(told)
+    return GuardrailFunctionOutput(told, True)
 
 
 INPUT_GUARDRAILS = {"no_credentials": InputGuardrail(_no_credentials, name="no_credentials", run_in_parallel=False)}

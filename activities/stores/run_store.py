@@ -13,6 +13,7 @@ from activities.stores.attempt_store import AttemptStore
 from activities.stores.availability import repeatable
 from activities.stores.database import Database
 from activities.stores.event_log import EventLog, printable
+from activities.stores.remark_store import RemarkStore
 from activities.stores.tables import attempts, events, idempotency_keys, tasks
 from contracts.errors import InvalidInput, NotFound, TaskForgotten
 from contracts.event import EventKind, NewEvent, TaskEvent
@@ -47,6 +48,8 @@ class RunStore:
         self._log = EventLog(database)
         self.attempts = AttemptStore(database, self._log)
         """The steps that are being tried."""
+        self.remarks = RemarkStore(database)
+        """What people ask for at pull requests."""
 
     # -- accepting -------------------------------------------------------------------------------------------
 

@@ -176,3 +176,27 @@ ticket_comments = Table(
     Column("problem", Text, nullable=False),
     Index(None, "due_at"),
 )
+
+remarks = Table(
+    "remarks", metadata,
+    Column("number", Counter, primary_key=True, autoincrement=True),
+    Column("task_id", String(100), nullable=False),
+    Column("thread_id", String(200), nullable=False),
+    Column("message_id", String(200), nullable=False),
+    Column("part", Integer, nullable=False),
+    Column("author", Text, nullable=False),
+    Column("permission", String(16), nullable=False),
+    Column("path", Text, nullable=False),
+    Column("line", Integer, nullable=False),
+    Column("side", String(8), nullable=False),
+    Column("body", Text, nullable=False),
+    Column("command", String(16), nullable=False),
+    Column("said_sha256", String(64), nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("commit", String(64), nullable=False),
+    Column("answer", Text, nullable=False),
+    UniqueConstraint("task_id", "message_id", "part"),
+    sqlite_autoincrement=True,
+)

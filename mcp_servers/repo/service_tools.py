@@ -24,6 +24,7 @@ from mcp_servers.repo import opening, upkeep
 from mcp_servers.repo.answers import Done, JudgedChange, ReviewList, SealedChange, ThreadList, WholeDiff
 from mcp_servers.repo.merging import merge_base_branch
 from mcp_servers.repo.proposing import Proposals
+from mcp_servers.repo.pushing import pushed_by_us
 from mcp_servers.repo.remotes import Credentials
 from mcp_servers.repo.traces import task_traces, trust_branch
 from mcp_servers.scope import Scope, scope_of
@@ -48,7 +49,7 @@ def add_service_tools(
     offer(tools.seal_change, tools.merge_base_branch, tools.changed_files, tools.whole_diff)
     offer(tools.publish_pull_request, tools.get_pull_request, tools.close_pull_request, tools.report_checks)
     offer(tools.list_reviews, tools.list_threads, tools.answer_threads)
-    offer(tools.task_traces, tools.trust_branch)
+    offer(tools.task_traces, tools.trust_branch, tools.pushed_here)
     offer(tools.kept_workspaces, tools.mark_forgotten, tools.release_workspace, tools.tidy_mirror)
 
 
@@ -170,6 +171,10 @@ class _ServiceTools:
         """For the service: this commit on a branch was pushed by the service, though the mirror forgot it."""
         await asyncio.to_thread(trust_branch, self._mirrors, known, self._credentials)
         return Done()
+
+    async def pushed_here(self, ctx: Context[Any, Any], branch: str, commit: str) -> Done:
+        """For the service: whether it was this service that once pushed a commit to a branch."""
+        return Done(done=await self._on_mirror(ctx, lambda mirror, _: pushed_by_us(mirror, branch, commit)))
 
     async def kept_workspaces(self) -> KeptWorkspaces:
         """For the service: everything that tasks left in the mirrors."""

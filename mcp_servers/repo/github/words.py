@@ -54,6 +54,7 @@ def pull_request(told: dict[str, Any], repo: str, place: HostedRepository) -> Pu
         mergeable=told.get("mergeable"),
         created_at=moment(told["created_at"]),
         updated_at=moment(told["updated_at"]),
+        hosted=True,
     )
 
 

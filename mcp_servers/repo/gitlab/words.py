@@ -46,6 +46,7 @@ def merge_request(told: dict[str, Any], repo: str, place: HostedRepository) -> P
         mergeable=_mergeable(told),
         created_at=moment(told["created_at"]),
         updated_at=moment(told["updated_at"]),
+        hosted=True,
     )
 
 

@@ -1,0 +1,152 @@
+"""Activities at a place where people review: real rows, artifacts, git and the repo server's tools, without a workflow."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from mcp import Client
+from temporalio.testing import ActivityEnvironment
+
+from activities.capabilities import Capabilities
+from activities.commanding import CommandDeeds
+from activities.observing import ObservingDeeds
+from activities.publishing import PublishingDeeds
+from activities.shelf import Shelf
+from activities.stores.artifact_store import ArtifactStore
+from activities.stores.database import open_database
+from activities.stores.run_store import RunStore
+from contracts.artifact import ArtifactRef
+from contracts.forge import PullRequest
+from contracts.plan import ChangePlan, PlannedEdit
+from contracts.policy import Policy
+from contracts.remarks import GivenAnswers, HeardRemark, Remark
+from contracts.review import AnswerDraft
+from contracts.sandbox import Recipe
+from contracts.sighting import Sighting, SlashCommand
+from contracts.steps import CommandRequest, Preparation, ProgressRequest, PublishRequest, PublishResult, SightingRequest
+from contracts.task import Task, TaskRequest, TaskState
+from mcp_servers.repo.remotes import no_credentials
+from mcp_servers.repo.server import build_server
+from tests.fakes.forge_places import Workbench
+
+PLAN = ChangePlan(
+    goal="Say more",
+    rationale="People asked for it.",
+    edits=(PlannedEdit(path="a.txt", intent="say more"), PlannedEdit(path="b.txt", intent="say it here, too")),
+)
+
+
+class Desk:
+    """One task at one place."""
+
+    def __init__(self, place: Any, bench: Workbench, store: RunStore, shelf: Shelf, connected: Capabilities) -> None:
+        self.place, self.bench, self.store, self.shelf, self.connected = place, bench, store, shelf, connected
+        request = TaskRequest(repo=place.remote, title="Say more", policy=Policy())
+        self.task = Task(id="pw-1", request=request, created_at=datetime.now(UTC))
+        self.recipe = Recipe()
+        self.made: PublishResult | None = None
+        self.plan = ArtifactRef(sha256="0" * 64, size=0)
+
+    async def begin(self) -> None:
+        """Accept the task and keep its plan."""
+        await self.store.accept(self.task, "", "")
+        self.plan = await self.shelf.keep_words(self.task.id, "PlanChanges", "plan.json", PLAN)
+
+    @property
+    def preparation(self) -> Preparation:
+        cards = ArtifactRef(sha256="0" * 64, size=1)
+        return Preparation(opened=self.bench.opened, recipe=self.recipe, policy=Policy(), cards=cards)
+
+    @property
+    def pull_request_id(self) -> str:
+        assert self.made is not None
+        return self.made.pull_request_id
+
+    async def run(self, deed: Any, request: Any) -> Any:
+        """An activity, as a worker runs it."""
+        return await ActivityEnvironment().run(deed, request)
+
+    async def publish(self, content: str = "one\n", answers: ArtifactRef | None = None, **more: Any) -> PublishResult:
+        """OpenPR with a new commit."""
+        commit = more.pop("commit", "") or self.bench.commit(content)
+        deeds = PublishingDeeds(self.store, self.shelf, self.connected)
+        request = PublishRequest(
+            task=self.task, preparation=self.preparation, plan=self.plan, commit=commit, summary="It says more.",
+            answers=answers, pull_request_id=self.made.pull_request_id if self.made else "", **more,
+        )  # fmt: skip
+        self.made = made = await self.run(deeds.publish, request)
+        await self.store.record_progress(
+            ProgressRequest(task_id=self.task.id, state=TaskState.AWAITING_REVIEW, key=f"1{len(commit)}", head_commit=commit)
+        )
+        return made
+
+    async def observe(self, published: str = "") -> Sighting:
+        """ObservePR."""
+        assert self.made is not None
+        request = SightingRequest(
+            task=self.task, preparation=self.preparation, pull_request_id=self.pull_request_id,
+            published=published or self.made.head_commit,
+        )  # fmt: skip
+        return await self.run(ObservingDeeds(self.store, self.connected).observe, request)
+
+    async def answer(self, command: SlashCommand, outcome: str = "") -> None:
+        """AnswerCommand."""
+        request = CommandRequest(
+            task=self.task, preparation=self.preparation, pull_request_id=self.pull_request_id, command=command,
+            plan=self.plan, outcome=outcome,
+        )  # fmt: skip
+        await self.run(CommandDeeds(self.store, self.shelf, self.connected).answer, request)
+
+    async def answered(self, *answers: AnswerDraft, heard: tuple[HeardRemark, ...] | None = None) -> ArtifactRef:
+        """A fixer's answers to every open remark of their threads."""
+        ids = {answer.thread_id for answer in answers}
+        found = tuple(
+            HeardRemark(thread_id=row.thread_id, message_id=row.message_id, said_sha256=row.said_sha256)
+            for row in await self.rows()
+            if row.thread_id in ids and not row.command
+        )
+        words = GivenAnswers(summary="Mended.", answers=answers, heard=found if heard is None else heard)
+        return await self.shelf.keep_words(self.task.id, "AddressFeedback", "answers.json", words)
+
+    async def rows(self) -> list[Remark]:
+        """The task's rows."""
+        return await self.store.remarks.of_task(self.task.id)
+
+    async def now(self) -> PullRequest:
+        """The pull request as the forge has it."""
+        return await self.place.forge.get(self.pull_request_id)
+
+
+@asynccontextmanager
+async def desk(place: Any, folder: Path) -> AsyncIterator[Desk]:
+    """A task whose change is about to be published at a place."""
+    bench = Workbench(folder, place, getattr(place.forge, "git_access", no_credentials))
+    database = await open_database(f"sqlite+aiosqlite:///{folder / 'store.db'}")
+    store, shelf = RunStore(database), Shelf(ArtifactStore(folder / "artifacts", database))
+    async with _held(Client(build_server(bench.mirrors, place.forge, credentials=bench.credentials))) as client:
+        connected = Capabilities({"repo": client})
+        await connected.survey()
+        made = Desk(place, bench, store, shelf, connected)
+        await made.begin()
+        yield made
+    await database.close()
+
+
+@asynccontextmanager
+async def _held(client: Client) -> AsyncIterator[Client]:
+    """A client that is left by the task that entered it, as its scopes want: a fixture's end runs in another one."""
+    ready, done = asyncio.Event(), asyncio.Event()
+
+    async def hold() -> None:
+        async with client:
+            ready.set()
+            await done.wait()
+
+    holding = asyncio.create_task(hold())
+    await ready.wait()
+    yield client
+    done.set()
+    await holding
