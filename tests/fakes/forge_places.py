@@ -166,6 +166,7 @@ class GitHubPlace:
 
     def __init__(self, folder: Path, server: FakeGitHub) -> None:
         self.server = server
+        self.path = REPOSITORY
         self.repository = server.add_repository(REPOSITORY)
         self.bare = self.repository.bare
         bare_repository(self.bare, folder / "work")
@@ -218,7 +219,8 @@ class GitLabPlace:
 
     def __init__(self, folder: Path, server: FakeGitLab) -> None:
         self.server = server
-        self.project = server.add_project(f"group/{REPOSITORY}")
+        self.path = f"group/{REPOSITORY}"
+        self.project = server.add_project(self.path)
         self.bare = self.project.bare
         bare_repository(self.bare, folder / "work")
         self.remote = f"{server.url}/{self.project.path}.git"

@@ -84,6 +84,7 @@ class FakeForge:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.lock = threading.RLock()
+        self.pushing = threading.Lock()
         self.seen: list[Asked] = []
         self.faults: list[Fault] = []
         self.url = ""
@@ -106,6 +107,25 @@ class FakeForge:
     def is_validated(self, asked: Asked) -> bool:
         """Whether a request is one that the proxy knows."""
         return False
+
+    def heads(self, repository: str) -> dict[str, str]:
+        """Every branch of a repository and where it stands."""
+        return {}
+
+    def git_login(self, asked: Asked) -> str:
+        """Who a git request comes from."""
+        return ""
+
+    def moved(self, repository: str, login: str, branch: str, before: str, after: str) -> None:
+        """A branch was pushed; ``after`` is empty when it was deleted."""
+
+    def took_push(self, repository: str, login: str, before: Mapping[str, str]) -> None:
+        """Find out what a push moved."""
+        with self.lock:
+            after = self.heads(repository)
+            for branch in sorted({*before, *after}):
+                if before.get(branch) != after.get(branch):
+                    self.moved(repository, login, branch, before.get(branch, ""), after.get(branch, ""))
 
     def lose(self, method: str, path: str, times: int = 1) -> None:
         self.faults.append(Fault("lose", method, path, times))
@@ -139,12 +159,6 @@ def is_write(asked: Asked) -> bool:
     if asked.path.endswith("graphql"):
         return str(asked.json["query"]).lstrip().startswith("mutation")
     return asked.method != "GET" and not asked.path.endswith("git-upload-pack")
-
-
-def merges_cleanly(bare: Path, base: str, head: str) -> bool:
-    """Whether a commit merges into a branch without conflicts."""
-    asked = ["git", "-C", str(bare), "merge-tree", "--write-tree", f"refs/heads/{base}", head]
-    return subprocess.run(asked, capture_output=True, check=False).returncode == 0
 
 
 class ForgeServer:
@@ -276,11 +290,22 @@ class _Handler(BaseHTTPRequestHandler):
             "GIT_CONFIG_NOSYSTEM": "1",
             "GIT_PROTOCOL": asked.headers.get("git-protocol", ""),
         }
-        done = subprocess.run(["git", "http-backend"], input=asked.body, capture_output=True, env=environment, check=True)
+        if service == "git-receive-pack":
+            # One at a time: what each of them moved is seen by comparing.
+            with self.forge.pushing:
+                before = self.forge.heads(repository)
+                done = _backend(asked, environment)
+                self.forge.took_push(repository, self.forge.git_login(asked), before)
+        else:
+            done = _backend(asked, environment)
         head, _, body = done.stdout.partition(b"\r\n\r\n")
         headers = dict(line.split(": ", 1) for line in head.decode().splitlines())
         status = int(headers.pop("Status", "200").split()[0])
         return Told(status, headers=headers, body=body)
+
+
+def _backend(asked: Asked, environment: dict[str, str]) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(["git", "http-backend"], input=asked.body, capture_output=True, env=environment, check=True)
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

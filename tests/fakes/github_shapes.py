@@ -188,7 +188,7 @@ def pull_request(url: str, repo: dict[str, Any], pull: Any, head_sha: str, base_
         "updated_at": pull.updated_at,
         "closed_at": None if pull.state == "open" else NOW,
         "merged_at": NOW if pull.merged else None,
-        "merge_commit_sha": None,
+        "merge_commit_sha": pull.merge_commit,
         "assignee": None,
         "assignees": [],
         "requested_reviewers": [user(url, name) for name in pull.reviewers],
@@ -202,21 +202,57 @@ def pull_request(url: str, repo: dict[str, Any], pull: Any, head_sha: str, base_
     }
 
 
-def whole_pull_request(simple: dict[str, Any], merged: bool, mergeable: bool | None = None) -> dict[str, Any]:
+def whole_pull_request(simple: dict[str, Any], pull: Any, mergeable: bool | None, state: str) -> dict[str, Any]:
     return simple | {
-        "merged": merged,
+        "merged": pull.merged,
         "mergeable": mergeable,
-        "rebaseable": mergeable,
-        "mergeable_state": {True: "clean", False: "dirty", None: "unknown"}[mergeable],
+        "rebaseable": None,
+        "mergeable_state": state,
         "merged_by": None,
-        "comments": 0,
-        "review_comments": 0,
+        "comments": len(pull.comments),
+        "review_comments": sum(len(thread.comments) for thread in pull.threads),
         "maintainer_can_modify": False,
         "commits": 1,
         "additions": 1,
         "deletions": 1,
         "changed_files": 1,
     }
+
+
+def issue(url: str, path: str, one: Any) -> dict[str, Any]:
+    """An issue; a pull request is one, too, and says so."""
+    api, html = f"{url}/repos/{path}/issues/{one.number}", f"{url}/{path}/issues/{one.number}"
+    assignees = [user(url, name) for name in one.assignees]
+    made: dict[str, Any] = {
+        "id": 3000 + one.number,
+        "node_id": node_id("Issue", one.number),
+        "url": api,
+        "repository_url": f"{url}/repos/{path}",
+        "labels_url": f"{api}/labels{{/name}}",
+        "comments_url": f"{api}/comments",
+        "events_url": f"{api}/events",
+        "html_url": html,
+        "number": one.number,
+        "state": one.state,
+        "title": one.title,
+        "body": one.body,
+        "user": user(url, one.author),
+        "labels": [label(url, path, name) for name in one.labels],
+        "assignee": assignees[0] if assignees else None,
+        "assignees": assignees,
+        "milestone": None,
+        "locked": False,
+        "comments": len(one.comments),
+        "closed_at": None if one.state == "open" else NOW,
+        "created_at": one.created_at,
+        "updated_at": one.updated_at,
+        "author_association": "CONTRIBUTOR",
+    }
+    if hasattr(one, "head"):
+        pull, page = f"{url}/repos/{path}/pulls/{one.number}", f"{url}/{path}/pull/{one.number}"
+        made["html_url"] = page
+        made["pull_request"] = {"url": pull, "html_url": page, "diff_url": f"{page}.diff", "patch_url": f"{page}.patch"}
+    return made
 
 
 def issue_comment(url: str, path: str, number: int, comment: Any) -> dict[str, Any]:
@@ -228,7 +264,7 @@ def issue_comment(url: str, path: str, number: int, comment: Any) -> dict[str, A
         "body": comment.body,
         "user": user(url, comment.author),
         "created_at": comment.created_at,
-        "updated_at": comment.created_at,
+        "updated_at": comment.updated_at,
         "issue_url": f"{url}/repos/{path}/issues/{number}",
         "author_association": "NONE",
         "performed_via_github_app": None,
@@ -252,30 +288,33 @@ def review(url: str, path: str, number: int, one: Any) -> dict[str, Any]:
     }
 
 
-def review_comment(url: str, path: str, number: int, comment: Any, reply_to: int) -> dict[str, Any]:
+def review_comment(url: str, path: str, number: int, comment: Any, thread: Any) -> dict[str, Any]:
     api, html = f"{url}/repos/{path}/pulls/comments/{comment.id}", f"{url}/{path}/pull/{number}#discussion_r{comment.id}"
-    pull = f"{url}/repos/{path}/pulls/{number}"
-    return {
+    pull, first = f"{url}/repos/{path}/pulls/{number}", thread.comments[0].id
+    made = {
         "url": api,
         "id": comment.id,
         "node_id": node_id("PullRequestReviewComment", comment.id),
         "diff_hunk": "@@ -1 +1 @@",
-        "path": "a.txt",
+        "path": thread.path,
         "position": 1,
         "original_position": 1,
+        "line": thread.line,
+        "original_line": thread.line,
+        "side": "RIGHT",
         "commit_id": "a" * 40,
         "original_commit_id": "a" * 40,
-        "in_reply_to_id": reply_to,
         "user": user(url, comment.author),
         "body": comment.body,
         "created_at": comment.created_at,
-        "updated_at": comment.created_at,
+        "updated_at": comment.updated_at,
         "html_url": html,
         "pull_request_url": pull,
         "author_association": "MEMBER",
         "_links": {"self": {"href": api}, "html": {"href": html}, "pull_request": {"href": pull}},
-        "pull_request_review_id": None,
+        "pull_request_review_id": comment.review or None,
     }
+    return made if comment.id == first else made | {"in_reply_to_id": first}
 
 
 def app(url: str, slug: str, name: str = "") -> dict[str, Any]:
