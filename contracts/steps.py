@@ -323,6 +323,21 @@ class Handoff(Word):
     url: str = ""
 
 
+class AdoptionRequest(Word):
+    """For ``AdoptCommits``: take what people pushed to the task's branch for the change as it is now."""
+
+    task: Task
+    preparation: Preparation
+
+
+class Adoption(Word):
+    """The change with people's commits in it."""
+
+    commit: str
+    """Head commit of the branch."""
+    change: Change
+
+
 class ClosingRequest(Word):
     """For ``ClosePR``: a person closed the task; its pull request is closed without merging."""
 

@@ -13,6 +13,8 @@ from contracts.attempts import BACKOFF, WEIGHT
 from contracts.pool import Pool
 from contracts.sighting import Sighting
 from contracts.steps import (
+    Adoption,
+    AdoptionRequest,
     BaseMerge,
     BaseRequest,
     ChecksOutcome,
@@ -113,6 +115,7 @@ observe_pr = Call("ObservePR", SightingRequest, Sighting, 10, 8)
 answer_command = Call("AnswerCommand", CommandRequest, type(None), 10, 8)
 diagnose_ci = Call("DiagnoseCI", DiagnosisRequest, Diagnosis, 30, 8)
 merge_base = Call("MergeBase", BaseRequest, BaseMerge, 30, 8)
+adopt_commits = Call("AdoptCommits", AdoptionRequest, Adoption, 30, 8)
 hand_off = Call("HandOff", HandoffRequest, Handoff, 10, 8)
 close_pr = Call("ClosePR", ClosingRequest, type(None), 10, 8)
 record_progress = Note("RecordProgress", ProgressRequest, 1)

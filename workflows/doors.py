@@ -30,6 +30,11 @@ class TaskDoors:
             self.now_is(reviews=(*self.standing.reviews, review), seen_reviews=(*self.standing.seen_reviews, review.review_id))
 
     @workflow.signal
+    def forge_changed(self, hint: str) -> None:
+        """Something happened at the pull request. A hint alone: what it is, the forge says when it is looked at."""
+        self.now_is(hints=self.standing.hints + 1)
+
+    @workflow.signal
     def steer(self, message: str) -> None:
         """Tell the agents something; the next run hears it."""
         said = (*self.standing.steering, message)

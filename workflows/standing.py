@@ -37,6 +37,28 @@ class Standing(Word):
     pull_request_url: str = ""
     published: str = ""
     """Head commit of the pull request."""
+    hosted: bool = False
+    """Whether the pull request lives on a forge that is to be watched."""
+    marked_ready: bool = False
+    """Whether the pull request is no draft any more."""
+    pushed_at: datetime | None = None
+    """When the head commit of the pull request came there."""
+    hints: int = 0
+    """How often somebody said that the pull request changed."""
+    heard_hints: int = 0
+    """How many of them were followed up."""
+    ci_rounds: int = 0
+    """Rounds of mending red checks of the forge."""
+    reran: tuple[str, ...] = ()
+    """Checks of the forge that were run once more for the head commit."""
+    rerunning: bool = False
+    """Whether some of those are running again, as far as anybody knows."""
+    excused: str = ""
+    """Key of the red checks that are none of ours, or that run once more; empty while there are none."""
+    merged_at: str = ""
+    """Head and base whose merge was tried and is sound; empty while nobody tried."""
+    allowed_beyond: str = ""
+    """What of the change goes beyond the plan and was allowed by a person."""
     reviews: tuple[ReviewSignal, ...] = ()
     """Reviews that wait to be looked at."""
     review_until: datetime | None = None

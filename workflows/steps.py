@@ -1,7 +1,8 @@
 """How a task takes a step: agents run slice by slice, failures halt with a reason, and everybody is told."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, Protocol, TypeVar
 
@@ -20,6 +21,11 @@ from workflows.standing import Outcome
 
 STATE = SearchAttributeKey.for_keyword("PatchwrightState")
 TIMED_OUT = "timed-out"
+RATE_LIMITED = "rate-limited"
+RATE_LIMIT_SECONDS = 60.0
+"""How long a forge is left alone that does not say for how long."""
+RETRY_AFTER = "retry_after_seconds"
+"""In the details of such a failure."""
 CANCELLED = "A person cancelled the task."
 SAME_RUN = (
     "budget",
@@ -57,11 +63,21 @@ class Ended(Exception):
         self.reason = reason
 
 
+class StepFailed(Exception):
+    """A step failed in a way that whoever takes it deals with."""
+
+    def __init__(self, kind: str, reason: str) -> None:
+        super().__init__(reason)
+        self.kind = kind
+        self.reason = reason
+
+
 class TaskSteps(TaskDoors):
     """What every step of a task has around it."""
 
     task: Task
-    _go_on = False
+    going_on = False
+    """Whether somebody resumed the halted task."""
 
     async def run_agent(self, purpose: str, commit: str, start: Callable[[dict], Awaitable[Run]]) -> Run:
         """Run an agent from a commit to its end, slice by slice. A halted run goes on, or begins anew where that cannot help."""
@@ -86,6 +102,9 @@ class TaskSteps(TaskDoors):
             except ActivityError as error:
                 self.unless_ended()
                 kind, reason, spent = failure(error)
+                if kind == RATE_LIMITED:
+                    await self._rate_limited(error, reason)
+                    continue
                 await self.halt(reason, spent if kind in SAME_RUN else Spending())
                 if kind not in SAME_RUN:
                     steering = (*steering, *self.standing.steering)
@@ -98,34 +117,60 @@ class TaskSteps(TaskDoors):
             # A slice goes on from the commit where the one before it stopped: it is where a fork may go back to.
             number, transcript, at = number + 1, result.transcript, getattr(result, "commit", "") or at
 
-    async def take(self, deed: Callable[[], Awaitable[Result]]) -> Result:
-        """Take a step; where it cannot be done, halt with the reason and take it again when a person says so."""
+    async def take(self, deed: Callable[[], Awaitable[Result]], passing: Collection[str] = ()) -> Result:
+        """Take a step; where it cannot be done, halt with the reason and take it again when a person says so.
+
+        Raises ``StepFailed`` for the classes of failures that are named.
+        """
         while True:
             await self.unpaused()
             try:
                 return await deed()
             except ActivityError as error:
                 self.unless_ended()
-                await self.halt(failure(error)[1])
+                kind, reason, _ = failure(error)
+                if kind in passing:
+                    raise StepFailed(kind, reason) from error
+                if kind == RATE_LIMITED:
+                    await self._rate_limited(error, reason)
+                else:
+                    await self.halt(reason)
+
+    async def _rate_limited(self, error: ActivityError, reason: str) -> None:
+        """Wait for as long as the forge asked, by a timer that people can see."""
+        seconds = retry_after(error)
+        until = f"{workflow.now() + timedelta(seconds=seconds):%Y-%m-%d %H:%M:%S} UTC"
+        await self.enter(self.standing.state, "RateLimited", reason=f"Waits until {until}: {reason}")
+        with suppress(TimeoutError):
+            await workflow.wait_condition(
+                lambda: bool(self.standing.closed),
+                timeout=timedelta(seconds=seconds),
+                timeout_summary=f"RateLimited until {until}",
+            )
+        self.unless_ended()
 
     async def halt(self, reason: str, unbooked: Spending | None = None) -> None:
         """Stop with the reason, all work kept, until a person resumes, cancels or closes."""
         before = self.standing.state
-        self._go_on = False  # before anybody can know of the halt and answer it
+        self.going_on = False  # before anybody can know of the halt and answer it
         await self.enter(TaskState.HALTED, reason=reason, notify=True, unbooked=unbooked)
         days = self.policy.review_expiry_days
         try:
-            await workflow.wait_condition(
-                lambda: self._go_on or bool(self.standing.closed), timeout=timedelta(days=days), timeout_summary="AwaitResume"
-            )
+            await self.until_resumed(timedelta(days=days), reason)
         except TimeoutError:
             raise Ended(TaskState.EXPIRED, f"Nobody resumed it within {days:g} days. It had halted: {reason}") from None
         self.unless_ended()
         await self.enter(before, reason="Resumed by a person")
 
+    async def until_resumed(self, patience: timedelta, reason: str) -> None:
+        """Wait until a person resumes or closes the halted task. Raises ``TimeoutError``."""
+        await workflow.wait_condition(
+            lambda: self.going_on or bool(self.standing.closed), timeout=patience, timeout_summary="AwaitResume"
+        )
+
     def resumed(self) -> None:
         """Somebody said to go on."""
-        self._go_on = True
+        self.going_on = True
 
     async def unpaused(self) -> None:
         """Wait out a pause. Raises ``Ended`` when the task has ended in the meantime."""
@@ -241,7 +286,15 @@ def failure(error: ActivityError) -> tuple[str, str, Spending]:
     """The class of a failed activity, its reason for people, and what it had spent."""
     cause = error.cause
     if isinstance(cause, ApplicationError):
-        spent = next((Spending.model_validate(detail) for detail in cause.details if isinstance(detail, dict)), Spending())
+        told = (detail for detail in cause.details if isinstance(detail, dict) and RETRY_AFTER not in detail)
+        spent = next((Spending.model_validate(detail) for detail in told), Spending())
         return cause.type or "unexpected", cause.message, spent
     kind = TIMED_OUT if isinstance(cause, ActivityTimeout) else "unexpected"
     return kind, f"{error.activity_type} did not finish: {cause or error}", Spending()
+
+
+def retry_after(error: ActivityError) -> float:
+    """For how many seconds a forge wants to be left alone."""
+    details = error.cause.details if isinstance(error.cause, ApplicationError) else ()
+    told = (detail[RETRY_AFTER] for detail in details if isinstance(detail, dict) and RETRY_AFTER in detail)
+    return max(1.0, float(next(told, RATE_LIMIT_SECONDS)))

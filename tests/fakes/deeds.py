@@ -12,17 +12,27 @@ from contracts.artifact import ArtifactRef
 from contracts.change import Change
 from contracts.policy import Policy
 from contracts.sandbox import Recipe
+from contracts.sighting import Sighting
 from contracts.steps import (
+    Adoption,
+    AdoptionRequest,
+    BaseMerge,
+    BaseRequest,
     ChecksOutcome,
     ChecksRequest,
     ClosingRequest,
+    CommandRequest,
     ContextRequest,
     ContextResult,
+    Diagnosis,
+    DiagnosisRequest,
     EditRequest,
     EditResult,
     FeedbackRequest,
     GateRequest,
     GateResult,
+    Handoff,
+    HandoffRequest,
     PlanRequest,
     PlanResult,
     Preparation,
@@ -30,6 +40,7 @@ from contracts.steps import (
     ProgressRequest,
     PublishRequest,
     PublishResult,
+    SightingRequest,
     Spending,
 )
 from contracts.task import TaskState
@@ -80,6 +91,14 @@ class ScriptedDeeds:
         self.held: asyncio.Event | None = None
         self.goal = "g"
         self.plan_digests: list[str] = []
+        self.hosted = False
+        self.sightings: list[dict[str, Any]] = []
+        """What a look at the pull request shows, one after another; the last one stays."""
+        self.diagnoses: list[Diagnosis] = []
+        self.merges: list[BaseMerge] = []
+        self.goes_back: list[tuple[str, ...]] = []
+        self.beyond: list[str] = []
+        self.head = ""
         self.on_progress: Callable[[ProgressRequest], Awaitable[Any]] | None = None
         self._gates: dict[tuple[str, str], Gate] = {}
 
@@ -107,6 +126,12 @@ class ScriptedDeeds:
             self.open_pr,
             self.address,
             self.close_pr,
+            self.observe,
+            self.answer_command,
+            self.diagnose,
+            self.merge_base,
+            self.adopt,
+            self.hand_off,
             self.record,
         ]
 
@@ -166,7 +191,8 @@ class ScriptedDeeds:
         self.runs.append(request.run)
         if self.idle_fixer:
             return self._edited("", True, None).model_copy(update={"commit": request.published})
-        return self._edited(str(number + 1), True, None).model_copy(update={"answers": artifact("answers")})
+        back = self.goes_back.pop(0) if self.goes_back else ()
+        return self._edited(str(number + 1), True, None).model_copy(update={"answers": artifact("answers"), "goes_back": back})
 
     def _edited(self, commit: str, finished: bool, transcript: ArtifactRef | None) -> EditResult:
         change = Change(base_commit=BASE, head_commit=commit * 40, files=1, added=2, removed=1)
@@ -183,7 +209,9 @@ class ScriptedDeeds:
     async def judge(self, request: GateRequest) -> GateResult:
         await self._count("JudgeChange", request)
         problems = self.gates.pop(0) if self.gates else ()
-        return GateResult(change=Change(base_commit=BASE, head_commit=request.commit, files=1), problems=problems)
+        beyond = self.beyond.pop(0) if self.beyond else ""
+        change = Change(base_commit=BASE, head_commit=request.commit, files=1)
+        return GateResult(change=change, problems=problems, beyond_plan=beyond)
 
     @activity.defn(name="RunCI")
     async def run_ci(self, request: ChecksRequest) -> ChecksOutcome:
@@ -201,7 +229,44 @@ class ScriptedDeeds:
     @activity.defn(name="OpenPR")
     async def open_pr(self, request: PublishRequest) -> PublishResult:
         await self._count("OpenPR", request)
+        self.head = request.commit
+        if self.hosted:
+            place = {"pull_request_id": "github~example~o~r~1", "url": "https://example/o/r/pull/1", "hosted": True}
+            return PublishResult(head_commit=request.commit, **place)
         return PublishResult(pull_request_id="local-1", url="http://localhost/prs/local-1", head_commit=request.commit)
+
+    @activity.defn(name="ObservePR")
+    async def observe(self, request: SightingRequest) -> Sighting:
+        await self._count("ObservePR", request)
+        shown = self.sightings.pop(0) if len(self.sightings) > 1 else (self.sightings or [{}])[0]
+        usual = {"state": "open", "draft": True, "head_commit": self.head, "base_commit": BASE}
+        return Sighting.model_validate({**usual, **shown})
+
+    @activity.defn(name="AnswerCommand")
+    async def answer_command(self, request: CommandRequest) -> None:
+        await self._count("AnswerCommand", request)
+
+    @activity.defn(name="DiagnoseCI")
+    async def diagnose(self, request: DiagnosisRequest) -> Diagnosis:
+        await self._count("DiagnoseCI", request)
+        ours = Diagnosis(ours=("unit",), logs=artifact("logs"), summary="unit is red.")
+        return self.diagnoses.pop(0) if self.diagnoses else ours
+
+    @activity.defn(name="MergeBase")
+    async def merge_base(self, request: BaseRequest) -> BaseMerge:
+        await self._count("MergeBase", request)
+        return self.merges.pop(0) if self.merges else BaseMerge(base_commit=BASE, commit=request.commit)
+
+    @activity.defn(name="AdoptCommits")
+    async def adopt(self, request: AdoptionRequest) -> Adoption:
+        await self._count("AdoptCommits", request)
+        self.head = "f" * 40
+        return Adoption(commit=self.head, change=Change(base_commit=BASE, head_commit=self.head, files=2))
+
+    @activity.defn(name="HandOff")
+    async def hand_off(self, request: HandoffRequest) -> Handoff:
+        await self._count("HandOff", request)
+        return Handoff()
 
     @activity.defn(name="ClosePR")
     async def close_pr(self, request: ClosingRequest) -> None:

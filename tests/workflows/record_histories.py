@@ -21,6 +21,7 @@ from temporalio.exceptions import ApplicationError
 from contracts.plan import PlanApproval
 from contracts.policy import Policy
 from contracts.review import ReviewSignal, Verdict
+from contracts.steps import BaseMerge, Diagnosis
 from contracts.task import Task, TaskRequest, TaskState
 from services.temporal_server import temporal_server
 from services.worker import connect, make_workers
@@ -103,7 +104,33 @@ async def close(deeds: ScriptedDeeds, handle: WorkflowHandle[Any, Any]) -> None:
     await handle.signal(CodingTaskWorkflow.close_task, "not needed")
 
 
-STORIES: tuple[Story, ...] = (happy_path, fix_round, review_round, halt_and_resume, plan_approval, cancel, close)
+async def forge_round(deeds: ScriptedDeeds, handle: WorkflowHandle[Any, Any]) -> None:
+    """On a forge: red checks, a remark, a person's commit, a base that moved; then a person merges."""
+    deeds.hosted, deeds.policy = True, Policy(review_quiet_seconds=0, ci_start_minutes=0)
+    foreign = {"foreign_commit": "f" * 40, "head_commit": "f" * 40}
+    green, base = {"ci": "passed"}, "c" * 40
+    deeds.diagnoses = [Diagnosis(rerun=("unit",), summary="unit runs again.")]
+    deeds.merges = [BaseMerge(base_commit=base, commit="d" * 40, conflicts=("a.py",))]
+    deeds.sightings = [
+        {"ci": "failed", "ci_failed": ["unit"], "ci_key": "k1"},
+        {"ci": "failed", "ci_failed": ["unit"], "ci_key": "k2"},
+        green,
+        {**green, "draft": False, "open_remarks": 2, "asked_by": "ada"},
+        foreign,
+        {**foreign, "commands": [{"message_id": "m1", "kind": "retry", "author": "ada"}]},
+        {**green, "draft": False, "conflicts": True, "base_commit": base},
+        {**green, "draft": False, "approved_by": ["ada"], "base_commit": base},
+        {"state": "merged", "draft": False},
+    ]
+    await deeds.told(TaskState.AWAITING_REVIEW)
+    await handle.signal(CodingTaskWorkflow.forge_changed, "its check ran again")
+    await deeds.told(TaskState.HALTED)
+    await handle.signal(CodingTaskWorkflow.forge_changed, "a comment")
+    await deeds.told(TaskState.AWAITING_MERGE)
+    await handle.signal(CodingTaskWorkflow.forge_changed, "merged")
+
+
+STORIES: tuple[Story, ...] = (happy_path, fix_round, review_round, halt_and_resume, plan_approval, cancel, close, forge_round)
 
 
 async def record(client: Client, story: Story) -> dict[str, Any]:

@@ -35,18 +35,20 @@ def test_every_history_of_every_release_agrees_with_the_workflow() -> None:
 
 
 @pytest.mark.parametrize(
-    ("before", "after"),
+    ("file", "before", "after"),
     [
         (
-            "            await self._settle()\n            await self._publish(draft=True)\n",
-            "            await self._publish(draft=True)\n",
+            "coding_task.py",
+            "            await self.settle()\n            await self.publish(draft=True)\n",
+            "            await self.publish(draft=True)\n",
         ),
-        ('        await self.enter(TaskState.EDITING, "FetchContext")\n', ""),
-        ("calls.judge_change(", "calls.run_ci("),
+        ("coding_task.py", '        await self.enter(TaskState.EDITING, "FetchContext")\n', ""),
+        ("proposing.py", "calls.judge_change(", "calls.run_ci("),
+        ("forge_deeds.py", "calls.diagnose_ci(", "calls.hand_off("),
     ],
 )
-def test_a_changed_order_of_calls_is_caught(tmp_path: Path, before: str, after: str) -> None:
-    done = replayed(changed(tmp_path, before, after))
+def test_a_changed_order_of_calls_is_caught(tmp_path: Path, file: str, before: str, after: str) -> None:
+    done = replayed(changed(tmp_path, file, before, after))
     assert done.returncode == 1, done.stdout + done.stderr[-2_000:]
     assert "Nondeterminism" in done.stdout
 
@@ -54,17 +56,17 @@ def test_a_changed_order_of_calls_is_caught(tmp_path: Path, before: str, after: 
 def test_the_same_change_behind_a_patch_agrees(tmp_path: Path) -> None:
     before = '        await self.enter(TaskState.EDITING, "FetchContext")\n'
     after = f'        if not workflow.patched("one-note-less"):\n    {before}'
-    done = replayed(changed(tmp_path, before, after))
+    done = replayed(changed(tmp_path, "coding_task.py", before, after))
     assert done.returncode == 0, done.stdout + done.stderr[-2_000:]
 
 
-def changed(folder: Path, before: str, after: str) -> Path:
+def changed(folder: Path, file: str, before: str, after: str) -> Path:
     """A copy of what replaying needs, with one change of the workflow."""
     for part in ("contracts", "workflows", "services/__init__.py", "services/worker.py", "tests/workflows/replaying.py"):
         target = folder / part
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copytree(ROOT / part, target) if (ROOT / part).is_dir() else shutil.copy(ROOT / part, target)
-    story = folder / "workflows" / "coding_task.py"
+    story = folder / "workflows" / file
     assert before in story.read_text(), "the story was rewritten: choose another change"
     story.write_text(story.read_text().replace(before, after, 1))
     return folder

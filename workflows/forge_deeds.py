@@ -1,0 +1,261 @@
+"""What a task does about the pull request it sees: commands, people's commits, remarks, red checks, a base that moved."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError
+
+from contracts.ci import CiState
+from contracts.handoff import HandoffKind
+from contracts.review import ReviewSignal, Verdict
+from contracts.sighting import CommandKind, Sighting, SlashCommand
+from contracts.steps import (
+    AdoptionRequest,
+    BaseMerge,
+    BaseRequest,
+    ChecksRequest,
+    CommandRequest,
+    Diagnosis,
+    DiagnosisRequest,
+    FeedbackRequest,
+    HandoffRequest,
+)
+from contracts.task import TaskState
+from workflows import calls
+from workflows.proposing import ProposalSteps
+from workflows.steps import failure
+
+
+class ForgeDeeds(ProposalSteps):
+    """Each deals with one kind of thing, and leaves the rest for the next look."""
+
+    # -- what people say -------------------------------------------------------------------------------------
+
+    async def obey(self, seen: Sighting) -> None:
+        """Carry out commands, oldest first; each is answered where it was given."""
+        for command in seen.commands:
+            if command.kind is CommandKind.STOP:
+                await self.answer(command, "It stops here. `/patchwright retry` goes on.")
+                await self.halt(f"{command.author or 'A person'} said stop.")
+            elif command.kind is CommandKind.RETRY:
+                self.now_is(reran=(), excused="", ci_rounds=0, merged_at="")
+                await self.answer(command, "Everything that failed is looked at once more.")
+            elif command.kind is CommandKind.FIX:
+                await self.answer(command, "It is being worked on.")
+            else:
+                await self.answer(command, "")
+
+    def halted_answer(self, command: SlashCommand) -> str:
+        """What a halted task says to a command that does not make it go on."""
+        if command.kind is CommandKind.STOP:
+            return f"It has halted already: {self.standing.reason}"
+        return ""
+
+    async def answer(self, command: SlashCommand, outcome: str) -> None:
+        """Answer a command in words."""
+        asked = CommandRequest(
+            task=self.task,
+            preparation=self.ready,
+            pull_request_id=self.standing.pull_request_id,
+            command=command,
+            plan=self.made_plan,
+            outcome=outcome,
+        )
+        await self.take(lambda: calls.answer_command(asked, f"/patchwright {command.kind}"))
+
+    async def adopt(self, seen: Sighting) -> None:
+        """Somebody pushed to our branch: nothing is overwritten. When a person says so, the work goes on on top of it."""
+        await self.hand_over(
+            HandoffKind.FOREIGN_COMMITS,
+            f"Somebody pushed {seen.foreign_commit[:12]} to the branch, and nothing was overwritten. Resume the task, or comment "
+            "`/patchwright retry`, to go on on top of it.",
+            foreign_commit=seen.foreign_commit,
+        )
+        await self.enter(TaskState.CHECKING, "AdoptCommits", reason=f"Goes on from {seen.foreign_commit[:12]}")
+        asked = AdoptionRequest(task=self.task, preparation=self.ready)
+        adopted = await self.take(lambda: calls.adopt_commits(asked, seen.foreign_commit[:12]))
+        self.now_is(commit=adopted.commit, published=adopted.commit, change=adopted.change, pushed_at=workflow.now())
+        self.now_is(reran=(), excused="", merged_at="")
+        await self.settle()
+        await self.publish(draft=True)
+
+    async def address(self, seen: Sighting) -> None:
+        """Let the fixer address every open remark, and answer each."""
+        if self.standing.review_rounds >= self.policy.max_review_rounds:
+            await self.halt(
+                f"{self.standing.review_rounds} rounds of remarks were addressed, as many as the policy allows. "
+                "Resume with a higher max_review_rounds, or take over the branch."
+            )
+        self.now_is(review_rounds=self.standing.review_rounds + 1)
+        many = "1 remark" if seen.open_remarks == 1 else f"{seen.open_remarks} remarks"
+        reviewer = seen.asked_by or "a reviewer"
+        await self.enter(TaskState.ADDRESSING_FEEDBACK, "AddressFeedback", reason=f"{many}, the newest by {reviewer}")
+        asked = ReviewSignal(review_id="", verdict=Verdict.REQUEST_CHANGES, reviewer=reviewer)
+        await self._mended("review", f"Remarks by {reviewer}", self.standing.published, remarks=True, review=asked)
+
+    async def _mended(self, purpose: str, summary: str, commit: str, **wanted: Any) -> None:
+        """Let the fixer mend something on top of the pull request, check it, and show it."""
+        mended = await self.run_agent(
+            purpose,
+            commit,
+            lambda step: calls.address_feedback(
+                FeedbackRequest(
+                    **step,
+                    **wanted,
+                    plan=self.made_plan,
+                    published=self.standing.published,
+                    summary=self.standing.summary,
+                    pull_request_id=self.standing.pull_request_id,
+                ),
+                summary,
+            ),
+        )
+        if mended.goes_back:
+            await self.hand_over(
+                HandoffKind.CIRCLES,
+                f"The work goes round in circles: {', '.join(mended.goes_back)} would change back what an earlier round changed. "
+                "Say which of the two is wanted, or resume to let it stand.",
+                paths=mended.goes_back,
+            )
+        self.changed(mended)
+        if mended.commit != self.standing.published:
+            await self.settle()
+        await self.publish(draft=True, answers=mended.answers)
+
+    # -- checks of the forge ---------------------------------------------------------------------------------
+
+    @property
+    def checks_begin_until(self) -> datetime:
+        """When the forge's checks of the head commit ought to have begun."""
+        return (self.standing.pushed_at or workflow.now()) + timedelta(minutes=self.policy.ci_start_minutes)
+
+    @property
+    def may_begin(self) -> bool:
+        """Whether checks that nobody sees may still be on their way."""
+        return workflow.now() < self.checks_begin_until
+
+    def late_key(self, seen: Sighting) -> str:
+        """Tells apart what never began."""
+        return f"late:{seen.head_commit}:{','.join(seen.ci_missing)}"[:200]
+
+    async def mend_ci(self, seen: Sighting) -> bool:
+        """Find out whose fault the red checks are, and mend what is ours; whether anything changed."""
+        asked = DiagnosisRequest(
+            task=self.task,
+            preparation=self.ready,
+            pull_request_id=self.standing.pull_request_id,
+            commit=seen.head_commit,
+            reran=self.standing.reran,
+        )
+        failed = ", ".join(seen.ci_failed or seen.ci_missing)
+        found = await self.take(lambda: calls.diagnose_ci(asked, failed))
+        self.now_is(
+            excused=seen.ci_key if seen.ci is CiState.FAILED else self.late_key(seen),
+            reran=tuple(sorted({*self.standing.reran, *found.rerun})),
+            rerunning=bool(found.rerun),
+        )
+        if found.ours:
+            await self._mend_ours(found)
+            return True
+        if found.for_people:
+            await self.write_note(self._note(HandoffKind.CI, found.summary, diagnosis=found))
+        return bool(found.on_base) and await self.merge_base(seen)
+
+    async def _mend_ours(self, found: Diagnosis) -> None:
+        if self.standing.ci_rounds >= self.policy.max_ci_rounds:
+            many = "1 round" if self.standing.ci_rounds == 1 else f"{self.standing.ci_rounds} rounds"
+            await self._hand_over_ci(f"After {many} of mending: {found.summary}", found)
+            self.now_is(ci_rounds=0)
+        self.now_is(ci_rounds=self.standing.ci_rounds + 1)
+        before = self.standing.published
+        await self.enter(TaskState.FIXING, "AddressFeedback", reason=found.summary)
+        await self._mended("ci", found.summary, before, ci_logs=found.logs)
+        if self.standing.published == before:
+            await self._hand_over_ci(f"Nothing was found to mend: {found.summary}", found)
+            self.now_is(excused="")
+
+    async def _hand_over_ci(self, reason: str, found: Diagnosis) -> None:
+        told = f"{reason} Look at the logs, steer the task, and resume it."
+        await self.hand_over(HandoffKind.CI, told, diagnosis=found, ci_rounds=self.standing.ci_rounds)
+
+    # -- the base branch -------------------------------------------------------------------------------------
+
+    async def merge_base(self, seen: Sighting) -> bool:
+        """Try the change on the base branch's tip, and bring the branch up to date where that is needed; whether it was."""
+        tried = f"{seen.head_commit}:{seen.base_commit}:{seen.conflicts}"
+        if tried == self.standing.merged_at:
+            return False
+        asked = BaseRequest(task=self.task, preparation=self.ready, commit=self.standing.published)
+        merge = await self.take(lambda: calls.merge_base(asked, self.ready.opened.base_branch))
+        if merge.commit == self.standing.published or (
+            not merge.conflicts and not seen.conflicts and await self._holds_merged(merge)
+        ):
+            self.now_is(merged_at=tried)
+            return False
+        await self._update_branch(merge)
+        return True
+
+    async def _holds_merged(self, merge: BaseMerge) -> bool:
+        """Whether our checks are green on the merge result, or red on the base alone; nothing is pushed for it."""
+        await self.enter(TaskState.CHECKING, "RunCI", reason=f"On the base branch at {merge.base_commit[:12]}")
+        moved = self.ready.model_copy(update={"opened": self.ready.opened.model_copy(update={"base_commit": merge.base_commit})})
+        checked = await self.take(
+            lambda: calls.run_ci(ChecksRequest(task=self.task, preparation=moved, commit=merge.commit), merge.commit[:12])
+        )
+        red_anyway = len(checked.failed) <= len(checked.red_before or ())
+        return checked.passed or checked.unproven or red_anyway
+
+    async def _update_branch(self, merge: BaseMerge) -> None:
+        """Put the merge on the branch, its conflicts resolved and its checks green."""
+        opened = self.ready.opened.model_copy(update={"base_commit": merge.base_commit})
+        self.now_is(preparation=self.ready.model_copy(update={"opened": opened}), red_before=None)
+        base = f"{opened.base_branch} at {merge.base_commit[:12]}"
+        if merge.conflicts:
+            await self.enter(TaskState.FIXING, "AddressFeedback", reason=f"Conflicts with {base}")
+            await self._mended("base", f"Conflicts with {base}", merge.commit, conflicts=merge.conflicts,
+                               merged_base=merge.base_commit)
+            return
+        self.now_is(commit=merge.commit)
+        await self.settle()
+        await self.publish(draft=True)
+
+    # -- handing over ----------------------------------------------------------------------------------------
+
+    handing_over: HandoffRequest | None = None
+    """What people are told of the present halt; None: its reason alone."""
+
+    async def hand_over(self, kind: HandoffKind, reason: str, **facts: Any) -> None:
+        """Halt, and tell people at the pull request what they can do about it."""
+        self.handing_over = self._note(kind, reason, **facts)
+        await self.halt(reason)
+
+    def _note(self, kind: HandoffKind, reason: str, **facts: Any) -> HandoffRequest:
+        return HandoffRequest(
+            task=self.task,
+            preparation=self.ready,
+            pull_request_id=self.standing.pull_request_id,
+            kind=kind,
+            reason=reason,
+            commit=self.standing.published,
+            **facts,
+        )
+
+    async def hand_off(self, reason: str) -> None:
+        """Write the note of a halt; where it cannot be written, the task has halted all the same."""
+        self.handing_over = self.handing_over or self._note(HandoffKind.HALT, reason)
+        await self.write_note(self.handing_over)
+
+    async def take_back(self) -> None:
+        """The task goes on: the note asks for nothing any more."""
+        if self.handing_over is not None:
+            note, self.handing_over = self.handing_over, None
+            await self.write_note(note.model_copy(update={"resumed": True}))
+
+    async def write_note(self, note: HandoffRequest) -> None:
+        """Write a hand-off note, or leave it."""
+        try:
+            await calls.hand_off(note, note.reason)
+        except ActivityError as error:
+            self.unless_ended()
+            workflow.logger.warning("The hand-off note was not written: %s", failure(error)[1])

@@ -1,0 +1,131 @@
+"""How a change becomes a proposal: gates and checks until they are content, then the pull request."""
+
+from temporalio import workflow
+
+from contracts.artifact import ArtifactRef
+from contracts.review import Verdict
+from contracts.steps import ChecksRequest, EditResult, FeedbackRequest, GateRequest, PublishRequest
+from contracts.task import TaskState
+from workflows import calls
+from workflows.standing import TaskRun
+from workflows.steps import TaskSteps
+
+FOREIGN = "foreign-commits"
+"""Somebody else pushed to our branch."""
+
+
+class ProposalSteps(TaskSteps):
+    """From a sealed commit to a pull request."""
+
+    def changed(self, edited: EditResult) -> None:
+        self.now_is(change=edited.change, commit=edited.commit, summary=edited.summary or self.standing.summary)
+
+    async def settle(self) -> None:
+        """Judge, check and mend until gates and checks are content."""
+        while True:
+            await self.enter(TaskState.CHECKING, "JudgeChange")
+            judged = await self.take(
+                lambda: calls.judge_change(
+                    GateRequest(task=self.task, preparation=self.ready, plan=self.made_plan, commit=self.standing.commit),
+                    self.standing.commit[:12],
+                )
+            )
+            await self._within_the_plan(judged.beyond_plan)
+            problems, failed = judged.problems, ""
+            if not problems:
+                await self.enter(TaskState.CHECKING, "RunCI")
+                checked = await self.take(
+                    lambda: calls.run_ci(
+                        ChecksRequest(
+                            task=self.task,
+                            preparation=self.ready,
+                            commit=self.standing.commit,
+                            red_before=self.standing.red_before,
+                        ),
+                        self.standing.commit[:12],
+                    )
+                )
+                self.now_is(red_before=checked.red_before)
+                self.now_is(checks=checked.report, checks_summary=checked.summary, unproven=checked.unproven)
+                if checked.passed or checked.unproven:
+                    self.now_is(fix_rounds=0)
+                    return
+                failed = f"{checked.summary}: {', '.join(checked.failed)} failed."
+            await self._within_fix_rounds(failed or " ".join(problems))
+            await self.enter(TaskState.FIXING, "AddressFeedback", reason=failed or problems[0])
+            mended = await self.run_agent(
+                "fix",
+                self.standing.commit,
+                lambda step, why=problems, red=failed: calls.address_feedback(
+                    FeedbackRequest(
+                        **step,
+                        plan=self.made_plan,
+                        gate_problems=why,
+                        checks=self.standing.checks if red else None,
+                        published=self.standing.published,
+                        summary=self.standing.summary,
+                    ),
+                    red or why[0],
+                ),
+            )
+            self.changed(mended)
+
+    async def _within_the_plan(self, beyond: str) -> None:
+        """A change that goes beyond its plan by more than the policy allows needs a person's yes."""
+        if beyond and beyond != self.standing.allowed_beyond:
+            await self.halt(f"{beyond} Look at the diff: resume to allow it, steer and resume for less, or close the task.")
+            self.now_is(allowed_beyond=beyond)
+
+    async def _within_fix_rounds(self, problem: str) -> None:
+        rounds = self.ready.policy.max_fix_rounds
+        if self.standing.fix_rounds >= rounds:
+            many = "1 round" if rounds == 1 else f"{rounds} rounds"
+            await self.halt(f"After {many} of mending: {problem} Look at the diff, steer the task, and resume it.")
+            self.now_is(fix_rounds=0)
+        self.now_is(fix_rounds=self.standing.fix_rounds + 1)
+
+    async def publish(self, draft: bool, answers: ArtifactRef | None = None) -> None:
+        await self.enter(TaskState.PUBLISHING, "OpenPR")
+        published = await self.take(
+            lambda: calls.open_pr(
+                PublishRequest(
+                    task=self.task,
+                    preparation=self.ready,
+                    plan=self.made_plan,
+                    commit=self.standing.commit,
+                    summary=self.standing.summary,
+                    checks=self.standing.checks,
+                    answers=answers,
+                    pull_request_id=self.standing.pull_request_id,
+                    draft=draft,
+                    spent=self.standing.spent,
+                ),
+                self.standing.summary or self.standing.goal,
+            ),
+            passing=(FOREIGN,) if self.standing.hosted else (),
+        )
+        # An approval of what was there before does not approve what is there now.
+        fresh = tuple(r for r in self.standing.reviews if r.verdict is not Verdict.APPROVE)
+        moved = published.head_commit != self.standing.published
+        self.now_is(
+            pull_request_id=published.pull_request_id,
+            pull_request_url=published.url,
+            published=published.head_commit,
+            reviews=fresh if moved else self.standing.reviews,
+        )
+        if published.hosted:
+            self._on_a_forge(moved, draft)
+
+    def _on_a_forge(self, moved: bool, draft: bool) -> None:
+        """What is known of a pull request that is to be watched; a new head knows nothing of the old one's checks."""
+        self.now_is(hosted=True, marked_ready=self.standing.marked_ready or not draft)
+        if moved:
+            self.now_is(pushed_at=workflow.now(), reran=(), excused="", merged_at="")
+
+    def with_a_short_history(self) -> None:
+        """Go on in a new run when Temporal says that the history of this one is long.
+
+        To be asked right after a signal, a timer or an activity: what a replay hears after a local activity may differ.
+        """
+        if workflow.info().is_continue_as_new_suggested() and workflow.all_handlers_finished():
+            workflow.continue_as_new(TaskRun(task=self.task, standing=self.standing))
