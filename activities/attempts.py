@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 FIRST_PAUSE = timedelta(seconds=1)
 AT_ONCE = timedelta(milliseconds=10)
 WORKER_LOST = "worker-lost"
+LONG_LIMIT = timedelta(seconds=30)
+"""A forge's limit that lasts longer is waited out by the workflow: a timer that people see, and that holds no attempt."""
 
 
 def present_attempt(task_id: str) -> Attempt:
@@ -66,8 +68,7 @@ async def counted(store: AttemptStore, attempt: Attempt, error: Exception, tell:
 async def _away(store: AttemptStore, attempt: Attempt, error: PatchwrightError, tell: Tell) -> ApplicationError:
     since = await store.away(attempt, lambda since: tell(error.message, since))
     if isinstance(error, RateLimited):
-        # The forge said when it will answer again; that is no outage whose patience could run out.
-        return in_temporals_words(error, pause=timedelta(seconds=error.retry_after_seconds))
+        return await _limited(store, attempt, error)
     gone = datetime.now(UTC) - since
     if gone < PATIENCE:
         return in_temporals_words(error, pause=min(BACKOFF, max(FIRST_PAUSE, gone)))
@@ -75,6 +76,17 @@ async def _away(store: AttemptStore, attempt: Attempt, error: PatchwrightError, 
     await store.end(attempt, [tell(reason, None)])
     failure = in_temporals_words(error, final=True)
     return ApplicationError(reason, *failure.details, type=failure.type, non_retryable=True)
+
+
+async def _limited(store: AttemptStore, attempt: Attempt, error: RateLimited) -> ApplicationError:
+    """The forge said when it will answer again; that is no outage whose patience could run out."""
+    wait = timedelta(seconds=error.retry_after_seconds)
+    # An agent's run goes on from its journal: it stays in its step.
+    if wait <= LONG_LIMIT or error.spent is not None:
+        return in_temporals_words(error, pause=wait)
+    await store.end(attempt)
+    told = {"retry_after_seconds": error.retry_after_seconds}
+    return ApplicationError(error.message, told, type=error.code, non_retryable=True)
 
 
 def _reason(error: Exception) -> str:

@@ -25,7 +25,7 @@ from activities.stores.attempt_store import Attempt
 from activities.stores.database import open_database
 from activities.stores.run_store import RunStore
 from contracts.attempts import WEIGHT
-from contracts.errors import InvalidInput, RemoteUnavailable, SandboxLost
+from contracts.errors import InvalidInput, RateLimited, RemoteUnavailable, SandboxLost
 from contracts.event import EventKind, NewEvent
 from contracts.steps import ProgressRequest
 from contracts.task import Task, TaskRequest, TaskState
@@ -151,6 +151,41 @@ async def test_infrastructure_that_stays_away_ends_the_step_with_a_reason_that_n
     assert failed.type == "sandbox-lost"
     assert failed.message.startswith("the engine is away It has been so since 2")
     assert bench.deeds.calls >= 2
+
+
+async def test_a_forges_long_limit_ends_the_attempt_and_tells_the_workflow_how_long(bench: Bench) -> None:
+    bench.deeds.does = raising(RateLimited("GitHub limits us.", 1_800))
+    failed = await bench.failure(limit=1)
+    assert (failed.type, failed.non_retryable, list(failed.details)) == (
+        "rate-limited",
+        True,
+        [{"retry_after_seconds": 1_800}],
+    )
+    assert bench.deeds.calls == 1 and await bench.runs.attempts.in_progress() == []
+
+
+async def test_a_short_limit_is_waited_out_by_the_attempts_and_counts_as_no_failure(bench: Bench) -> None:
+    async def does(call: int) -> None:
+        if call <= 3:
+            raise RateLimited("GitHub limits us.", 0.05)
+
+    bench.deeds.does = does
+    await (await bench.start(limit=1)).result()
+    assert bench.deeds.calls == 4
+
+
+async def test_an_agents_run_waits_in_its_step_however_long_the_limit(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attempts, "LONG_LIMIT", timedelta(0))
+
+    async def does(call: int) -> None:
+        if call == 1:
+            limited = RateLimited("GitHub limits us.", 0.05)
+            limited.spent = {"model_calls": 3}
+            raise limited
+
+    bench.deeds.does = does
+    await (await bench.start(limit=1)).result()
+    assert bench.deeds.calls == 2
 
 
 async def test_a_step_whose_time_is_up_has_failed_by_itself(bench: Bench) -> None:
