@@ -194,6 +194,7 @@ async def reconciler(settings: Settings, temporal_address: str, base_url: str) -
 
 def deeds(kept: Stores, connected: "Capabilities", models: "ConfiguredModels") -> list[Deed]:
     """Every activity of a worker. Raises ``InvalidInput`` when a card names what does not exist."""
+    from activities.adopting import AdoptingDeeds
     from activities.agent_run.cohort import check_cards
     from activities.agent_run.run import AgentRuns
     from activities.checking import CheckingDeeds
@@ -227,6 +228,7 @@ def deeds(kept: Stores, connected: "Capabilities", models: "ConfiguredModels") -
         publishing.publish,
         publishing.close,
         ObservingDeeds(kept.runs, connected).observe,
+        AdoptingDeeds(kept.runs, connected).adopt,
         CommandDeeds(kept.runs, shelf, connected).answer,
         ProgressDeeds(kept.runs, connected).record,
     ]

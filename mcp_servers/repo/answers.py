@@ -31,6 +31,12 @@ class Done(Word):
     done: bool = True
 
 
+class AdoptedBranch(Word):
+    """A branch of ours with people's commits on it."""
+
+    commit: str
+
+
 class WholeDiff(Word):
     """A unified diff as git prints it."""
 

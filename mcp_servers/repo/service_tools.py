@@ -21,12 +21,12 @@ from mcp_servers.failures import tell_failures
 from mcp_servers.fs.names import shown
 from mcp_servers.object_store import Mirror, Mirrors
 from mcp_servers.repo import opening, upkeep
-from mcp_servers.repo.answers import Done, JudgedChange, ReviewList, SealedChange, ThreadList, WholeDiff
+from mcp_servers.repo.answers import AdoptedBranch, Done, JudgedChange, ReviewList, SealedChange, ThreadList, WholeDiff
 from mcp_servers.repo.merging import merge_base_branch
 from mcp_servers.repo.proposing import Proposals
 from mcp_servers.repo.pushing import pushed_by_us
 from mcp_servers.repo.remotes import Credentials
-from mcp_servers.repo.traces import task_traces, trust_branch
+from mcp_servers.repo.traces import adopt_branch, task_traces, trust_branch
 from mcp_servers.scope import Scope, scope_of
 
 R = TypeVar("R")
@@ -49,7 +49,7 @@ def add_service_tools(
     offer(tools.seal_change, tools.merge_base_branch, tools.changed_files, tools.whole_diff)
     offer(tools.publish_pull_request, tools.get_pull_request, tools.close_pull_request, tools.report_checks)
     offer(tools.list_reviews, tools.list_threads, tools.answer_threads)
-    offer(tools.task_traces, tools.trust_branch, tools.pushed_here)
+    offer(tools.task_traces, tools.trust_branch, tools.pushed_here, tools.adopt_branch)
     offer(tools.kept_workspaces, tools.mark_forgotten, tools.release_workspace, tools.tidy_mirror)
 
 
@@ -175,6 +175,10 @@ class _ServiceTools:
     async def pushed_here(self, ctx: Context[Any, Any], branch: str, commit: str) -> Done:
         """For the service: whether it was this service that once pushed a commit to a branch."""
         return Done(done=await self._on_mirror(ctx, lambda mirror, _: pushed_by_us(mirror, branch, commit)))
+
+    async def adopt_branch(self, remote: str, branch: str) -> AdoptedBranch:
+        """For the service: whatever people pushed to a branch of ours may be built upon from now on."""
+        return AdoptedBranch(commit=await asyncio.to_thread(adopt_branch, self._mirrors, remote, branch, self._credentials))
 
     async def kept_workspaces(self) -> KeptWorkspaces:
         """For the service: everything that tasks left in the mirrors."""

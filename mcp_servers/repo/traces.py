@@ -67,3 +67,18 @@ def trust_branch(mirrors: Mirrors, known: BranchOfOurs, credentials: Credentials
     if found != known.commit:
         raise Conflict(f"The branch {known.branch} of {known.repo} stands at {found[:12] or 'nothing'}, not {known.commit[:12]}.")
     remember_push(mirror, known.branch, known.commit)
+
+
+def adopt_branch(mirrors: Mirrors, remote: str, branch: str, credentials: Credentials) -> str:
+    """Fetch a branch of ours and know its commit as one to build upon; the commit.
+
+    Raises ``NotFound`` when the remote has no such branch, ``GuardrailTripped`` for one that is not ours to write.
+    """
+    refuse_foreign(branch, ())
+    mirror = mirrors.create(mirror_name(remote))
+    fetch(mirror, remote, credentials)
+    found = mirror.target(f"refs/remotes/origin/{branch}")
+    if not found:
+        raise NotFound(f"The branch {branch} of {remote} is gone; push it again, or close the task.")
+    remember_push(mirror, branch, found)
+    return found
