@@ -8,27 +8,20 @@ from temporalio import activity
 from activities.agent_run.guardrails import CREDENTIAL
 from activities.capabilities import CallScope, Capabilities
 from activities.edge import deed
-from activities.editing import ChangedFiles
+from activities.editing import ChangedFiles, WholeDiff
 from activities.shelf import Shelf
 from activities.stores.run_store import RunStore
 from contracts.checks import CheckResult, CheckRun, ChecksReport, ChecksRun
 from contracts.event import EventKind, NewEvent
-from contracts.gates import change_problems, conflict_problems
+from contracts.gates import beyond_plan, change_problems, conflict_problems
+from contracts.plan import ChangePlan
 from contracts.steps import ChecksOutcome, ChecksRequest, GateRequest, GateResult
-from contracts.word import Word
 
 COMMAND_NOT_FOUND = 127
 """What a shell ends with when there is no such program."""
 TAIL_CHARACTERS = 4_000
 LOG_EVENT_SECONDS = 2.0
 """Output of running checks reaches the live log at most this often."""
-
-
-class WholeDiff(Word):
-    """The answer of ``whole_diff``."""
-
-    diff: str
-    cut: bool = False
 
 
 class CheckingDeeds:
@@ -67,7 +60,8 @@ class CheckingDeeds:
                 for number, problem in enumerate(problems)
             ],
         )
-        return GateResult(change=counted.change, problems=tuple(problems[:50]))
+        beyond = beyond_plan(counted.files, await self._shelf.read(ChangePlan, request.plan), request.preparation.policy)
+        return GateResult(change=counted.change, problems=tuple(problems[:50]), beyond_plan=beyond[:2_000])
 
     @deed("RunCI")
     async def run_checks(self, request: ChecksRequest) -> ChecksOutcome:

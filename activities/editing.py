@@ -18,6 +18,7 @@ from contracts.ci import FailedJobs
 from contracts.plan import ChangePlan
 from contracts.remarks import GivenAnswers, HeardRemark
 from contracts.review import FeedbackAnswers, Review, Thread
+from contracts.rounds import Round, goes_back, round_of
 from contracts.steps import AgentStep, EditRequest, EditResult, FeedbackRequest
 from contracts.word import Word
 
@@ -36,6 +37,13 @@ class ChangedFiles(Word):
 
     change: Change
     files: tuple[ChangedFile, ...]
+
+
+class WholeDiff(Word):
+    """The answer of ``whole_diff``."""
+
+    diff: str
+    cut: bool = False
 
 
 class Threads(Word):
@@ -117,6 +125,7 @@ class EditingDeeds:
         return result.model_copy(
             update={
                 "summary": whole,
+                "goes_back": await self._goes_back(request, result.commit),
                 "answers": await self._shelf.keep_words(request.task.id, "AddressFeedback", f"answers-{request.run}.json", said)
             }
         )
@@ -144,6 +153,19 @@ class EditingDeeds:
             said = Said(review=review, threads=tuple(thread for thread in threads if not thread.resolved))
         await self._shelf.keep_words(request.task.id, "AddressFeedback", name, said)
         return said
+
+    async def _goes_back(self, request: FeedbackRequest, commit: str) -> tuple[str, ...]:
+        """Where this round undoes an earlier one. What it did is kept for the rounds to come."""
+        if not request.published or request.merged_base or commit == request.published:
+            return ()
+        span, key = {"old": request.published, "new": commit}, f"{request.task.id}/{request.run}/round"
+        whole = await self._capabilities.ask(WholeDiff, "whole_diff", span, self._scope(request), key)
+        if whole.cut:
+            return ()
+        earlier = await self._shelf.each(Round, request.task.id, "AddressFeedback", "round-")
+        now = round_of(request.published, commit, whole.diff)
+        await self._shelf.keep_words(request.task.id, "AddressFeedback", f"round-{request.run}.json", now)
+        return goes_back(earlier, now)
 
     async def _result(self, request: AgentStep, step: str, answer: AgentAnswer, summary: str, parent: str) -> EditResult:
         """Seal what the run left in the workspace into one tidy commit, and count it."""

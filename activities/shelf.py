@@ -35,6 +35,11 @@ class Shelf:
                 return await self.read(words, made.ref)
         return None
 
+    async def each(self, words: type[Words], task_id: str, step: str, prefix: str) -> list[Words]:
+        """Everything that was kept of a step under names with that beginning, oldest first."""
+        made = await self._artifacts.of_task(task_id)
+        return [await self.read(words, one.ref) for one in made if one.step == step and one.ref.name.startswith(prefix)]
+
     async def bytes_of(self, ref: ArtifactRef | None) -> bytes:
         """The bytes of an artifact; none for no artifact."""
         return await self._artifacts.get(ref.sha256) if ref is not None else b""
