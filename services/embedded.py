@@ -53,7 +53,10 @@ async def stack(settings: Settings, scripted: bool = False) -> AsyncIterator[Sta
         opened.push_async_callback(models.close)
         tasks = wiring.task_service(settings, kept, forge, client, server.ui_url)
         token = settings.access_token()
-        app = create_app(tasks, token, MirrorDiffs(wiring.mirrors(settings)), allowed_hosts=allowed_hosts(settings))
+        app = create_app(
+            tasks, token, MirrorDiffs(wiring.mirrors(settings)), allowed_hosts=allowed_hosts(settings),
+            inbox=wiring.inbox(settings, kept, tasks), webhook_secrets=wiring.webhook_secrets(settings),
+        )
         deeds = wiring.deeds(kept, connected, models)
         workers = make_workers(
             client,
@@ -68,7 +71,8 @@ async def stack(settings: Settings, scripted: bool = False) -> AsyncIterator[Sta
         await release_lost_attempts(client, kept.runs)
         await opened.enter_async_context(serving(app, door, app.state.closing))
         await tasks.start_unstarted()
-        await opened.enter_async_context(house_kept(Housekeeper(kept.runs, connected, settings.keep_days)))
+        keeper = Housekeeper(kept.runs, connected, settings.keep_days, kept.deliveries)
+        await opened.enter_async_context(house_kept(keeper))
         running = Stack(url, token, server.address, server.ui_url, tier)
         opened.enter_context(announced(settings, running, scripted))
         yield running

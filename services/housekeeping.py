@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from activities.capabilities import CallScope, Capabilities
+from activities.stores.delivery_store import DeliveryStore
 from activities.stores.run_store import RunStore
 from contracts.errors import NotFound, PatchwrightError
 from contracts.forge import PullRequest, PullRequestState
@@ -29,6 +30,8 @@ GRACE = timedelta(days=7)
 """Objects without a ref are kept at least so long after they were last written."""
 BEFORE_A_TASK = timedelta(hours=1)
 """Clocks differ: objects from so long before an unfinished task began are still taken for its own."""
+DELIVERIES = timedelta(days=7)
+"""How long a settled delivery of a webhook is known, so that it counts once."""
 KEY = "housekeeping"
 
 
@@ -81,8 +84,11 @@ class Housekept:
 class Housekeeper:
     """Looks through the mirrors. It may run beside a working service, and be killed at any moment: it begins anew."""
 
-    def __init__(self, runs: RunStore, capabilities: Capabilities, keep_days: float) -> None:
+    def __init__(
+        self, runs: RunStore, capabilities: Capabilities, keep_days: float, deliveries: DeliveryStore | None = None
+    ) -> None:
         self._runs = runs
+        self._deliveries = deliveries
         self._capabilities = capabilities
         self._keep = timedelta(days=keep_days)
 
@@ -102,6 +108,8 @@ class Housekeeper:
                 tidied += await self._kept_in_order(mirror, [one for one in judged if one.workspace.mirror == mirror], problems)
             except PatchwrightError as error:
                 problems.append(f"{mirror}: {error.message}")
+        if self._deliveries is not None:
+            await self._deliveries.forget(datetime.now(UTC) - DELIVERIES)
         return Housekept(False, tuple(judged), tuple(tidied), tuple(problems))
 
     async def _judged(self, workspace: KeptWorkspace) -> Judged:

@@ -209,7 +209,8 @@ def _housekeeping(settings: Settings, kept: "wiring.Stores", connected: "Capabil
     from services.housekeeping import Housekeeper, house_kept
 
     keeping = Pool.LIGHT in settings.serve_pools
-    return house_kept(Housekeeper(kept.runs, connected, settings.keep_days)) if keeping else nullcontext()
+    keeper = Housekeeper(kept.runs, connected, settings.keep_days, kept.deliveries)
+    return house_kept(keeper) if keeping else nullcontext()
 
 
 @asynccontextmanager
@@ -225,7 +226,10 @@ async def _api(part: Part, interceptors: list[Any]) -> AsyncIterator[None]:
         client = await connect(settings.temporal_address, settings.temporal_namespace, interceptors, lazy=True)
         tasks = wiring.task_service(settings, kept, wiring.local_forge(settings, part.base_url), client, part.ui_url)
         diffs = MirrorDiffs(wiring.mirrors(settings))
-        app = create_app(tasks, settings.access_token(), diffs, allowed_hosts=allowed_hosts(settings))
+        app = create_app(
+            tasks, settings.access_token(), diffs, allowed_hosts=allowed_hosts(settings),
+            inbox=wiring.inbox(settings, kept, tasks), webhook_secrets=wiring.webhook_secrets(settings),
+        )
         async with (
             _door(part, settings.host, settings.port, "PATCHWRIGHT_PORT") as door,
             serving(app, door, app.state.closing),

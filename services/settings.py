@@ -5,6 +5,7 @@ configuration file (``$PATCHWRIGHT_CONFIG``, or ``config.yaml`` in the data fold
 Nested values take two underscores: ``PATCHWRIGHT_LIMITS__MEMORY_MIB=4096``.
 """
 
+import logging
 import os
 import secrets
 from collections.abc import Collection
@@ -31,11 +32,14 @@ from contracts.sandbox import SandboxLimits
 from contracts.word import StrictWord
 from services.forge_access import ForgeAccess
 from services.ledger.providers import DEFAULT_PROVIDER, ModelProvider, ModelRoute, Recovery
+from services.ticket_rules import TicketAccess, TicketRules
+from services.webhook_access import WebhookAccess, WebhookKind
 
 PREFIX = "PATCHWRIGHT_"
 CONFIG_VARIABLE = "PATCHWRIGHT_CONFIG"
 REDACTED = "(set, not shown)"
 OPENAI_URL = "https://api.openai.com/v1"
+log = logging.getLogger(__name__)
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Origin = Literal["default", "file", "environment", "caller"]
 
@@ -102,6 +106,11 @@ class Settings(BaseSettings):
 
     forges: dict[str, ForgeAccess] = Field(default_factory=dict)
     """GitHub and GitLab hosts, as JSON: {"github.com": {"kind": "github", "app_id": "1", "app_key_file": "/keys/app.pem"}}."""
+
+    webhooks: dict[WebhookKind, WebhookAccess] = Field(default_factory=dict)
+    """What webhooks are signed with, as JSON: {"github": {"secrets": [{"file": "/etc/patchwright/github-webhook"}]}}."""
+    tickets: TicketRules = TicketRules()
+    """Which tickets become tasks, as JSON, e.g. {"label": "patchwright", "repositories": {"jira:ENG": "https://…"}}."""
 
     openai_base_url: str = Field(
         default="", validation_alias=AliasChoices("openai_base_url", "PATCHWRIGHT_OPENAI_BASE_URL", "OPENAI_BASE_URL"))
@@ -247,13 +256,41 @@ class Settings(BaseSettings):
         access = self.forges[host]
         if access.token_file:
             return _secret_file(access.token_file, f"forges: the token of {host}")
-        if not (token := os.environ.get(access.token_variable, "")):
-            raise InvalidInput(f"forges: the token of {host} is to be in {access.token_variable}, which is not set.")
-        return token
+        return _secret_variable(access.token_variable, f"forges: the token of {host}")
 
     def forge_app_key(self, host: str) -> str:
         """The private key of the GitHub App for a host. Raises ``InvalidInput``."""
         return _secret_file(self.forges[host].app_key_file, f"forges: the App's key for {host}")
+
+    def named_variables(self, role: str) -> set[str]:
+        """The environment variables with secrets that a role of the service looks up by name."""
+        if role == "api":
+            named = [secret.variable for access in self.webhooks.values() for secret in access.secrets]
+        elif role == "mcp-repo":
+            written_to = [access for access in (self.tickets.jira, self.tickets.linear) if access is not None]
+            named = [access.token_variable for access in (*self.forges.values(), *written_to)]
+        else:
+            named = []
+        return {name for name in named if name}
+
+    def webhook_secrets(self, kind: WebhookKind) -> list[str]:
+        """The secrets of one kind of sender as they are right now; one that cannot be read is left out and told in the log."""
+        found = []
+        for secret in self.webhooks[kind].secrets:
+            try:
+                found.append(_secret_file(secret.file, "webhooks: a secret") if secret.file else
+                             _secret_variable(secret.variable, "webhooks: a secret"))
+            except InvalidInput as missing:
+                log.warning("%s", missing.message)
+        return found
+
+    def ticket_token(self, system: Literal["jira", "linear"]) -> str:
+        """The token for comments in a ticket system, as it is right now. Raises ``InvalidInput``."""
+        access: TicketAccess | None = getattr(self.tickets, system)
+        if access is None:
+            raise InvalidInput(f"tickets: nothing says how comments are written in {system}.")
+        what = f"tickets: the token of {system}"
+        return _secret_file(access.token_file, what) if access.token_file else _secret_variable(access.token_variable, what)
 
     @property
     def service_file(self) -> Path:
@@ -438,6 +475,14 @@ def _secret_file(path: str, what: str) -> str:
         return Path(path).expanduser().read_text().strip()
     except OSError as error:
         raise InvalidInput(f"{what} is to be in {path}: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise InvalidInput(f"{what} is to be in {path}, which is no text.") from None
+
+
+def _secret_variable(name: str, what: str) -> str:
+    if not (secret := os.environ.get(name, "")):
+        raise InvalidInput(f"{what} is to be in {name}, which is not set.")
+    return secret
 
 
 def _provider_key(name: str, provider: ModelProvider) -> str:

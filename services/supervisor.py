@@ -100,7 +100,7 @@ class Role:
         self.process = await asyncio.create_subprocess_exec(
             sys.executable, "-P", "-m", ROLE_MODULE, self.name, "--supervised",
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, cwd=ROOT, start_new_session=True,
-            env=_environment(self.name), pass_fds=() if door is None else (door.fileno(),),
+            env=_environment(self._start), pass_fds=() if door is None else (door.fileno(),),
         )  # fmt: skip
         assert self.process.stdin is not None
         # One that is dead by now is found dead by whoever watches it.
@@ -262,14 +262,15 @@ async def _stop_all(roles: list[Role]) -> None:
     await asyncio.gather(*(role.stop() for role in last))
 
 
-def _environment(role: str) -> dict[str, str]:
+def _environment(start: RoleStart) -> dict[str, str]:
     """Of the machine's environment what this role needs. Our own settings and keys are not in it: they come by the pipe."""
-    wanted = (*PASSED_ON, *PASSED_TO.get(role, ()))
-    ours = () if role == "ledger" else ("PATCHWRIGHT_", "OPENAI_")
+    wanted = (*PASSED_ON, *PASSED_TO.get(start.name, ()))
+    ours = () if start.name == "ledger" else ("PATCHWRIGHT_", "OPENAI_")
+    named = start.settings.named_variables(start.name)
     passed = {
         name: value
         for name, value in machine_environment().items()
-        if name.upper().startswith(wanted) and not name.upper().startswith(ours)
+        if name in named or (name.upper().startswith(wanted) and not name.upper().startswith(ours))
     }
     return {**passed, **LEAN, "PYTHONPATH": str(ROOT)}
 

@@ -206,6 +206,20 @@ class TaskService:
         """Wake the task with a review that the forge has; the same one again counts once."""
         await self._signal(await self._living(name, "be reviewed"), "submit_review", word)
 
+    async def tell_forge_changed(self, name: str, hint: str) -> bool:
+        """Wake the task to look at its pull request; ``hint`` says why, in a few words. Whether it had not ended yet.
+
+        Raises ``NotFound``, and ``OrchestratorUnavailable`` when it was not told.
+        """
+        record = await self.runs.get(name)
+        if record.state.final:
+            return False
+        try:
+            await self._signal(await self._started(record), "forge_changed", hint)
+        except Conflict:
+            return False  # it ended in this moment
+        return True
+
     async def reachable(self) -> bool:
         """Whether Temporal answers."""
         try:

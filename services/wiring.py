@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from activities.capabilities import Capabilities
     from activities.stores.artifact_store import ArtifactStore
+    from activities.stores.delivery_store import DeliveryStore
     from activities.stores.journal_store import JournalStore
     from activities.stores.run_store import RunStore
     from contracts.card import AgentCard
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from mcp_servers.repo.forges import Forges, HostedForge
     from mcp_servers.repo.local_forge import LocalForge
     from mcp_servers.runner.sandboxes import Sandboxes
+    from services.api.webhooks import Secrets
+    from services.inbox.inbox import Inbox
     from services.models import ConfiguredModels
     from services.reconciling.reconciler import Reconciler
     from services.tasks import TaskService
@@ -40,6 +43,7 @@ class Stores:
     runs: "RunStore"
     journal: "JournalStore"
     artifacts: "ArtifactStore"
+    deliveries: "DeliveryStore"
 
 
 @asynccontextmanager
@@ -47,13 +51,15 @@ async def stores(settings: Settings) -> AsyncIterator[Stores]:
     """The run store, journal and artifacts, their schema brought up to date."""
     from activities.stores.artifact_store import ArtifactStore
     from activities.stores.database import open_database
+    from activities.stores.delivery_store import DeliveryStore
     from activities.stores.journal_store import JournalStore
     from activities.stores.run_store import RunStore
 
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     database = await open_database(settings.database_url)
     try:
-        yield Stores(RunStore(database), JournalStore(database), ArtifactStore(settings.data_dir / "artifacts", database))
+        artifacts = ArtifactStore(settings.data_dir / "artifacts", database)
+        yield Stores(RunStore(database), JournalStore(database), artifacts, DeliveryStore(database))
     finally:
         await database.close()
 
@@ -174,6 +180,30 @@ def task_service(settings: Settings, kept: Stores, forge: "LocalForge", temporal
         ui_url=ui_url,
         policy=settings.default_policy,
     )
+
+
+def inbox(settings: Settings, kept: Stores, tasks: "TaskService") -> "Inbox":
+    """What carries out the deliveries of webhooks."""
+    from services.inbox.github import GitHubReader
+    from services.inbox.gitlab import GitLabReader
+    from services.inbox.inbox import Inbox
+    from services.inbox.intake import TicketIntake
+    from services.inbox.jira import JiraReader
+    from services.inbox.linear import LinearReader
+
+    rules = settings.tickets
+    readers = {
+        "github": GitHubReader(rules, [access.app_id for access in settings.forges.values() if access.app_id]),
+        "gitlab": GitLabReader(rules),
+        "jira": JiraReader(rules),
+        "linear": LinearReader(rules),
+    }
+    return Inbox(kept.deliveries, tasks, readers, TicketIntake(rules, settings.forges))
+
+
+def webhook_secrets(settings: Settings) -> "Secrets":
+    """What webhooks are held against: read whenever one comes, so that a secret can be replaced."""
+    return lambda kind: settings.webhook_secrets(kind) if kind in settings.webhooks else None
 
 
 @asynccontextmanager

@@ -116,6 +116,22 @@ class RunStore:
                                       f"No task has the pull request {pull_request_id!r}."))
 
     @repeatable
+    async def watching(self, pull_request_id: str = "", head_commit: str = "", repository: str = "") -> Records:
+        """Unfinished tasks with a pull request: those of that one (in any case), of that head commit, or in a repository of
+        whose address ``repository`` is a part.
+        """
+        unfinished = [state.value for state in TaskState if state not in FINAL_STATES]
+        wanted = select(tasks).where(tasks.c.state.in_(unfinished), tasks.c.pull_request_id != "").order_by(tasks.c.number)
+        if pull_request_id:
+            wanted = wanted.where(func.lower(tasks.c.pull_request_id) == printable(pull_request_id).lower())
+        if head_commit:
+            wanted = wanted.where(tasks.c.head_commit == printable(head_commit))
+        if repository:
+            wanted = wanted.where(func.lower(tasks.c.repo).contains(printable(repository).lower(), autoescape=True))
+        async with self._database.reading() as connection:
+            return [_record(row) for row in (await connection.execute(wanted)).mappings()]
+
+    @repeatable
     async def list(self, states: Sequence[TaskState] = (), repo: str = "", requester: str = "", kind: str = "", query: str = "",
                    cursor: str = "", limit: int = 50) -> tuple[Records, str]:
         """Tasks that match every given filter, newest first, and the cursor of the next page (empty on the last)."""

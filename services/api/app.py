@@ -18,6 +18,8 @@ from services.api.pull_requests import DiffSource, PullRequests
 from services.api.sessions import Sessions
 from services.api.signals import signal_routes
 from services.api.tasks import task_routes
+from services.api.webhooks import Secrets, webhook_routes
+from services.inbox.inbox import Inbox
 from services.tasks import TaskService
 from services.web.forms import form_routes
 from services.web.pages import Assets, entrance_routes, page_routes
@@ -35,29 +37,35 @@ class Readiness(BaseModel):
     temporal: bool
 
 
-def create_app(tasks: TaskService, token: str, diffs: DiffSource, *, allowed_hosts: Collection[str] = ()) -> FastAPI:
+def create_app(tasks: TaskService, token: str, diffs: DiffSource, *, allowed_hosts: Collection[str] = (),
+               inbox: Inbox | None = None, webhook_secrets: Secrets = lambda _kind: None) -> FastAPI:
     """The service's front door.
 
     ``token`` is what tools send as bearer token and people paste once. ``allowed_hosts`` are host names beside
     ``localhost`` and IP addresses that the service answers to (``*`` for any). Set ``app.state.closing`` before the
     server stops, so that open event streams end at once. While it serves it also starts the tasks that were accepted,
-    here or by an API process that died, and not started.
+    here or by an API process that died, and not started, and carries out what webhooks brought into ``inbox``; they are
+    held against ``webhook_secrets``.
     """
 
     @asynccontextmanager
     async def starting(_app: FastAPI) -> AsyncIterator[None]:
-        starter = asyncio.create_task(tasks.keep_starting())
+        beside = [asyncio.create_task(tasks.keep_starting())]
+        if inbox is not None:
+            beside.append(asyncio.create_task(inbox.keep_carrying_out()))
         yield
-        starter.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await starter
+        for loop in beside:
+            loop.cancel()
+        for loop in beside:
+            with contextlib.suppress(asyncio.CancelledError):
+                await loop
 
     app = FastAPI(title="Patchwright", version=VERSION, docs_url=None, redoc_url=None, openapi_url=None, lifespan=starting)
     closing = app.state.closing = asyncio.Event()
     sessions = Sessions(token)
     pulls = PullRequests(tasks, diffs)
     for routes in (task_routes(tasks, closing), signal_routes(tasks), pull_request_routes(pulls),
-                   page_routes(tasks, pulls), form_routes(tasks, pulls), entrance_routes(sessions)):
+                   webhook_routes(inbox, webhook_secrets), page_routes(tasks, pulls), form_routes(tasks, pulls), entrance_routes(sessions)):
         app.include_router(routes)
     _add_system_routes(app, tasks)
     app.mount("/assets", Assets())

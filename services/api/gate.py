@@ -16,6 +16,10 @@ from services.api.sessions import Sessions
 MAX_BODY_BYTES = 1 << 20
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs", "/login", "/favicon.ico"})
 OPEN_FOLDER = "/assets/"
+WEBHOOKS = "/webhooks/"
+"""What comes here proves itself by a signature over its bytes."""
+MAX_WEBHOOK_BYTES = 26 << 20
+"""GitHub sends up to 25 MB."""
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -79,7 +83,7 @@ class Gate:
         state = scope.setdefault("state", {})
         state["form_token"] = self._sessions.form_token(cookie) if cookie and self._sessions.is_open(cookie) else ""
         path = scope["path"]
-        if path in OPEN_PATHS or path.startswith(OPEN_FOLDER):
+        if path in OPEN_PATHS or path.startswith((OPEN_FOLDER, WEBHOOKS)):
             return
         kind, _, offered = request.headers.get("authorization", "").partition(" ")
         if kind.lower() == "bearer" and self._sessions.is_token(offered.strip()):
@@ -134,19 +138,20 @@ def _cookie(request: Request, name: str) -> str:
 
 
 async def _whole_body(request: Request) -> bytes:
+    limit = MAX_WEBHOOK_BYTES if request.url.path.startswith(WEBHOOKS) else MAX_BODY_BYTES
     declared = request.headers.get("content-length", "0")
     body = bytearray()
-    if declared.isdecimal() and int(declared[:20]) > MAX_BODY_BYTES:
-        raise _too_large()
+    if declared.isdecimal() and int(declared[:20]) > limit:
+        raise _too_large(limit)
     async for chunk in request.stream():
         body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise _too_large()
+        if len(body) > limit:
+            raise _too_large(limit)
     return bytes(body)
 
 
-def _too_large() -> RequestRefused:
-    return RequestRefused(413, f"The body is larger than {MAX_BODY_BYTES} bytes; shorten it or link to the rest.",
+def _too_large(limit: int) -> RequestRefused:
+    return RequestRefused(413, f"The body is larger than {limit} bytes; shorten it or link to the rest.",
                           headers={"Connection": "close"})
 
 
