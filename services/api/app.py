@@ -65,7 +65,8 @@ def create_app(tasks: TaskService, token: str, diffs: DiffSource, *, allowed_hos
     sessions = Sessions(token)
     pulls = PullRequests(tasks, diffs)
     for routes in (task_routes(tasks, closing), signal_routes(tasks), pull_request_routes(pulls),
-                   webhook_routes(inbox, webhook_secrets), page_routes(tasks, pulls), form_routes(tasks, pulls), entrance_routes(sessions)):
+                   webhook_routes(inbox, webhook_secrets), page_routes(tasks, pulls), form_routes(tasks, pulls),
+                   entrance_routes(sessions)):
         app.include_router(routes)
     _add_system_routes(app, tasks)
     app.mount("/assets", Assets())
