@@ -32,6 +32,7 @@ _CLASSES = {
         errors.RemoteUnavailable,
         errors.ForgeUnavailable,
         errors.RateLimited,
+        errors.StillRunning,
         errors.CredentialRefused,
         errors.ForeignCommits,
         errors.SandboxUnavailable,

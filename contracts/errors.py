@@ -95,6 +95,15 @@ class RateLimited(ForgeUnavailable):
         self.retry_after_seconds = retry_after_seconds
 
 
+class StillRunning(RateLimited):
+    """The forge lets a check run again only when those that began with it have ended. Nothing was done; it is asked again."""
+
+    code = "still-running"
+
+    def __init__(self, message: str, retry_after_seconds: float = 30.0) -> None:
+        super().__init__(message, retry_after_seconds)
+
+
 class CredentialRefused(PatchwrightError):
     """The forge does not accept the credential, or the credential lacks a permission."""
 

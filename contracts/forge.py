@@ -171,7 +171,14 @@ class Forge(Protocol):
         ...
 
     async def rerun(self, pull_request_id: str, check: CiCheck) -> None:
-        """Run a check once more. Raises ``Conflict`` when the forge does not let us, or it is running."""
+        """Run a check once more; nothing is done where it runs again already.
+
+        Raises ``Conflict`` when the forge does not let us, ``StillRunning`` when it will a little later.
+        """
+        ...
+
+    async def trigger(self, pull_request_id: str, name: str) -> None:
+        """Start a required check of the head that never began, unless it has begun. Raises ``Conflict`` when we cannot."""
         ...
 
 

@@ -20,7 +20,7 @@ def add_forge_tools(server: MCPServer, forge: Forge) -> None:
             server.tool()(tell_failures(tool))
 
     offer(tools.mark_ready, tools.add_labels, tools.ask_for_review, tools.keep_comment, tools.show_check)
-    offer(tools.ci_report, tools.job_log, tools.rerun_check)
+    offer(tools.ci_report, tools.job_log, tools.rerun_check, tools.trigger_check)
 
 
 class _ForgeTools:
@@ -61,4 +61,9 @@ class _ForgeTools:
     async def rerun_check(self, pull_request_id: str, check: CiCheck) -> Done:
         """For the service: run one of the forge's checks once more."""
         await self._forge.rerun(pull_request_id, check)
+        return Done()
+
+    async def trigger_check(self, pull_request_id: str, name: str) -> Done:
+        """For the service: start a required check of the forge that never began."""
+        await self._forge.trigger(pull_request_id, name)
         return Done()

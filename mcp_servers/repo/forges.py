@@ -96,6 +96,10 @@ class Forges:
         """Run a check once more."""
         await self._of(pull_request_id).rerun(pull_request_id, check)
 
+    async def trigger(self, pull_request_id: str, name: str) -> None:
+        """Start a required check that never began."""
+        await self._of(pull_request_id).trigger(pull_request_id, name)
+
     def _of_remote(self, remote: str) -> Forge:
         meant = hosted_repository(remote)
         return self._hosted.get(meant.host, self._local) if meant else self._local

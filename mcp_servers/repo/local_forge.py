@@ -103,6 +103,10 @@ class LocalForge:
         """Raises ``Conflict``: there are no jobs."""
         raise Conflict(f"The local forge runs no checks; {check.name} cannot be run again.")
 
+    async def trigger(self, pull_request_id: str, name: str) -> None:
+        """Raises ``Conflict``: there are no jobs."""
+        raise Conflict(f"The local forge runs no checks; {name} cannot be started.")
+
     async def report_checks(self, pull_request_id: str, report: ChecksReport) -> None:
         """Show the checks of a commit at the pull request; the same report again is not repeated."""
         await self._records.add_checks(pull_request_id, report)

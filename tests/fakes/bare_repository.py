@@ -29,6 +29,10 @@ class BareRepository:
         """A file's text at a commit; empty when there is none."""
         return self._git("show", f"{commit}:{path}", check=False)
 
+    def files(self, commit: str, folder: str) -> list[str]:
+        """Paths below a folder at a commit, sorted."""
+        return self._git("ls-tree", "-r", "--name-only", commit, "--", folder, check=False).splitlines()
+
     def heads(self) -> dict[str, str]:
         """Every branch and where it stands."""
         told = self._git("for-each-ref", "--format=%(objectname) %(refname:lstrip=2)", "refs/heads")

@@ -9,14 +9,14 @@ from typing import Any
 import jwt
 
 # Each of these adds its routes when it is imported.
-from tests.fakes import github_checks, github_graphql, github_issues, github_pulls, github_tokens
+from tests.fakes import github_checks, github_graphql, github_issues, github_pulls, github_tokens, github_workflows
 from tests.fakes.forge_server import Asked, Refused, Told
 from tests.fakes.github_life import GitHubLife
 from tests.fakes.github_routing import ROUTES
 from tests.fakes.github_state import LEVELS, Comment, Grant, Issue, Pull, Repository, Review, Run, Status, Thread
 
 __all__ = ["Comment", "FakeGitHub", "Grant", "Issue", "Pull", "Repository", "Review", "Run", "Status", "Thread"]
-SPOKEN = (github_checks, github_graphql, github_issues, github_pulls, github_tokens)
+SPOKEN = (github_checks, github_graphql, github_issues, github_pulls, github_tokens, github_workflows)
 """Where the routes are."""
 
 

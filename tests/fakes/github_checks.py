@@ -121,9 +121,11 @@ def job_log(fake: "FakeGitHub", asked: Asked, grant: Grant, repo: Repository, nu
 @ROUTES.on("POST", "/repos/{owner}/{repo}/actions/jobs/{number}/rerun", ("actions", "write"))
 def rerun(fake: "FakeGitHub", asked: Asked, grant: Grant, repo: Repository, number: str) -> Told:
     run = repo.runs[int(number)]
-    if run.status != "completed":
+    beside = [one for one in repo.runs.values() if one.sha == run.sha and run.workflow and one.workflow == run.workflow]
+    newer = [one for one in repo.runs.values() if (one.sha, one.name) == (run.sha, run.name) and one.id > run.id]
+    if any(one.status != "completed" for one in (run, *beside, *newer)):
         raise Refused(403, {"message": "The workflow run containing this job is already running", "documentation_url": "d"})
-    if not fake.ci.run_again(repo, run.sha, run.name):
-        run.status, run.conclusion = "queued", None
     run.reruns += 1
+    if not fake.ci.run_again(repo, run.sha, run.name):
+        fake.run(repo.path, run.sha, run.name, status="queued", conclusion=None, workflow=run.workflow)
     return Told(201, {})

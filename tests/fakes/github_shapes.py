@@ -432,3 +432,63 @@ def branch(url: str, path: str, name: str, sha: str, contexts: list[str]) -> dic
         "protection": protection,
         "protection_url": f"{api}/branches/{name}/protection",
     }
+
+
+def workflow(url: str, path: str, number: int, file: str) -> dict[str, Any]:
+    api = f"{url}/repos/{path}/actions/workflows/{number}"
+    return {
+        "id": number,
+        "node_id": node_id("Workflow", number),
+        "name": file.rsplit("/", 1)[-1],
+        "path": file,
+        "state": "active",
+        "created_at": NOW,
+        "updated_at": NOW,
+        "url": api,
+        "html_url": f"{url}/{path}/blob/main/{file}",
+        "badge_url": f"{url}/{path}/workflows/badge.svg",
+    }
+
+
+def content(url: str, path: str, file: str, text: str) -> dict[str, Any]:
+    api = f"{url}/repos/{path}/contents/{file}"
+    return {
+        "type": "file",
+        "encoding": "base64",
+        "size": len(text.encode()),
+        "name": file.rsplit("/", 1)[-1],
+        "path": file,
+        "content": base64.encodebytes(text.encode()).decode(),
+        "sha": "a" * 40,
+        "url": api,
+        "git_url": f"{url}/repos/{path}/git/blobs/a",
+        "html_url": f"{url}/{path}/blob/main/{file}",
+        "download_url": None,
+        "_links": {"self": api, "git": None, "html": None},
+    }
+
+
+def workflow_run(url: str, repository: dict[str, Any], workflow: int, number: int, sha: str) -> dict[str, Any]:
+    api = f"{url}/repos/{repository['full_name']}/actions/runs/{number}"
+    return {
+        "id": number,
+        "node_id": node_id("WorkflowRun", number),
+        "head_branch": "b",
+        "head_sha": sha,
+        "path": ".github/workflows/ci.yml",
+        "run_number": 1,
+        "event": "workflow_dispatch",
+        "display_title": "t",
+        "status": "queued",
+        "conclusion": None,
+        "workflow_id": workflow,
+        "url": api,
+        "html_url": api,
+        "pull_requests": [],
+        "created_at": NOW,
+        "updated_at": NOW,
+        **{f"{name}_url": api for name in ("jobs", "logs", "check_suite", "artifacts", "cancel", "rerun", "workflow")},
+        "head_commit": None,
+        "repository": repository,
+        "head_repository": repository,
+    }

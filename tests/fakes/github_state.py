@@ -67,6 +67,8 @@ class Run:
     log: str = ""
     notes: list[dict[str, Any]] = field(default_factory=list)
     reruns: int = 0
+    workflow: str = ""
+    """Jobs of one workflow are run again only when all of them have ended."""
 
 
 @dataclass
@@ -123,6 +125,8 @@ class Repository(BareRepository):
         """Tickets that are no pull requests; both share their numbers."""
         self.runs: dict[int, Run] = {}
         self.statuses: list[Status] = []
+        self.dispatched: list[tuple[int, str]] = []
+        """Workflows that were started by hand, each with the commit."""
         self._numbers = itertools.count(1)
 
     def next_number(self) -> int:

@@ -254,6 +254,7 @@ class GitLabLife(GitLabShapes, FakeForge):
         with self.lock:
             number = next(self.ids)
             page = f"{self.url}/{project.path}/-/jobs/{number}"
+            facts.setdefault("pipeline", project.pipeline_of(sha))
             made = Job(number, sha, name, status, url=page, log=facts.pop("log", ""), **facts)
             project.jobs.append(made)
             self.events(project, RUNNER).job(made)

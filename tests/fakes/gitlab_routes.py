@@ -192,7 +192,8 @@ def write_status(fake: "FakeGitLab", asked: Asked, project: Project, sha: str) -
 
 @ROUTES.on("GET", "/projects/{project}/pipelines/{number}/jobs")
 def pipeline_jobs(fake: "FakeGitLab", asked: Asked, project: Project, number: str) -> Told:
-    found = [job for job in project.jobs if job.pipeline == int(number)]
+    retried = asked.query.get("include_retried") == "true"
+    found = [job for job in project.jobs if job.pipeline == int(number) and (retried or not job.retried)]
     return paged(asked, [job_shape(job) | {"web_url": job.url} for job in found])
 
 
@@ -207,13 +208,50 @@ def trace(fake: "FakeGitLab", asked: Asked, project: Project, number: str) -> To
 @ROUTES.on("POST", "/projects/{project}/jobs/{number}/retry")
 def retry(fake: "FakeGitLab", asked: Asked, project: Project, number: str) -> Told:
     job = next(job for job in project.jobs if job.id == int(number))
-    if job.status in ("pending", "running"):
+    if job.retried or job.status in ("pending", "running"):
         raise Refused(403, {"message": "403 Forbidden - Job is not retryable"})
-    job.retries += 1
-    if fake.ci.run_again(project, job.sha, job.name):
-        return Told(201, job_shape(project.jobs[-1]))
-    job.status = "pending"
-    return Told(201, job_shape(job))
+    job.retried, job.retries = True, job.retries + 1
+    if not fake.ci.run_again(project, job.sha, job.name):
+        fake.job(project, job.sha, job.name, "pending", pipeline=job.pipeline, allow_failure=job.allow_failure)
+    return Told(201, job_shape(project.jobs[-1]))
+
+
+@ROUTES.on("GET", "/projects/{project}/jobs/{number}")
+def one_job(fake: "FakeGitLab", asked: Asked, project: Project, number: str) -> Told:
+    job = next(job for job in project.jobs if job.id == int(number))
+    return Told(200, job_shape(job) | {"web_url": job.url, "pipeline": {"id": job.pipeline}})
+
+
+@ROUTES.on("GET", "/projects/{project}")
+def whole_project(fake: "FakeGitLab", asked: Asked, project: Project) -> Told:
+    told = {"id": 1, "path_with_namespace": project.path, "default_branch": "main"}
+    return Told(200, told | {"only_allow_merge_if_pipeline_succeeds": project.needs_pipeline})
+
+
+@ROUTES.on("GET", f"{MERGE}/pipelines")
+def merge_pipelines(fake: "FakeGitLab", asked: Asked, project: Project, merge: Merge) -> Told:
+    return paged(asked, [_pipeline(project, number, sha) for number, sha in project.pipelines.items()])
+
+
+@ROUTES.on("POST", f"{MERGE}/pipelines")
+def start_merge_pipeline(fake: "FakeGitLab", asked: Asked, project: Project, merge: Merge) -> Told:
+    if not project.merge_pipelines:
+        raise Refused(400, {"message": {"base": ["No stages / jobs for this pipeline."]}})
+    return _started(fake, project, merge.source)
+
+
+@ROUTES.on("POST", "/projects/{project}/pipeline")
+def start_branch_pipeline(fake: "FakeGitLab", asked: Asked, project: Project) -> Told:
+    if not project.branch_pipelines:
+        raise Refused(400, {"message": {"base": ["Missing CI config file"]}})
+    return _started(fake, project, asked.json["ref"])
+
+
+def _started(fake: "FakeGitLab", project: Project, branch: str) -> Told:
+    sha = project.sha(branch)
+    number = project.pipeline_of(sha)
+    fake.ci.pushed(project, branch, sha)
+    return Told(201, _pipeline(project, number, sha))
 
 
 @ROUTES.on("GET", "/projects/{project}/repository/branches/{branch}")

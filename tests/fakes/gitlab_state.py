@@ -53,6 +53,8 @@ class Job:
     log: str | None = None
     pipeline: int = 0
     retries: int = 0
+    retried: bool = False
+    """Another job stands in its place."""
 
 
 @dataclass
@@ -104,6 +106,10 @@ class Project(BareRepository):
         self.merges: dict[int, Merge] = {}
         self.issues: dict[int, Issue] = {}
         self.jobs: list[Job] = []
+        self.needs_pipeline = False
+        """Nothing is merged without one."""
+        self.merge_pipelines = self.branch_pipelines = True
+        """Whether there are jobs for merge requests, and for branches, when a pipeline is started by hand."""
         self.pipelines: dict[int, str] = {}
         """The commit of each pipeline that CI made."""
         self._pipelines = itertools.count(7000)

@@ -36,7 +36,7 @@ PERMISSIONS = {
     "issues": Needed("write", "read tickets, keep one comment on the ticket and the pull request, labels"),
     "checks": Needed("write", "show the task's own check run, read those of others"),
     "statuses": Needed("read", "read the statuses that older CI systems write"),
-    "actions": Needed("write", "read the logs of failed jobs, run them again"),
+    "actions": Needed("write", "read the logs of failed jobs, run them again, start a workflow that never began"),
 }
 """What an installation token is asked for; the App must have at least these."""
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from contracts.ci import CiCheck, CiKind, CiReport, JobLog
-from contracts.errors import Conflict, CredentialRefused, NotFound
+from contracts.errors import NotFound
 from contracts.forge import ShownCheck
 from mcp_servers.repo.github.connection import GitHubConnection
 from mcp_servers.repo.github.words import SHOWN, check_run, status
@@ -39,17 +39,6 @@ def job_log(connection: GitHubConnection, check: CiCheck) -> JobLog:
     if not text:
         raise NotFound(f"{check.name} left no output on GitHub. See {check.url}.")
     return JobLog(text=text)
-
-
-def rerun(connection: GitHubConnection, check: CiCheck) -> None:
-    """Run a job of Actions once more. Raises ``Conflict`` for anything else."""
-    if not check.can_rerun:
-        raise Conflict(f"{check.name} is not a finished job of GitHub Actions; it cannot be run again from here.")
-    try:
-        connection.post(f"actions/jobs/{check.id}/rerun", f"running {check.name} again")
-    except CredentialRefused as refused:
-        # GitHub says 403 for a job that runs already, or that is too old.
-        raise Conflict(f"GitHub does not run {check.name} again: {refused.message}") from None
 
 
 def show_run(connection: GitHubConnection, shown: ShownCheck) -> None:

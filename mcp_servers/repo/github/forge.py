@@ -13,7 +13,7 @@ from contracts.errors import Conflict, InvalidInput, NotFound
 from contracts.forge import KeptComment, PullRequest, PullRequestDraft, PullRequestState, ShownCheck
 from contracts.review import Review, Thread, ThreadAnswer
 from mcp_servers.repo.git_access import git_access
-from mcp_servers.repo.github import ci, documents
+from mcp_servers.repo.github import ci, documents, rerunning
 from mcp_servers.repo.github.app import Credential
 from mcp_servers.repo.github.connection import Endpoint, GitHubConnection
 from mcp_servers.repo.github.people import People
@@ -172,8 +172,17 @@ class GitHubForge:
         return await self._of(pull_request_id, lambda place, _: ci.job_log(place.connection, check))
 
     async def rerun(self, pull_request_id: str, check: CiCheck) -> None:
-        """Run a job of Actions once more. Raises ``Conflict`` for anything else."""
-        await self._of(pull_request_id, lambda place, _: ci.rerun(place.connection, check))
+        """Run a job of Actions once more. Raises ``Conflict`` for anything else, ``StillRunning``."""
+        await self._of(pull_request_id, lambda place, _: rerunning.rerun(place.connection, check))
+
+    async def trigger(self, pull_request_id: str, name: str) -> None:
+        """Start the workflow that a required check comes from. Raises ``Conflict`` when it cannot be started by hand."""
+
+        def deed(place: _Repository, number: int) -> None:
+            head = _get(place, number)["head"]
+            rerunning.trigger(place.connection, head["ref"], head["sha"], name)
+
+        await self._of(pull_request_id, deed)
 
     def git_access(self, remote: str) -> Mapping[str, str]:
         """What git needs in its environment to fetch from and push to a repository here. Blocks."""

@@ -11,17 +11,25 @@ from mcp_servers.repo.gitlab.words import SHOWN, ci_check
 OUR_CHECK = "Patchwright"
 """Name of our own status; it is no part of what CI says."""
 MAX_DESCRIPTION = 255
+PIPELINE = "pipeline"
+"""What is missing where a project merges nothing without a pipeline, and there is none."""
 
 
-def report(connection: GitLabConnection, commit: str, pipeline: dict[str, Any] | None) -> CiReport:
-    """Jobs and statuses of a commit. The merge request's own pipeline may run on the merge result: its jobs count, too."""
+def report(
+    connection: GitLabConnection, commit: str, pipeline: dict[str, Any] | None, needs_pipeline: bool = False
+) -> CiReport:
+    """Jobs and statuses of a commit. The merge request's own pipeline may run on the merge result: its jobs count, too.
+
+    ``needs_pipeline``: whether nothing is merged without one, so that none at all is one that is missing.
+    """
     told = connection.pages(f"repository/commits/{commit}/statuses", "reading the statuses", all="false")
     if pipeline:
         told += connection.pages(f"pipelines/{pipeline['id']}/jobs", "reading the jobs", include_retried="false")
     latest: dict[str, Any] = {}
     for one in sorted(told, key=lambda one: one["id"]):
         latest[one["name"]] = one
-    return CiReport(commit=commit, checks=tuple(ci_check(one) for name, one in latest.items() if name != OUR_CHECK))
+    checks = tuple(ci_check(one) for name, one in latest.items() if name != OUR_CHECK)
+    return CiReport(commit=commit, checks=checks, missing=() if checks or not needs_pipeline else (PIPELINE,))
 
 
 def job_log(connection: GitLabConnection, check: CiCheck) -> JobLog:
@@ -33,13 +41,38 @@ def job_log(connection: GitLabConnection, check: CiCheck) -> JobLog:
 
 
 def rerun(connection: GitLabConnection, check: CiCheck) -> None:
-    """Run a job once more. Raises ``Conflict`` when GitLab does not."""
+    """Run a job once more; nothing is done where that was done already. Raises ``Conflict`` when GitLab does not."""
     if not check.can_rerun:
         raise Conflict(f"{check.name} is not a finished job of GitLab; it cannot be run again from here.")
     try:
         connection.post(f"jobs/{check.id}/retry", f"running {check.name} again")
     except (CredentialRefused, InvalidInput) as refused:
-        raise Conflict(f"GitLab does not run {check.name} again: {refused.message}") from None
+        if not _ran_again(connection, check):
+            raise Conflict(f"GitLab does not run {check.name} again: {refused.message}") from None
+
+
+def trigger(connection: GitLabConnection, number: int, head: dict[str, Any]) -> None:
+    """Start the merge request's pipeline, or where it has none its branch's. Raises ``Conflict`` when GitLab does not."""
+    told = connection.pages(f"merge_requests/{number}/pipelines", "looking for pipelines")
+    if any(pipeline["sha"] == head["sha"] for pipeline in told):
+        return
+    try:
+        connection.post(f"merge_requests/{number}/pipelines", "starting the pipeline")
+    except (CredentialRefused, InvalidInput, NotFound):
+        # Where no job is meant for merge requests, those of the branch are left.
+        try:
+            connection.post("pipeline", "starting the pipeline", ref=head["source_branch"])
+        except (CredentialRefused, InvalidInput, NotFound) as refused:
+            raise Conflict(f"GitLab does not start a pipeline: {refused.message}") from None
+
+
+def _ran_again(connection: GitLabConnection, check: CiCheck) -> bool:
+    """Whether another job stands in the place of this one: a request of ours whose answer was lost."""
+    pipeline = (connection.get(f"jobs/{check.id}", f"reading {check.name}").get("pipeline") or {}).get("id")
+    if not pipeline:
+        return False
+    told = connection.pages(f"pipelines/{pipeline}/jobs", "reading the jobs", include_retried="false")
+    return any(job["name"] == check.name and job["id"] > int(check.id) for job in told)
 
 
 def show_status(connection: GitLabConnection, shown: ShownCheck) -> None:

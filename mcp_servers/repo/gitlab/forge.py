@@ -162,7 +162,11 @@ class GitLabForge:
         def deed(place: _Project, number: int) -> CiReport:
             told = _get(place, number)
             head = told["sha"]
-            return ci.report(place.connection, commit or head, told.get("head_pipeline") if commit in ("", head) else None)
+            if commit not in ("", head):
+                return ci.report(place.connection, commit, None)
+            rules = place.connection.get("", "reading the project")
+            needed = bool(rules.get("only_allow_merge_if_pipeline_succeeds"))
+            return ci.report(place.connection, head, told.get("head_pipeline"), needed)
 
         return await self._of(pull_request_id, deed)
 
@@ -173,6 +177,10 @@ class GitLabForge:
     async def rerun(self, pull_request_id: str, check: CiCheck) -> None:
         """Run a job once more. Raises ``Conflict`` when GitLab does not."""
         await self._of(pull_request_id, lambda place, _: ci.rerun(place.connection, check))
+
+    async def trigger(self, pull_request_id: str, name: str) -> None:
+        """Start the merge request's pipeline. Raises ``Conflict`` when GitLab does not."""
+        await self._of(pull_request_id, lambda place, number: ci.trigger(place.connection, number, _get(place, number)))
 
     def git_access(self, remote: str) -> Mapping[str, str]:
         """What git needs in its environment to fetch from and push to a project here."""
