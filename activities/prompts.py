@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from contracts.checks import CheckResult, ChecksReport
 from contracts.ci import FailedJobs
+from contracts.ci_faults import Fault
 from contracts.plan import ChangePlan
 from contracts.review import Review, Thread
 from contracts.task import Task
@@ -90,6 +91,7 @@ def _red_ci(ci: FailedJobs) -> str:
     jobs = "\n\n".join(
         f"## {_flat(job.name)}: {_flat(job.conclusion) or 'failed'}\n\n{_fenced(job.log or '(it printed nothing)')}"
         for job in ci.jobs
+        if job.fault in ("", Fault.OURS)
     )
     return f"# The forge's own checks that failed on {ci.commit[:12]}: what their jobs printed, cut to what matters\n\n{jobs}"
 

@@ -57,10 +57,15 @@ class CiReport(Word):
         return CiState.PASSED if self.checks else CiState.NONE
 
     @property
+    def state_open(self) -> bool:
+        """Whether a check goes on, or has yet to: more will be known by itself."""
+        return any(check.state is CiState.PENDING for check in self.checks)
+
+    @property
     def key(self) -> str:
-        """Tells failures apart: a check that ran again and failed again is another one. Empty when none failed."""
+        """Tells failures apart: one that came again is another one, and so is one when all others have ended. Empty: none."""
         failed = sorted((check.id, check.name, check.conclusion) for check in self.checks if check.state is CiState.FAILED)
-        return hashlib.sha256(repr((self.commit, failed)).encode()).hexdigest()[:24] if failed else ""
+        return hashlib.sha256(repr((self.commit, failed, self.state_open)).encode()).hexdigest()[:24] if failed else ""
 
 
 class JobLog(Word):

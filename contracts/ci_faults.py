@@ -19,6 +19,8 @@ class Fault(StrEnum):
     """Known to fail now and then."""
     RERUN = "rerun"
     """May pass when it runs once more."""
+    LATER = "later"
+    """May pass when it runs once more, which cannot be right now."""
     PEOPLE = "people"
     """Only a person can go on with it."""
 
@@ -79,6 +81,8 @@ WAITS = {
     "downstream_pipeline_creation_failed": "the pipeline it starts could not be made",
 }
 """Conclusions that only a person can do something about."""
+NO_LOG_NEEDED = frozenset(WAITS)
+"""Conclusions that say all there is to know."""
 BROKEN_RUNNER = re.compile(
     r"could not resolve host|temporary failure in name resolution|connection (?:reset by peer|refused|timed out)"
     r"|network is unreachable"

@@ -55,6 +55,8 @@ class Recipe(StrictWord):
     """Whether ``setup`` may reach the network. Checks and agents' commands never can."""
     checks: tuple[CheckCommand, ...] = ()
     """What must pass before a pull request goes out, in this order."""
+    quarantine: tuple[str, ...] = ()
+    """Names of the forge's checks that are known to fail now and then (``*`` for anything); a red one holds nothing up."""
     paths: tuple[str, ...] = ()
     """Patterns a change may touch; empty leaves the policy as it is."""
     lock_files: tuple[str, ...] = ()

@@ -265,7 +265,9 @@ class Diagnosis(Word):
     flaky: tuple[str, ...] = ()
     """Known to be so: on the quarantine list, or green and red for the same commit."""
     rerun: tuple[str, ...] = ()
-    """Running once more since now, or with the next push where there is one to come."""
+    """Running once more since now, or begun at last."""
+    later: tuple[str, ...] = ()
+    """May pass when they run once more, which they do with the next push, or when those that began with them have ended."""
     for_people: tuple[str, ...] = ()
     """Only a person can go on with these: a run that waits for approval, or was cancelled twice; a check that never began."""
     logs: ArtifactRef | None = None

@@ -229,7 +229,9 @@ def deeds(kept: Stores, connected: "Capabilities", models: "ConfiguredModels") -
     from activities.agent_run.run import AgentRuns
     from activities.checking import CheckingDeeds
     from activities.commanding import CommandDeeds
+    from activities.diagnosing import DiagnosingDeeds
     from activities.editing import EditingDeeds
+    from activities.handing_off import HandingOffDeeds
     from activities.moved_base import MovedBaseDeeds
     from activities.observing import ObservingDeeds
     from activities.planning import PlanningDeeds
@@ -254,6 +256,8 @@ def deeds(kept: Stores, connected: "Capabilities", models: "ConfiguredModels") -
         editing.address,
         checking.judge,
         checking.run_checks,
+        DiagnosingDeeds(kept.runs, shelf, connected).diagnose,
+        HandingOffDeeds(kept.runs, shelf, connected).hand_off,
         MovedBaseDeeds(kept.runs, connected).merge,
         publishing.publish,
         publishing.close,

@@ -12,7 +12,7 @@ from mcp_servers.object_store import Mirror
 from mcp_servers.runner.recognition import recognised
 
 FILE = ".patchwright.yaml"
-KEYS = ("image", "setup", "setup_network", "checks", "paths", "lock_files")
+KEYS = ("image", "setup", "setup_network", "checks", "quarantine", "paths", "lock_files")
 LARGEST = 256 << 10
 EXAMPLE = "checks:\n  - name: tests\n    command: python3 -m pytest -q"
 # fmt: off
@@ -63,7 +63,7 @@ def parsed(content: bytes) -> Recipe:
         raise InvalidInput(f"{FILE} has an unknown key {unknown[0]!r}; the keys are {', '.join(KEYS)}.")
     fields = {key: value for key, value in document.items() if value is not None}
     fields["checks"] = [_check(item, number) for number, item in enumerate(_list(fields, "checks"), 1)]
-    for key in ("setup", "paths", "lock_files"):
+    for key in ("setup", "quarantine", "paths", "lock_files"):
         fields[key] = tuple(_list(fields, key))
     try:
         recipe = Recipe(**{**fields, "recognised": FILE})
