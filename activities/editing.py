@@ -19,7 +19,7 @@ from contracts.plan import ChangePlan
 from contracts.remarks import GivenAnswers, HeardRemark
 from contracts.review import FeedbackAnswers, Review, Thread
 from contracts.rounds import Round, goes_back, round_of
-from contracts.steps import AgentStep, EditRequest, EditResult, FeedbackRequest
+from contracts.steps import AgentStep, EditRequest, EditResult, FeedbackRequest, Spending
 from contracts.word import Word
 
 SUMMARY_CHARACTERS = 2_000
@@ -94,6 +94,8 @@ class EditingDeeds:
         plan = await self._shelf.read(ChangePlan, request.plan)
         checks = await self._shelf.read(ChecksReport, request.checks) if request.checks else None
         asked = await self._said(request)
+        if request.remarks and not asked.threads:
+            return await self._unchanged(request)  # people took back what they had said
         ticket = await self.run_store.ticket(request.task.id)
         prompt = feedback_prompt(
             ticket,
@@ -153,6 +155,12 @@ class EditingDeeds:
             said = Said(review=review, threads=tuple(thread for thread in threads if not thread.resolved))
         await self._shelf.keep_words(request.task.id, "AddressFeedback", name, said)
         return said
+
+    async def _unchanged(self, request: FeedbackRequest) -> EditResult:
+        opened, scope = request.preparation.opened, self._scope(request)
+        span, key = {"old": opened.base_commit, "new": request.commit}, f"{request.task.id}/{request.run}/count"
+        counted = await self._capabilities.ask(ChangedFiles, "changed_files", span, scope, key)
+        return EditResult(change=counted.change, commit=request.commit, summary=request.summary, spent=Spending())
 
     async def _goes_back(self, request: FeedbackRequest, commit: str) -> tuple[str, ...]:
         """Where this round undoes an earlier one. What it did is kept for the rounds to come."""

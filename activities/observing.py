@@ -7,6 +7,7 @@ from activities.command_answers import help_text
 from activities.edge import deed
 from activities.editing import Reviews, Threads
 from activities.hearing import UNKNOWN, heard
+from activities.status_comment import StatusComments
 from activities.stores.run_store import RunStore
 from contracts.ci import CiReport, CiState
 from contracts.forge import PullRequest, PullRequestState
@@ -29,9 +30,10 @@ class WasDone(Word):
 class ObservingDeeds:
     """``ObservePR``."""
 
-    def __init__(self, run_store: RunStore, capabilities: Capabilities) -> None:
+    def __init__(self, run_store: RunStore, capabilities: Capabilities, public_url: str = "") -> None:
         self.run_store = run_store
         self._capabilities = capabilities
+        self._status = StatusComments(run_store, capabilities, public_url)
 
     @deed("ObservePR")
     async def observe(self, request: SightingRequest) -> Sighting:
@@ -48,8 +50,15 @@ class ObservingDeeds:
             base_commit=now.base_tip,
             conflicts=now.mergeable is False,
         )
-        if now.state is not PullRequestState.OPEN:
-            return seen
+        if now.state is PullRequestState.OPEN:
+            seen = await self._open(request, seen, scope, key)
+        if now.hosted:
+            await self._status.seen(request.task.id, now.id, seen, scope)
+        return seen
+
+    async def _open(self, request: SightingRequest, seen: Sighting, scope: CallScope, key: str) -> Sighting:
+        """What people and checks say about an open pull request."""
+        asked = {"pull_request_id": request.pull_request_id}
         reviews = (await self._capabilities.ask(Reviews, "list_reviews", asked, scope, key)).reviews
         threads = (await self._capabilities.ask(Threads, "list_threads", asked, scope, key)).threads
         rows = await self.run_store.remarks.hear(request.task.id, heard(threads, reviews))

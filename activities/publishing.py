@@ -4,8 +4,10 @@ from activities.capabilities import CallScope, Capabilities
 from activities.composition import compose
 from activities.edge import deed
 from activities.editing import ChangedFiles, Threads
+from activities.inviting import Invitations
 from activities.plain_words import harmless, one_line
 from activities.shelf import Shelf
+from activities.status_comment import StatusComments
 from activities.stores.run_store import RunStore
 from contracts.checks import ChecksReport
 from contracts.errors import NotFound
@@ -21,10 +23,12 @@ from contracts.word import Word
 class PublishingDeeds:
     """``OpenPR`` and ``ClosePR``."""
 
-    def __init__(self, run_store: RunStore, shelf: Shelf, capabilities: Capabilities) -> None:
+    def __init__(self, run_store: RunStore, shelf: Shelf, capabilities: Capabilities, public_url: str = "") -> None:
         self.run_store = run_store
         self._shelf = shelf
         self._capabilities = capabilities
+        self._status = StatusComments(run_store, capabilities, public_url)
+        self._invitations = Invitations(run_store, capabilities)
 
     @deed("OpenPR")
     async def publish(self, request: PublishRequest) -> PublishResult:
@@ -42,7 +46,7 @@ class PublishingDeeds:
             head_commit=request.commit,
             title=one_line(request.task.request.title),
             body=await self._body(request, checks, scope, key),
-            draft=request.draft,
+            draft=request.draft and request.preparation.recipe.pull_request.draft,
             task_id=request.task.id,
         )
         published = await self._capabilities.ask(
@@ -50,9 +54,11 @@ class PublishingDeeds:
         )
         if checks is not None:
             report = {"pull_request_id": published.id, "report": checks.model_dump(mode="json")}
+            report["url"] = self._status.page(request.task.id)
             await self._capabilities.ask(Word, "report_checks", report, scope, f"{key}/checks")
         await self._answer(request, published, scope, key)
         await self._tell(request, published)
+        await self._accompany(request, published, checks, scope, key)
         return PublishResult(
             pull_request_id=published.id, url=published.url, head_commit=published.head_commit, hosted=published.hosted
         )
@@ -73,6 +79,17 @@ class PublishingDeeds:
         body = compose(ticket, request.preparation, plan, request.summary, files, checks, request.spent)
         await self._shelf.keep(request.task.id, "OpenPR", "pull-request.md", body.encode("utf-8", "replace"), "text/markdown")
         return body
+
+    async def _accompany(
+        self, request: PublishRequest, published: PullRequest, checks: ChecksReport | None, scope: CallScope, key: str
+    ) -> None:
+        """What hangs on a pull request beside its words: labels, the people who are asked, how things stand."""
+        wishes, task_id = request.preparation.recipe.pull_request, request.task.id
+        await self._invitations.label(task_id, published, wishes, scope, key)
+        if published.hosted and not published.draft:
+            await self._invitations.invite(task_id, published, wishes, scope, key)
+        if published.hosted:
+            await self._status.published(task_id, published, checks, scope)
 
     async def _answer(self, request: PublishRequest, published: PullRequest, scope: CallScope, key: str) -> None:
         if request.answers is None:

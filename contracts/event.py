@@ -34,6 +34,8 @@ class EventKind(StrEnum):
     """``data``: id, verdict, reviewer, comments."""
     THREAD_ANSWER = "thread_answer"
     """``data``: thread_id, commit, addressed."""
+    COMMENT = "comment"
+    """Our status comment at a pull request says something else; ``data``: sha256, url."""
     GUARDRAIL = "guardrail"
     """A gate said no; ``data.rule``."""
     ARTIFACT = "artifact"

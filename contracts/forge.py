@@ -146,8 +146,8 @@ class Forge(Protocol):
         """Show our verdict beside a commit; the one there is brought up to date."""
         ...
 
-    async def report_checks(self, pull_request_id: str, report: ChecksReport) -> None:
-        """Show the checks of a commit at the pull request."""
+    async def report_checks(self, pull_request_id: str, report: ChecksReport, url: str = "") -> None:
+        """Show the checks of a commit at the pull request; ``url``: where the task is."""
         ...
 
     async def reviews(self, pull_request_id: str) -> list[Review]:

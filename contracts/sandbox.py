@@ -1,8 +1,9 @@
 """Where untrusted code runs, and how a repository is built and tested there."""
 
+import re
 from enum import StrEnum
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from contracts.word import StrictWord, Word
 
@@ -44,6 +45,37 @@ class CheckCommand(StrictWord):
     """Seconds until the command is ended; it has then failed."""
 
 
+class PullRequestWishes(StrictWord):
+    """What a repository wants of its pull requests."""
+
+    labels: tuple[str, ...] = Field(default=(), max_length=20)
+    """Labels that each pull request gets."""
+    reviewers: tuple[str, ...] = Field(default=(), max_length=15)
+    """Who is asked for a review once it is ready: user names, and on GitHub teams as `org/team`."""
+    draft: bool = True
+    """Whether it is a draft until the forge's own checks are green; else people may review it at once."""
+
+    @field_validator("labels", "reviewers", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("labels")
+    @classmethod
+    def _label_names(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
+        if bad := [name for name in labels if not name.strip() or len(name) > 50 or "," in name or not name.isprintable()]:
+            raise ValueError(f"{bad[0]!r} cannot be a label: 1 to 50 printable characters without a comma")
+        return tuple(dict.fromkeys(name.strip() for name in labels))
+
+    @field_validator("reviewers")
+    @classmethod
+    def _reviewer_names(cls, reviewers: tuple[str, ...]) -> tuple[str, ...]:
+        names = [name.strip().removeprefix("@") for name in reviewers]
+        if bad := [name for name in names if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name, re.ASCII)]:
+            raise ValueError(f"{bad[0]!r} cannot be a reviewer: give a user name, or a team as org/team")
+        return tuple(dict.fromkeys(names))
+
+
 class Recipe(StrictWord):
     """How to build and test a repository: its ``.patchwright.yaml``, always read from the base branch, or what was recognised."""
 
@@ -61,6 +93,8 @@ class Recipe(StrictWord):
     """Patterns a change may touch; empty leaves the policy as it is."""
     lock_files: tuple[str, ...] = ()
     """Files whose content decides whether ``setup`` must run again."""
+    pull_request: PullRequestWishes = PullRequestWishes()
+    """Labels, reviewers and draft state of the pull requests."""
     recognised: str = ""
     """What the recipe rests on: ``.patchwright.yaml``, ``python (pytest)``, ``node (npm test)``; empty: nothing recognised."""
     note: str = ""

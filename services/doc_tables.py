@@ -18,7 +18,7 @@ from pydantic.fields import FieldInfo
 
 from contracts import errors
 from contracts.policy import Policy
-from contracts.sandbox import CheckCommand, Recipe, SandboxLimits
+from contracts.sandbox import CheckCommand, PullRequestWishes, Recipe, SandboxLimits
 from contracts.task import TaskRequest
 from mcp_servers.runner import bench, recipe
 from services.settings import Settings, variable_of
@@ -128,6 +128,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "policy": fields_table(Policy),
     "recipe": fields_table(Recipe, "recognised", "note"),
     "check": fields_table(CheckCommand),
+    "wishes": fields_table(PullRequestWishes),
     "task-request": fields_table(TaskRequest),
     "errors": errors_table,
     "lock-files": _names(recipe.LOCK_FILES),

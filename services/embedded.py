@@ -57,7 +57,7 @@ async def stack(settings: Settings, scripted: bool = False) -> AsyncIterator[Sta
             tasks, token, MirrorDiffs(wiring.mirrors(settings)), allowed_hosts=allowed_hosts(settings),
             inbox=wiring.inbox(settings, kept, tasks), webhook_secrets=wiring.webhook_secrets(settings),
         )
-        deeds = wiring.deeds(kept, connected, models)
+        deeds = wiring.deeds(kept, connected, models, settings.public_url)
         workers = make_workers(
             client,
             settings.task_queue,

@@ -188,7 +188,7 @@ async def _worker(part: Part, interceptors: list[Any]) -> AsyncIterator[None]:
         models = ConfiguredModels(settings, configured_address(settings))
         opened.push_async_callback(models.close)
         client = await connect_patiently(settings.temporal_address, settings.temporal_namespace, interceptors, SEARCH_ATTRIBUTES)
-        deeds = wiring.deeds(kept, connected, models)
+        deeds = wiring.deeds(kept, connected, models, settings.public_url)
         async with make_workers(
             client,
             settings.task_queue,

@@ -222,8 +222,11 @@ async def reconciler(settings: Settings, temporal_address: str, base_url: str) -
         yield Reconciler(survey, Mending(kept.runs, kept.artifacts, connected, tasks, survey), kept.runs)
 
 
-def deeds(kept: Stores, connected: "Capabilities", models: "ConfiguredModels") -> list[Deed]:
-    """Every activity of a worker. Raises ``InvalidInput`` when a card names what does not exist."""
+def deeds(kept: Stores, connected: "Capabilities", models: "ConfiguredModels", public_url: str = "") -> list[Deed]:
+    """Every activity of a worker; ``public_url``: where people see our pages, if anywhere.
+
+    Raises ``InvalidInput`` when a card names what does not exist.
+    """
     from activities.adopting import AdoptingDeeds
     from activities.agent_run.cohort import check_cards
     from activities.agent_run.run import AgentRuns
@@ -247,7 +250,7 @@ def deeds(kept: Stores, connected: "Capabilities", models: "ConfiguredModels") -
     planning = PlanningDeeds(kept.runs, shelf, connected, runs)
     editing = EditingDeeds(kept.runs, shelf, connected, runs)
     checking = CheckingDeeds(kept.runs, shelf, connected)
-    publishing = PublishingDeeds(kept.runs, shelf, connected)
+    publishing = PublishingDeeds(kept.runs, shelf, connected, public_url)
     return [
         PreparationDeeds(kept.runs, kept.artifacts, connected, cards).prepare,
         planning.plan,
@@ -261,7 +264,7 @@ def deeds(kept: Stores, connected: "Capabilities", models: "ConfiguredModels") -
         MovedBaseDeeds(kept.runs, connected).merge,
         publishing.publish,
         publishing.close,
-        ObservingDeeds(kept.runs, connected).observe,
+        ObservingDeeds(kept.runs, connected, public_url).observe,
         AdoptingDeeds(kept.runs, connected).adopt,
         CommandDeeds(kept.runs, shelf, connected).answer,
         ProgressDeeds(kept.runs, connected).record,

@@ -68,9 +68,9 @@ class Forges:
         """Our verdict beside a commit."""
         await self._of(pull_request_id).show_check(pull_request_id, check)
 
-    async def report_checks(self, pull_request_id: str, report: ChecksReport) -> None:
+    async def report_checks(self, pull_request_id: str, report: ChecksReport, url: str = "") -> None:
         """The checks of a commit."""
-        await self._of(pull_request_id).report_checks(pull_request_id, report)
+        await self._of(pull_request_id).report_checks(pull_request_id, report, url)
 
     async def reviews(self, pull_request_id: str) -> list[Review]:
         """All reviews that count, oldest first."""

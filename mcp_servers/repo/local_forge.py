@@ -107,7 +107,7 @@ class LocalForge:
         """Raises ``Conflict``: there are no jobs."""
         raise Conflict(f"The local forge runs no checks; {name} cannot be started.")
 
-    async def report_checks(self, pull_request_id: str, report: ChecksReport) -> None:
+    async def report_checks(self, pull_request_id: str, report: ChecksReport, url: str = "") -> None:
         """Show the checks of a commit at the pull request; the same report again is not repeated."""
         await self._records.add_checks(pull_request_id, report)
 

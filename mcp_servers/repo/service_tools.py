@@ -137,9 +137,9 @@ class _ServiceTools:
         """For the service: push the head branch and open or update its pull request."""
         return await self._proposals.publish(draft)
 
-    async def report_checks(self, pull_request_id: str, report: ChecksReport) -> Done:
-        """For the service: show the checks of a commit at the pull request."""
-        await self._forge.report_checks(pull_request_id, report)
+    async def report_checks(self, pull_request_id: str, report: ChecksReport, url: str = "") -> Done:
+        """For the service: show the checks of a commit at the pull request, with where the task is."""
+        await self._forge.report_checks(pull_request_id, report, url)
         return Done()
 
     async def answer_threads(self, pull_request_id: str, answers: list[ThreadAnswer]) -> Done:

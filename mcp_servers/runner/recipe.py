@@ -12,7 +12,7 @@ from mcp_servers.object_store import Mirror
 from mcp_servers.runner.recognition import recognised
 
 FILE = ".patchwright.yaml"
-KEYS = ("image", "setup", "setup_network", "checks", "quarantine", "paths", "lock_files")
+KEYS = ("image", "setup", "setup_network", "checks", "quarantine", "paths", "lock_files", "pull_request")
 LARGEST = 256 << 10
 EXAMPLE = "checks:\n  - name: tests\n    command: python3 -m pytest -q"
 # fmt: off

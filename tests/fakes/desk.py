@@ -10,8 +10,11 @@ from typing import Any
 from mcp import Client
 from temporalio.testing import ActivityEnvironment
 
+from activities.agent_run.cards import read_cards
+from activities.agent_run.invocation import AgentAnswer, AgentTask
 from activities.capabilities import Capabilities
 from activities.commanding import CommandDeeds
+from activities.editing import EditingDeeds
 from activities.observing import ObservingDeeds
 from activities.publishing import PublishingDeeds
 from activities.shelf import Shelf
@@ -23,15 +26,27 @@ from contracts.forge import PullRequest
 from contracts.plan import ChangePlan, PlannedEdit
 from contracts.policy import Policy
 from contracts.remarks import GivenAnswers, HeardRemark, Remark
-from contracts.review import AnswerDraft
+from contracts.review import AnswerDraft, FeedbackAnswers
 from contracts.sandbox import Recipe
 from contracts.sighting import Sighting, SlashCommand
-from contracts.steps import CommandRequest, Preparation, ProgressRequest, PublishRequest, PublishResult, SightingRequest
+from contracts.steps import (
+    CommandRequest,
+    EditResult,
+    FeedbackRequest,
+    PinnedCards,
+    Preparation,
+    ProgressRequest,
+    PublishRequest,
+    PublishResult,
+    SightingRequest,
+    Spending,
+)
 from contracts.task import Task, TaskRequest, TaskState
 from mcp_servers.repo.remotes import no_credentials
 from mcp_servers.repo.server import build_server
 from tests.fakes.forge_places import Workbench
 
+CARDS = read_cards(Path(__file__).parents[2] / "agents")
 PLAN = ChangePlan(
     goal="Say more",
     rationale="People asked for it.",
@@ -47,6 +62,7 @@ class Desk:
         request = TaskRequest(repo=place.remote, title="Say more", policy=Policy())
         self.task = Task(id="pw-1", request=request, created_at=datetime.now(UTC))
         self.recipe = Recipe()
+        self.public_url = ""
         self.made: PublishResult | None = None
         self.plan = ArtifactRef(sha256="0" * 64, size=0)
 
@@ -72,7 +88,7 @@ class Desk:
     async def publish(self, content: str = "one\n", answers: ArtifactRef | None = None, **more: Any) -> PublishResult:
         """OpenPR with a new commit."""
         commit = more.pop("commit", "") or self.bench.commit(content)
-        deeds = PublishingDeeds(self.store, self.shelf, self.connected)
+        deeds = PublishingDeeds(self.store, self.shelf, self.connected, self.public_url)
         request = PublishRequest(
             task=self.task, preparation=self.preparation, plan=self.plan, commit=commit, summary="It says more.",
             answers=answers, pull_request_id=self.made.pull_request_id if self.made else "", **more,
@@ -90,7 +106,7 @@ class Desk:
             task=self.task, preparation=self.preparation, pull_request_id=self.pull_request_id,
             published=published or self.made.head_commit,
         )  # fmt: skip
-        return await self.run(ObservingDeeds(self.store, self.connected).observe, request)
+        return await self.run(ObservingDeeds(self.store, self.connected, self.public_url).observe, request)
 
     async def answer(self, command: SlashCommand, outcome: str = "") -> None:
         """AnswerCommand."""
@@ -111,6 +127,19 @@ class Desk:
         words = GivenAnswers(summary="Mended.", answers=answers, heard=found if heard is None else heard)
         return await self.shelf.keep_words(self.task.id, "AddressFeedback", "answers.json", words)
 
+    async def fix(self, answers: tuple[AnswerDraft, ...], content: str = "", **more: Any) -> tuple[EditResult, str]:
+        """AddressFeedback with a fixer that writes a file and says so; its result, and what it was told."""
+        assert self.made is not None
+        cards = await self.shelf.keep_words(self.task.id, "PrepareTask", "cards.json", PinnedCards(cards=CARDS))
+        fixer = _Fixer(self, FeedbackAnswers(summary="Mended.", answers=answers), content)
+        head = self.made.head_commit
+        request = FeedbackRequest(
+            task=self.task, preparation=self.preparation.model_copy(update={"cards": cards}), plan=self.plan, commit=head,
+            published=head, pull_request_id=self.pull_request_id, **{"run": "review-1", "remarks": True, **more},
+        )  # fmt: skip
+        deeds = EditingDeeds(self.store, self.shelf, self.connected, fixer)  # type: ignore[arg-type]
+        return await self.run(deeds.address, request), fixer.told
+
     async def rows(self) -> list[Remark]:
         """The task's rows."""
         return await self.store.remarks.of_task(self.task.id)
@@ -118,6 +147,22 @@ class Desk:
     async def now(self) -> PullRequest:
         """The pull request as the forge has it."""
         return await self.place.forge.get(self.pull_request_id)
+
+
+class _Fixer:
+    """In the place of the runs of agents."""
+
+    def __init__(self, at: Desk, answers: FeedbackAnswers, content: str) -> None:
+        self._at, self._answers, self._content = at, answers, content
+        self.told = ""
+
+    async def run(self, task: AgentTask) -> AgentAnswer:
+        self.told, opened = task.prompt, self._at.bench.opened
+        mirror = self._at.bench.mirrors.of(opened.workspace)
+        mirror.start(opened.workspace, task.start_commit)
+        if self._content:
+            self._at.bench.commit(self._content)
+        return AgentAnswer(self._answers, Spending(model_calls=1), b"{}")
 
 
 @asynccontextmanager

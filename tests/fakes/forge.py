@@ -51,7 +51,7 @@ class InMemoryForge:
     async def known(self, ids: Collection[str]) -> dict[str, PullRequest]:
         return {name: self.pull_requests[name] for name in ids if name in self.pull_requests}
 
-    async def report_checks(self, pull_request_id: str, report: ChecksReport) -> None:
+    async def report_checks(self, pull_request_id: str, report: ChecksReport, url: str = "") -> None:
         self._checks.setdefault(pull_request_id, []).append(report)
 
     async def checks(self, pull_request_id: str) -> "list[ChecksReport]":

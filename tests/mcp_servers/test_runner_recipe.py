@@ -166,3 +166,14 @@ def test_a_broken_recipe_file_is_told_by_its_key(text: str, words: str) -> None:
     with pytest.raises(InvalidInput, match=r"\.patchwright\.yaml") as told:
         parsed(text.encode())
     assert words in told.value.message
+
+
+def test_a_repository_says_what_it_wants_of_its_pull_requests() -> None:
+    wanted = parsed(b"pull_request:\n  labels: bot\n  reviewers: ['@ada', org/team]\n  draft: false\n").pull_request
+    assert (wanted.labels, wanted.reviewers, wanted.draft) == (("bot",), ("ada", "org/team"), False)
+
+
+@pytest.mark.parametrize("text", ["labels: [1]", "labels: ['a,b']", "labels: ['']", "reviewers: ['a b']", "reviewer: ada", "draft: maybe"])
+def test_wishes_that_cannot_be_met_are_refused_with_their_key(text: str) -> None:
+    with pytest.raises(InvalidInput, match="pull_request"):
+        parsed(f"pull_request:\n  {text}\n".encode())

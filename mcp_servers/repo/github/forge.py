@@ -112,12 +112,13 @@ class GitHubForge:
         await self._of(pull_request_id, deed)
 
     async def ask_for_review(self, pull_request_id: str, reviewers: list[str]) -> None:
-        """Ask people (``login``) and teams (``@team``). Raises ``InvalidInput`` for somebody who cannot review there."""
+        """Ask people (``login``) and teams (``org/team`` or ``@team``). Raises ``InvalidInput`` for who cannot review there."""
 
         def deed(place: _Repository, number: int) -> None:
             now = self._word(place, _get(place, number))
             asked = {name.lower() for name in (*now.reviewers, now.author)}
-            new = [name for name in reviewers if name.lower() not in asked]
+            named = [f"@{name.rpartition('/')[2]}" if "/" in name else name for name in reviewers]
+            new = [name for name in named if name.lower() not in asked]
             people, teams = [n for n in new if n[0] != "@"], [n[1:] for n in new if n[0] == "@"]
             if new:
                 place.connection.post(
@@ -142,9 +143,9 @@ class GitHubForge:
         show = ci.show_run if self._credential.is_app else ci.show_status
         await self._of(pull_request_id, lambda place, _: show(place.connection, check))
 
-    async def report_checks(self, pull_request_id: str, report: ChecksReport) -> None:
+    async def report_checks(self, pull_request_id: str, report: ChecksReport, url: str = "") -> None:
         """Show the checks of a commit as our check run."""
-        await self.show_check(pull_request_id, shown_report(report))
+        await self.show_check(pull_request_id, shown_report(report, url))
 
     async def reviews(self, pull_request_id: str) -> list[Review]:
         """Submitted reviews that were not dismissed, oldest first."""

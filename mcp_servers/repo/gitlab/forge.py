@@ -140,9 +140,9 @@ class GitLabForge:
         """Our status on a commit."""
         await self._of(pull_request_id, lambda place, _: ci.show_status(place.connection, check))
 
-    async def report_checks(self, pull_request_id: str, report: ChecksReport) -> None:
+    async def report_checks(self, pull_request_id: str, report: ChecksReport, url: str = "") -> None:
         """Show the checks of a commit as our status."""
-        await self.show_check(pull_request_id, shown_report(report))
+        await self.show_check(pull_request_id, shown_report(report, url))
 
     async def reviews(self, pull_request_id: str) -> list[Review]:
         """Approvals and requests for changes that count, oldest first."""
