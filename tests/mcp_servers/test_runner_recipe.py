@@ -173,7 +173,9 @@ def test_a_repository_says_what_it_wants_of_its_pull_requests() -> None:
     assert (wanted.labels, wanted.reviewers, wanted.draft) == (("bot",), ("ada", "org/team"), False)
 
 
-@pytest.mark.parametrize("text", ["labels: [1]", "labels: ['a,b']", "labels: ['']", "reviewers: ['a b']", "reviewer: ada", "draft: maybe"])
+@pytest.mark.parametrize(
+    "text", ["labels: [1]", "labels: ['a,b']", "labels: ['']", "reviewers: ['a b']", "reviewer: ada", "draft: maybe"]
+)
 def test_wishes_that_cannot_be_met_are_refused_with_their_key(text: str) -> None:
     with pytest.raises(InvalidInput, match="pull_request"):
         parsed(f"pull_request:\n  {text}\n".encode())
