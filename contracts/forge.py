@@ -10,6 +10,7 @@ from pydantic import Field
 from contracts.checks import ChecksReport
 from contracts.ci import CiCheck, CiReport, JobLog
 from contracts.review import Review, ReviewRequest, Thread, ThreadAnswer
+from contracts.watching import Look, Watch
 from contracts.word import Word
 
 
@@ -179,6 +180,13 @@ class Forge(Protocol):
 
     async def trigger(self, pull_request_id: str, name: str) -> None:
         """Start a required check of the head that never began, unless it has begun. Raises ``Conflict`` when we cannot."""
+        ...
+
+    async def look(self, watches: Sequence[Watch]) -> list[Look]:
+        """Whether anything changed at pull requests since the look before, in the order asked for; done often, so it is cheap.
+
+        What is wrong with a pull request or its host is told in its look. On our own pages nothing changes unheard.
+        """
         ...
 
 

@@ -10,6 +10,7 @@ from activities.attempts import release_lost_attempts
 from mcp_servers.runner.sandbox import TierReport
 from services import wiring
 from services.api.app import create_app
+from services.forge_poll import forges_polled
 from services.housekeeping import Housekeeper, house_kept
 from services.instance import Stack, allowed_hosts, announced, only_one, temporal
 from services.ledger.address import LedgerAddress, configured_address
@@ -73,6 +74,8 @@ async def stack(settings: Settings, scripted: bool = False) -> AsyncIterator[Sta
         await tasks.start_unstarted()
         keeper = Housekeeper(kept.runs, connected, settings.keep_days, kept.deliveries)
         await opened.enter_async_context(house_kept(keeper))
+        if settings.forges:
+            await opened.enter_async_context(forges_polled(wiring.forge_poll(settings, kept, connected, tasks)))
         running = Stack(url, token, server.address, server.ui_url, tier)
         opened.enter_context(announced(settings, running, scripted))
         yield running

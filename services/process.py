@@ -29,6 +29,8 @@ from services.settings import IsolatedSettings, Settings
 from services.stopping import stop_signal
 
 if TYPE_CHECKING:
+    from temporalio.client import Client
+
     from activities.capabilities import Capabilities
 
 log = logging.getLogger(__name__)
@@ -199,7 +201,7 @@ async def _worker(part: Part, interceptors: list[Any]) -> AsyncIterator[None]:
             deployment_version=settings.deployment_version,
         ):
             await release_lost_attempts(client, kept.runs)
-            async with _housekeeping(settings, kept, connected):
+            async with _housekeeping(settings, kept, connected), _polling(part, kept, connected, client):
                 yield
 
 
@@ -211,6 +213,20 @@ def _housekeeping(settings: Settings, kept: "wiring.Stores", connected: "Capabil
     keeping = Pool.LIGHT in settings.serve_pools
     keeper = Housekeeper(kept.runs, connected, settings.keep_days, kept.deliveries)
     return house_kept(keeper) if keeping else nullcontext()
+
+
+def _polling(
+    part: Part, kept: "wiring.Stores", connected: "Capabilities", client: "Client"
+) -> AbstractAsyncContextManager[None]:
+    """Forges are asked by the workers that do quick deeds: they have the way there, which API processes have not."""
+    from contracts.pool import Pool
+    from services.forge_poll import forges_polled
+
+    if not part.settings.forges or Pool.LIGHT not in part.settings.serve_pools:
+        return nullcontext()
+    forge = wiring.local_forge(part.settings, part.base_url)
+    tasks = wiring.task_service(part.settings, kept, forge, client, part.ui_url)
+    return forges_polled(wiring.forge_poll(part.settings, kept, connected, tasks))
 
 
 @asynccontextmanager

@@ -104,6 +104,8 @@ class Settings(BaseSettings):
     mcp_token: SecretStr = SecretStr("")
     """The bearer token of such servers, at least 16 characters; empty makes one and keeps it in the data folder."""
 
+    forge_poll_seconds: float = Field(default=60, ge=0.1, le=3_600)
+    """Seconds after which whatever no webhook told is found out by asking GitHub and GitLab, at most 3600."""
     forges: dict[str, ForgeAccess] = Field(default_factory=dict)
     """GitHub and GitLab hosts, as JSON: {"github.com": {"kind": "github", "app_id": "1", "app_key_file": "/keys/app.pem"}}."""
 

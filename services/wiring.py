@@ -4,6 +4,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,12 +22,14 @@ if TYPE_CHECKING:
     from activities.stores.delivery_store import DeliveryStore
     from activities.stores.journal_store import JournalStore
     from activities.stores.run_store import RunStore
+    from activities.stores.watch_store import WatchStore
     from contracts.card import AgentCard
     from mcp_servers.object_store import Mirrors
     from mcp_servers.repo.forges import Forges, HostedForge
     from mcp_servers.repo.local_forge import LocalForge
     from mcp_servers.runner.sandboxes import Sandboxes
     from services.api.webhooks import Secrets
+    from services.forge_poll import ForgePoll
     from services.inbox.inbox import Inbox
     from services.models import ConfiguredModels
     from services.reconciling.reconciler import Reconciler
@@ -44,6 +47,7 @@ class Stores:
     journal: "JournalStore"
     artifacts: "ArtifactStore"
     deliveries: "DeliveryStore"
+    watches: "WatchStore"
 
 
 @asynccontextmanager
@@ -54,12 +58,13 @@ async def stores(settings: Settings) -> AsyncIterator[Stores]:
     from activities.stores.delivery_store import DeliveryStore
     from activities.stores.journal_store import JournalStore
     from activities.stores.run_store import RunStore
+    from activities.stores.watch_store import WatchStore
 
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     database = await open_database(settings.database_url)
     try:
         artifacts = ArtifactStore(settings.data_dir / "artifacts", database)
-        yield Stores(RunStore(database), JournalStore(database), artifacts, DeliveryStore(database))
+        yield Stores(RunStore(database), JournalStore(database), artifacts, DeliveryStore(database), WatchStore(database))
     finally:
         await database.close()
 
@@ -204,6 +209,13 @@ def inbox(settings: Settings, kept: Stores, tasks: "TaskService") -> "Inbox":
 def webhook_secrets(settings: Settings) -> "Secrets":
     """What webhooks are held against: read whenever one comes, so that a secret can be replaced."""
     return lambda kind: settings.webhook_secrets(kind) if kind in settings.webhooks else None
+
+
+def forge_poll(settings: Settings, kept: Stores, connected: "Capabilities", tasks: "TaskService") -> "ForgePoll":
+    """What finds out about pull requests on forges when no webhook told."""
+    from services.forge_poll import ForgePoll
+
+    return ForgePoll(kept.watches, connected, tasks.tell_forge_changed, timedelta(seconds=settings.forge_poll_seconds))
 
 
 @asynccontextmanager

@@ -177,6 +177,22 @@ ticket_comments = Table(
     Index(None, "due_at"),
 )
 
+forge_watches = Table(
+    "forge_watches", metadata,
+    Column("task_id", String(100), primary_key=True),
+    Column("pull_request_id", String(200), nullable=False),
+    Column("watch", Text, nullable=False),
+    Column("problem", Text, nullable=False),
+    Column("due_at", Moment, nullable=False),
+)
+
+leases = Table(
+    "leases", metadata,
+    Column("name", String(64), primary_key=True),
+    Column("holder", String(200), nullable=False),
+    Column("until", Moment, nullable=False),
+)
+
 remarks = Table(
     "remarks", metadata,
     Column("number", Counter, primary_key=True, autoincrement=True),

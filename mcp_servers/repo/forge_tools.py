@@ -6,6 +6,7 @@ from mcp.server.mcpserver import MCPServer
 
 from contracts.ci import CiCheck, CiReport, JobLog
 from contracts.forge import Forge, KeptComment, PullRequest, ShownCheck
+from contracts.watching import Looks, Watch
 from contracts.word import Word
 from mcp_servers.failures import tell_failures
 from mcp_servers.repo.answers import Done
@@ -20,7 +21,7 @@ def add_forge_tools(server: MCPServer, forge: Forge) -> None:
             server.tool()(tell_failures(tool))
 
     offer(tools.mark_ready, tools.add_labels, tools.ask_for_review, tools.keep_comment, tools.show_check)
-    offer(tools.ci_report, tools.job_log, tools.rerun_check, tools.trigger_check)
+    offer(tools.ci_report, tools.job_log, tools.rerun_check, tools.trigger_check, tools.look_at_pull_requests)
 
 
 class _ForgeTools:
@@ -67,3 +68,7 @@ class _ForgeTools:
         """For the service: start a required check of the forge that never began."""
         await self._forge.trigger(pull_request_id, name)
         return Done()
+
+    async def look_at_pull_requests(self, watches: list[Watch]) -> Looks:
+        """For the service: whether anything changed at pull requests since the look before, whose memory is handed in."""
+        return Looks(looks=tuple(await self._forge.look(watches)))

@@ -1,6 +1,8 @@
 """Every forge of this service as one: a repository's host says which one is meant, and so does a pull request's id."""
 
-from collections.abc import Mapping
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from contracts.checks import ChecksReport
@@ -8,7 +10,9 @@ from contracts.ci import CiCheck, CiReport, JobLog
 from contracts.errors import NotFound
 from contracts.forge import Forge, KeptComment, PullRequest, PullRequestDraft, ShownCheck
 from contracts.review import Review, Thread, ThreadAnswer
+from contracts.watching import Look, Watch
 from mcp_servers.repo.hosted import SEPARATOR, HostedPullRequest, hosted_repository
+from mcp_servers.repo.looking import problem
 
 
 class HostedForge(Forge, Protocol):
@@ -99,6 +103,24 @@ class Forges:
     async def trigger(self, pull_request_id: str, name: str) -> None:
         """Start a required check that never began."""
         await self._of(pull_request_id).trigger(pull_request_id, name)
+
+    async def look(self, watches: Sequence[Watch]) -> list[Look]:
+        """Look at pull requests of any host again, each host by itself; what is wrong is in the looks.
+
+        Raises ``NotFound`` for an id of no host.
+        """
+        by_host: dict[str, list[Watch]] = defaultdict(list)
+        for watch in watches:
+            by_host[HostedPullRequest.of(watch.pull_request_id).repository.host].append(watch)
+        groups = await asyncio.gather(*(self._looks(host, wanted) for host, wanted in by_host.items()))
+        found = {look.watch.pull_request_id: look for group in groups for look in group}
+        return [found[watch.pull_request_id] for watch in watches]
+
+    async def _looks(self, host: str, watches: Sequence[Watch]) -> list[Look]:
+        if host not in self._hosted:
+            unknown = NotFound(f"No forge is configured for {host}.")
+            return [problem(watch, unknown) for watch in watches]
+        return await self._hosted[host].look(watches)
 
     def _of_remote(self, remote: str) -> Forge:
         meant = hosted_repository(remote)

@@ -7,7 +7,7 @@ import asyncio
 import logging
 import re
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from contracts.checks import ChecksReport
@@ -15,6 +15,7 @@ from contracts.ci import CiCheck, CiReport, JobLog
 from contracts.errors import Conflict, InvalidInput, NotFound, RepositoryUnusable
 from contracts.forge import KeptComment, Place, PullRequest, PullRequestDraft, PullRequestState, ShownCheck
 from contracts.review import InlineComment, Review, ReviewRequest, Thread, ThreadAnswer
+from contracts.watching import Look, Watch
 from mcp_servers.object_store import Mirror, Mirrors, mirror_name
 from mcp_servers.repo.local_records import LocalRecords, NumbersThere
 from mcp_servers.repo.merging import merges_cleanly
@@ -60,6 +61,10 @@ class LocalForge:
     async def mark_ready(self, pull_request_id: str) -> PullRequest:
         """No draft any more. Raises ``Conflict`` when it is not open."""
         return await self._signed(await self._records.mark_ready(pull_request_id))
+
+    async def look(self, watches: Sequence[Watch]) -> "list[Look]":
+        """Nothing changes here that the task does not hear of: reviews are submitted on our own pages."""
+        return [Look(watch=watch) for watch in watches]
 
     async def close(self, pull_request_id: str) -> PullRequest:
         """Close without merging; closing twice is closing once. Raises ``Conflict`` for a merged one."""

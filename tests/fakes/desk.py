@@ -171,7 +171,7 @@ async def desk(place: Any, folder: Path) -> AsyncIterator[Desk]:
     bench = Workbench(folder, place, getattr(place.forge, "git_access", no_credentials))
     database = await open_database(f"sqlite+aiosqlite:///{folder / 'store.db'}")
     store, shelf = RunStore(database), Shelf(ArtifactStore(folder / "artifacts", database))
-    async with _held(Client(build_server(bench.mirrors, place.forge, credentials=bench.credentials))) as client:
+    async with held(Client(build_server(bench.mirrors, place.forge, credentials=bench.credentials))) as client:
         connected = Capabilities({"repo": client})
         await connected.survey()
         made = Desk(place, bench, store, shelf, connected)
@@ -181,7 +181,7 @@ async def desk(place: Any, folder: Path) -> AsyncIterator[Desk]:
 
 
 @asynccontextmanager
-async def _held(client: Client) -> AsyncIterator[Client]:
+async def held(client: Client) -> AsyncIterator[Client]:
     """A client that is left by the task that entered it, as its scopes want: a fixture's end runs in another one."""
     ready, done = asyncio.Event(), asyncio.Event()
 

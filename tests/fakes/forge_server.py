@@ -33,6 +33,8 @@ class Asked:
     body: bytes = b""
     raw_path: str = ""
     """As it came, with what is escaped in it."""
+    lists: dict[str, list[str]] = field(default_factory=dict)
+    """The query where a name may come more than once."""
 
     @property
     def json(self) -> Any:
@@ -196,9 +198,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         parts = urlsplit(self.path)
-        query = {name: values[-1] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
+        lists = parse_qs(parts.query, keep_blank_values=True)
+        query = {name: values[-1] for name, values in lists.items()}
         headers = {name.lower(): value for name, value in self.headers.items()}
-        asked = Asked(self.command, unquote(parts.path), query, headers, self._body(), parts.path)
+        asked = Asked(self.command, unquote(parts.path), query, headers, self._body(), parts.path, lists)
         validated = "x-validated" in headers
         if not validated:
             self.forge.seen.append(asked)

@@ -64,7 +64,12 @@ def compare(fake: "FakeGitLab", asked: Asked, project: Project) -> Told:
 def merges(fake: "FakeGitLab", asked: Asked, project: Project) -> Told:
     wanted, branch = asked.query.get("state", "all"), asked.query.get("source_branch")
     every = by_update(asked, list(project.merges.values()))
-    found = [one for one in every if wanted in ("all", one.state) and branch in (None, one.source)]
+    numbers = asked.lists.get("iids[]")
+    found = [
+        one
+        for one in every
+        if wanted in ("all", one.state) and branch in (None, one.source) and (numbers is None or str(one.iid) in numbers)
+    ]
     # A list leaves out what takes GitLab a look at each.
     shapes = [fake.shape(project, one) for one in found]
     return paged(asked, [{key: shape[key] for key in shape if key not in ("head_pipeline", "diff_refs")} for shape in shapes])

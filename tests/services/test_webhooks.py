@@ -49,7 +49,7 @@ class Door:
         self.http = httpx2.AsyncClient(transport=transport, base_url="http://localhost")
 
     def another_process(self) -> Inbox:
-        kept = wiring.Stores(self.service.runs, None, self.service.tasks.artifacts, self.store)  # type: ignore[arg-type]
+        kept = wiring.Stores(self.service.runs, None, self.service.tasks.artifacts, self.store, None)  # type: ignore[arg-type]
         return wiring.inbox(self.settings, kept, self.service.tasks)
 
     async def post(self, kind: str, body: bytes | str, headers: dict[str, str] | list[tuple[bytes, bytes]]) -> httpx2.Response:

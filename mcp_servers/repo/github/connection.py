@@ -112,6 +112,12 @@ class GitHubConnection:
                 break
         return found
 
+    def look(self, path: str, deed: str, etag: str, parameters: Mapping[str, Any]) -> tuple[str, Any]:
+        """One answer and its tag, nothing remembered here; None in its place when it is still the one of ``etag``."""
+        sent = {"If-None-Match": etag} if etag else {}
+        status, headers, answer = self._asked("GET", self._placed(path), deed, parameters, None, sent)
+        return (etag, None) if status == 304 else (headers.get("etag", ""), answer)
+
     def post(self, path: str, deed: str, **body: Any) -> Any:
         """Make something."""
         return self._write("POST", self._placed(path), deed, body)

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
@@ -12,14 +12,16 @@ from contracts.ci import CiCheck, CiReport, JobLog
 from contracts.errors import Conflict, InvalidInput, NotFound
 from contracts.forge import KeptComment, PullRequest, PullRequestDraft, PullRequestState, ShownCheck
 from contracts.review import Review, Thread, ThreadAnswer
+from contracts.watching import Look, Watch
 from mcp_servers.repo.git_access import git_access
-from mcp_servers.repo.github import ci, documents, rerunning
+from mcp_servers.repo.github import ci, documents, rerunning, watching
 from mcp_servers.repo.github.app import Credential
 from mcp_servers.repo.github.connection import Endpoint, GitHubConnection
 from mcp_servers.repo.github.people import People
 from mcp_servers.repo.github.threads import Remarks
 from mcp_servers.repo.github.words import pull_request
 from mcp_servers.repo.hosted import HostedPullRequest, HostedRepository, hosted_repository
+from mcp_servers.repo.looking import Shared, looks
 from mcp_servers.repo.marks import described, mark, marked
 from mcp_servers.repo.pace import Pace
 from mcp_servers.repo.shown_report import shown_report
@@ -184,6 +186,14 @@ class GitHubForge:
             rerunning.trigger(place.connection, head["ref"], head["sha"], name)
 
         await self._of(pull_request_id, deed)
+
+    async def look(self, watches: Sequence[Watch]) -> list[Look]:
+        """Whether anything changed at pull requests since the look before; free of quota where nothing did."""
+
+        async def glance(meant: HostedRepository, number: int, watch: Watch, shared: Shared) -> Look:
+            return await self._in_turn(meant, lambda place: watching.look(place.connection, number, watch, shared))
+
+        return await looks(watches, glance)
 
     def git_access(self, remote: str) -> Mapping[str, str]:
         """What git needs in its environment to fetch from and push to a repository here. Blocks."""

@@ -68,6 +68,12 @@ class GitLabConnection:
                 break
         return found
 
+    def look(self, path: str, deed: str, etag: str, parameters: Mapping[str, Any]) -> tuple[str, Any]:
+        """One answer and its tag, nothing remembered here; None in its place when it is still the one of ``etag``."""
+        sent = {"If-None-Match": etag} if etag else {}
+        answer = self._asked("get", self._placed(path), deed, parameters, None, sent)
+        return (etag, None) if answer.status_code == 304 else (answer.headers.get("ETag", ""), _parsed(answer, deed))
+
     def post(self, path: str, deed: str, **body: Any) -> Any:
         """Make something."""
         return self._write("post", self._placed(path), deed, body)

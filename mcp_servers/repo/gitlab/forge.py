@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
@@ -12,13 +12,15 @@ from contracts.ci import CiCheck, CiReport, JobLog
 from contracts.errors import Conflict, InvalidInput, NotFound
 from contracts.forge import KeptComment, PullRequest, PullRequestDraft, PullRequestState, ShownCheck
 from contracts.review import Review, Thread, ThreadAnswer
+from contracts.watching import Look, Watch
 from mcp_servers.repo.git_access import git_access
-from mcp_servers.repo.gitlab import ci
+from mcp_servers.repo.gitlab import ci, watching
 from mcp_servers.repo.gitlab.connection import GitLabConnection
 from mcp_servers.repo.gitlab.people import People
 from mcp_servers.repo.gitlab.threads import Remarks
 from mcp_servers.repo.gitlab.words import is_draft, merge_request, titled, username
 from mcp_servers.repo.hosted import HostedPullRequest, HostedRepository, hosted_repository
+from mcp_servers.repo.looking import Shared, looks
 from mcp_servers.repo.marks import described, mark, marked
 from mcp_servers.repo.pace import Pace
 from mcp_servers.repo.shown_report import shown_report
@@ -181,6 +183,14 @@ class GitLabForge:
     async def trigger(self, pull_request_id: str, name: str) -> None:
         """Start the merge request's pipeline. Raises ``Conflict`` when GitLab does not."""
         await self._of(pull_request_id, lambda place, number: ci.trigger(place.connection, number, _get(place, number)))
+
+    async def look(self, watches: Sequence[Watch]) -> list[Look]:
+        """Whether anything changed at merge requests since the look before."""
+
+        async def glance(meant: HostedRepository, number: int, watch: Watch, shared: Shared) -> Look:
+            return await self._in_turn(meant, lambda place: watching.look(place.connection, number, watch, shared))
+
+        return await looks(watches, glance)
 
     def git_access(self, remote: str) -> Mapping[str, str]:
         """What git needs in its environment to fetch from and push to a project here."""

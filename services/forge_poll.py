@@ -1,0 +1,117 @@
+"""Looking at pull requests on forges again and again, for whatever no webhook told: lost ones, and forges without any.
+
+A look that finds a change sends the task the same hint as a webhook; what it means, the task finds out itself. The hint goes
+out before the look is remembered: whoever dies in between sends it once more, which does no harm.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+import uuid
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+from activities.capabilities import CallScope, Capabilities
+from activities.stores.watch_store import DueWatch, WatchStore
+from contracts.errors import PatchwrightError
+from contracts.watching import Look, Looks
+
+log = logging.getLogger(__name__)
+Tell = Callable[[str, str], Awaitable[object]]
+"""(task, hint): something happened at its pull request."""
+HINT, KEY = "poll", "forge-poll"
+TICKS = 6
+"""Times in a period that it is looked who is due: so the looks spread, and none comes late."""
+AT_ONCE = 15
+"""Pull requests of one host that a tick looks at. With eight requests each and ticks of ten seconds that is 720 a minute;
+GitHub's secondary limit is 900. Where there are more, each waits its turn and is looked at less often."""
+AFTER_A_PROBLEM = timedelta(minutes=10)
+"""Until a pull request is looked at again that we cannot see; its forge may count such requests."""
+
+
+class ForgePoll:
+    """Looks at what is due. Several processes may do so: one of them does, while the others wait for its lease to end."""
+
+    def __init__(self, store: WatchStore, capabilities: Capabilities, tell: Tell, period: timedelta) -> None:
+        self._store, self._capabilities, self._tell = store, capabilities, tell
+        self._period = period
+        self.tick = period / TICKS
+        self._name = uuid.uuid4().hex
+        self._silent_until: dict[str, float] = {}
+
+    async def poll(self) -> int:
+        """Look at whatever is due, each host by itself; the number of pull requests that changed."""
+        if not await self._store.hold(KEY, self._name, 2 * self.tick + timedelta(seconds=5)):
+            return 0
+        by_host: dict[str, list[DueWatch]] = defaultdict(list)
+        for due in await self._store.due():
+            by_host[_host(due)].append(due)
+        wanted = {host: due[:AT_ONCE] for host, due in by_host.items() if time.monotonic() >= self._silent_until.get(host, 0)}
+        done = await asyncio.gather(*(self._look(host, due) for host, due in wanted.items()))
+        return sum(done)
+
+    async def give_back(self) -> None:
+        """Another process may poll from now on."""
+        with contextlib.suppress(PatchwrightError):
+            await self._store.let_go(KEY, self._name)
+            await self._store.forget_ended()
+
+    async def _look(self, host: str, due: Sequence[DueWatch]) -> int:
+        asked = {"watches": [one.watch.model_dump(mode="json") for one in due]}
+        try:
+            found = await self._capabilities.ask(Looks, "look_at_pull_requests", asked, CallScope(), KEY)
+            return sum([await self._settled(host, one, look) for one, look in zip(due, found.looks, strict=True)])
+        except PatchwrightError as away:
+            log.info("Pull requests on %s are looked at later: %s", host, away.message)
+        except Exception:
+            log.exception("Pull requests on %s could not be looked at", host)
+        return 0
+
+    async def _settled(self, host: str, due: DueWatch, look: Look) -> bool:
+        if look.problem:
+            await self._put_off(host, due, look)
+            return False
+        if look.changed:
+            await self._tell(due.task_id, HINT)
+        await self._store.keep(DueWatch(due.task_id, look.watch), self._period - self.tick)
+        return look.changed
+
+    async def _put_off(self, host: str, due: DueWatch, look: Look) -> None:
+        log.info("%s could not be looked at: %s", due.watch.pull_request_id, look.problem)
+        if look.retry_after_seconds:
+            self._silent_until[host] = time.monotonic() + look.retry_after_seconds
+        pause = timedelta(seconds=look.retry_after_seconds) if look.passing else AFTER_A_PROBLEM
+        await self._store.keep(due, max(pause, self._period - self.tick), look.problem)
+
+
+def _host(due: DueWatch) -> str:
+    """The host in an id such as ``github~github.com~octo~hello~12``."""
+    return due.watch.pull_request_id.split("~")[1]
+
+
+@asynccontextmanager
+async def forges_polled(poll: ForgePoll) -> AsyncIterator[None]:
+    """Poll until the block ends."""
+    polling = asyncio.create_task(keep_polling(poll))
+    try:
+        yield
+    finally:
+        polling.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await polling
+        await poll.give_back()
+
+
+async def keep_polling(poll: ForgePoll) -> None:
+    """Poll for as long as this process lives, whatever is away in between."""
+    while True:
+        try:
+            await poll.poll()
+        except PatchwrightError as away:
+            log.info("Forges are polled later: %s", away.message)
+        except Exception:
+            log.exception("Forges could not be polled")
+        await asyncio.sleep(poll.tick.total_seconds())
