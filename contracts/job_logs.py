@@ -3,6 +3,7 @@
 Logs come from outside: megabytes, with colours, progress bars and the marks of the system that ran the job.
 """
 
+import itertools
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,10 @@ MOST_TESTS = 200
 TEST_LINE = 1_000
 """A longer line names no test."""
 
-ESCAPES = re.compile(r"\x1b(?:\][^\x07\x1b\n]{0,2000}(?:\x07|\x1b\\)?|\[[0-?]{0,40}[ -/]{0,8}[@-~]?|[@-Z\\-_a-z0-9=>()#])?")
+ESCAPES = re.compile(
+    r"\x1b(?:\][^\x07\x1b\n]{0,2000}(?:\x07|\x1b\\)?|\[[0-?]{0,40}[ -/]{0,8}[@-~]?"
+    r"|[()*+#%-/][0-9A-Za-z@]?|[@-Z\\-_a-z0-9=>])?"
+)
 """Terminal control: OSC, CSI, and what is shorter."""
 UNSEEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 STAMP = re.compile(r"^\ufeff?\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?Z(?: [0-9a-f]{2}[OE][ +]?)? ?")
@@ -30,6 +34,8 @@ MARK = re.compile(r"^##\[(\w+)\]|^::(\w+)(?: [^:\n]*)?::")
 """Marks of GitHub's runner: in the log, and as workflow commands."""
 SILENT = ("endgroup", "debug", "add-mask", "stop-commands", "set-output", "save-state", "add-matcher", "remove-matcher")
 
+SCRIPTS = ("step_script", "build_script")
+"""Sections of GitLab's that hold what the job itself does."""
 STRONG = re.compile(
     r"^E\s{2,}|^\s*(?:FAILED|ERROR) \S|^\s*--- FAIL:|^FAIL\b|^\s+✕|^\s*● |^not ok \d|^\s*✗|^\s*×"
     r"|^error(?:\[E\d+\])?:|\berror TS\d+:|^\S+:\d+(?::\d+)?:? (?:fatal )?error\b|^\s+\d+:\d+\s+error\s|^\[ERROR\]"
@@ -107,17 +113,16 @@ def steps(lines: Sequence[str]) -> list[Step]:
                 continue
         if (told := _told(SECTION.sub("", line))) is not None:
             kept.append(told)
-        failed = failed or line.startswith(("##[error]", "ERROR: Job failed"))
+        failed = failed or line.startswith("##[error]")
     ended()
     return found
 
 
 def failing_step(found: Sequence[Step]) -> Step:
     """The step that made the job fail, else the whole job."""
-    for step in found:
-        if step.failed and any(not line.startswith("ERROR: Job failed") for line in step.lines):
-            return step
-    scripts = [step for step in found if step.name in ("step_script", "build_script")]
+    if failed := next((step for step in found if step.failed), None):
+        return failed
+    scripts = [step for step in found if step.name in SCRIPTS]
     if scripts:
         return scripts[-1]
     return Step("", tuple(line for step in found for line in step.lines))
@@ -156,22 +161,22 @@ def _unmarked(line: str) -> str:
 
 
 def _collapsed(lines: Iterable[str]) -> list[str]:
-    """Lines without repetitions in a row, and without runs of empty ones."""
+    """Lines without many repetitions in a row, and without runs of empty ones."""
     kept: list[str] = []
-    times = 0
-    for line in lines:
-        if kept and line == kept[-1]:
-            times += 1
-            continue
-        if times and kept[-1]:
-            kept.append(f"(the same line {times} more times)")
-        times = 0
+    for line, alike in itertools.groupby(lines):
+        times = len(list(alike))
         kept.append(line)
-    return [*kept, f"(the same line {times} more times)"] if times and kept[-1] else kept
+        if line and times == 2:
+            kept.append(line)
+        elif line and times > 2:
+            kept.append(f"(the same line {times - 1} more times)")
+    return kept
 
 
 def _within(lines: list[str], limit: int) -> str:
     """The lines, where they are too many: the end, and what tells of errors, in their order."""
+    while lines and not lines[-1].strip():
+        lines.pop()
     whole = "\n".join(lines).strip("\n")
     if len(whole) <= limit:
         return whole
