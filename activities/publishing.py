@@ -155,6 +155,8 @@ class PublishingDeeds:
                         "url": published.url,
                         "head_commit": published.head_commit,
                         "draft": published.draft,
+                        "base_branch": published.base_branch,
+                        "base_commit": request.preparation.opened.base_commit,
                         "summary": request.summary,
                     },
                 )

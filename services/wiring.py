@@ -173,12 +173,13 @@ async def capabilities(settings: Settings, base_url: str, boxes: "Sandboxes | No
 
 def task_service(settings: Settings, kept: Stores, forge: "LocalForge", temporal: "Client", ui_url: str) -> "TaskService":
     """What the API does with tasks."""
+    from services.desks import Desks, HostedDesk
     from services.tasks import TaskService
 
     return TaskService(
         kept.runs,
         kept.artifacts,
-        forge,
+        Desks(forge, HostedDesk(kept.runs, kept.artifacts)),
         temporal=temporal,
         task_queue=settings.task_queue,
         namespace=settings.temporal_namespace,

@@ -62,7 +62,7 @@ class EventLog:
         """Events of a task with a higher number than ``after``, oldest first."""
         async with self._database.reading() as connection:
             found = await connection.execute(AFTER, {"of_task": task_id, "after": after, "most": limit})
-            return [_event(row) for row in found.mappings()]
+            return [event_of(row) for row in found.mappings()]
 
     @repeatable
     async def steering(self, task_id: str, after: int) -> tuple[int, list[tuple[int, str]]]:
@@ -98,7 +98,7 @@ class EventLog:
         wanted = select(events).where(events.c.task_id == task_id, *narrower).order_by(events.c.seq.desc()).limit(limit)
         async with self._database.reading() as connection:
             rows = (await connection.execute(wanted)).mappings().all()
-        return [_event(row) for row in reversed(rows)]
+        return [event_of(row) for row in reversed(rows)]
 
     async def wait(self, task_id: str, after: int, timeout: float) -> list[TaskEvent]:  # noqa: ASYNC109 - no time-out error: an empty answer
         """Like ``read``, but waits up to ``timeout`` seconds for the first event; empty when none came."""
@@ -140,5 +140,5 @@ def printable(value: Any) -> Any:
     return value
 
 
-def _event(row: RowMapping) -> TaskEvent:
+def event_of(row: RowMapping) -> TaskEvent:
     return TaskEvent.model_validate({**row, "data": json.loads(row["data"])})

@@ -13,8 +13,10 @@ from activities.stores.attempt_store import AttemptStore
 from activities.stores.availability import repeatable
 from activities.stores.database import Database
 from activities.stores.event_log import EventLog, printable
+from activities.stores.proposal_store import ProposalStore
 from activities.stores.remark_store import RemarkStore
 from activities.stores.tables import attempts, events, idempotency_keys, tasks
+from activities.stores.task_rows import record_of
 from contracts.errors import InvalidInput, NotFound, TaskForgotten
 from contracts.event import EventKind, NewEvent, TaskEvent
 from contracts.record import TaskRecord
@@ -48,6 +50,8 @@ class RunStore:
         self._log = EventLog(database)
         self.attempts = AttemptStore(database, self._log)
         """The steps that are being tried."""
+        self.proposals = ProposalStore(database)
+        """Tasks by their pull requests."""
         self.remarks = RemarkStore(database)
         """What people ask for at pull requests."""
 
@@ -73,7 +77,7 @@ class RunStore:
                 accepted = NewEvent(kind=EventKind.STATE, text="Accepted", key="accepted",
                                     data={"state": TaskState.QUEUED.value, "reason": ""})
                 await self._log.append_in(connection, task.id, [accepted])
-            record = known or _record(await _row(connection, tasks.c.id == task.id))
+            record = known or record_of(await _row(connection, tasks.c.id == task.id))
             if key:
                 await connection.execute(
                     self._database.insert(idempotency_keys).on_conflict_do_nothing(index_elements=["key"]),
@@ -86,12 +90,12 @@ class RunStore:
             if used and used["body_sha256"] != body_sha256:
                 raise IdempotencyMismatch("The Idempotency-Key was used before with another body; send a new key for a new task.")
             if used:
-                return _record(await _row(connection, tasks.c.id == used["task_id"]))
+                return record_of(await _row(connection, tasks.c.id == used["task_id"]))
         same: ColumnElement[bool] = tasks.c.id == task.id
         if source := task.request.source:
             same |= (tasks.c.source_system == source.system) & (tasks.c.source_key == source.key)
         row = (await connection.execute(select(tasks).where(same))).mappings().first()
-        return _record(row) if row else None
+        return record_of(row) if row else None
 
     # -- reading ---------------------------------------------------------------------------------------------
 
@@ -99,7 +103,7 @@ class RunStore:
     async def get(self, task_id: str) -> TaskRecord:
         """One task. Raises ``NotFound``."""
         async with self._database.reading() as connection:
-            return _record(await _row(connection, tasks.c.id == task_id, f"There is no task {task_id!r}."))
+            return record_of(await _row(connection, tasks.c.id == task_id, f"There is no task {task_id!r}."))
 
     async def ticket(self, task_id: str) -> Task:
         """The task of a workflow, with the long texts that do not travel. Raises ``TaskForgotten`` after a restore."""
@@ -112,8 +116,8 @@ class RunStore:
     async def by_pull_request(self, pull_request_id: str) -> TaskRecord:
         """The task that opened a pull request. Raises ``NotFound``."""
         async with self._database.reading() as connection:
-            return _record(await _row(connection, (tasks.c.pull_request_id == pull_request_id) & (tasks.c.pull_request_id != ""),
-                                      f"No task has the pull request {pull_request_id!r}."))
+            wanted = (tasks.c.pull_request_id == pull_request_id) & (tasks.c.pull_request_id != "")
+            return record_of(await _row(connection, wanted, f"No task has the pull request {pull_request_id!r}."))
 
     @repeatable
     async def watching(self, pull_request_id: str = "", head_commit: str = "", repository: str = "") -> Records:
@@ -141,7 +145,7 @@ class RunStore:
         async with self._database.reading() as connection:
             rows = (await connection.execute(wanted)).mappings().all()
         more = _cursor(rows[limit - 1]["number"]) if len(rows) > limit else ""
-        return [_record(row) for row in rows[:limit]], more
+        return [record_of(row) for row in rows[:limit]], more
 
     @repeatable
     async def counts(self) -> dict[TaskState, int]:
@@ -162,7 +166,7 @@ class RunStore:
         """Accepted tasks whose workflow is not known to have started, oldest first."""
         wanted = select(tasks).where(tasks.c.workflow_run_id == "", tasks.c.state == TaskState.QUEUED.value)
         async with self._database.reading() as connection:
-            return [_record(row) for row in (await connection.execute(wanted.order_by(tasks.c.number))).mappings()]
+            return [record_of(row) for row in (await connection.execute(wanted.order_by(tasks.c.number))).mappings()]
 
     # -- following the workflow ------------------------------------------------------------------------------
 
@@ -188,7 +192,7 @@ class RunStore:
         async with self._database.writing() as connection:
             row = await self._follow(connection, progress)
         self._log.wake(progress.task_id)
-        return _record(row)
+        return record_of(row)
 
     @repeatable
     async def catch_up(self, progress: ProgressRequest, told: NewEvent) -> bool:
@@ -281,11 +285,6 @@ def _new_row(task: Task) -> dict[str, Any]:
         "workflow_run_id": "", "plan_sha256": "", "pull_request_id": "", "head_commit": "", **Spending().model_dump(),
         "created_at": task.created_at, "updated_at": task.created_at, "finished_at": None,
     }
-
-
-def _record(row: RowMapping) -> TaskRecord:
-    spent = Spending.model_validate({name: row[name] for name in Spending.model_fields})
-    return TaskRecord.model_validate({**row, "task": Task.model_validate_json(row["task"]), "spent": spent})
 
 
 async def _row(connection: AsyncConnection, where: ColumnElement[bool], missing: str = "The task is gone.", lock: bool = False

@@ -9,7 +9,7 @@ from services.api.declared import problems
 from services.api.problems import wants_html
 from services.api.pull_requests import PullRequestFilter, PullRequestList, PullRequests, PullRequestView
 
-PullRequestId = Annotated[str, Path(pattern=r"^[A-Za-z0-9._:-]{1,200}$", examples=["local-3f2a-1"])]
+PullRequestId = Annotated[str, Path(pattern=r"^[A-Za-z0-9._:~-]{1,200}$", examples=["local-3f2a-1"])]
 DIFF = {"content": {"text/x-diff": {"schema": {"type": "string"}}}, "description": "The unified diff."}
 PAGE = {"description": "A browser asks: the page of the pull request.",
         "headers": {"Location": {"schema": {"type": "string"}}}}

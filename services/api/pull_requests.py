@@ -50,6 +50,7 @@ class PullRequestView(BaseModel):
     state: str
     draft: bool
     url: str
+    hosted: bool = Field(description="Whether it is reviewed on a forge of its own, at `url`, and not here.")
     task_id: str
     head_branch: str
     head_commit: str

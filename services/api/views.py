@@ -37,6 +37,7 @@ class PullRequestLink(BaseModel):
     id: str
     url: str
     head_commit: str
+    hosted: bool = Field(default=False, description="Whether it is reviewed on a forge of its own, at `url`.")
 
 
 class ArtifactView(BaseModel):
@@ -154,4 +155,4 @@ def _pull_request(record: TaskRecord, found: PullRequest | None) -> PullRequestL
         return None
     if found is None:
         return PullRequestLink(id=record.pull_request_id, url="", head_commit=record.head_commit)
-    return PullRequestLink(id=found.id, url=found.url, head_commit=found.head_commit)
+    return PullRequestLink(id=found.id, url=found.url, head_commit=found.head_commit, hosted=found.hosted)

@@ -22,7 +22,7 @@ Id = Annotated[str, typer.Argument(metavar="ID", help="The task's id, or the beg
 
 GOOD = frozenset({"ready_to_merge", "merged"})
 BAD = frozenset({"failed", "halted", "cancelled", "expired", "closed"})
-WAITING = frozenset({"awaiting_plan_approval", "awaiting_review", "paused"})
+WAITING = frozenset({"awaiting_plan_approval", "awaiting_review", "awaiting_merge", "paused"})
 EVENT_STYLES = {
     "state": "bold",
     "step_started": "cyan",
@@ -116,6 +116,9 @@ def task_details(task: dict[str, Any], base_url: str) -> Table:
 def next_step(task: dict[str, Any]) -> str:
     """What a person can do now that the task rests."""
     name, request = task["id"], task.get("pull_request") or {}
+    if request.get("hosted") and task["state"] in ("awaiting_review", "awaiting_merge"):
+        done = "Review it" if task["state"] == "awaiting_review" else "Approved; merge it"
+        return f"{done} where it lives: {request.get('url') or request.get('id', '')}"
     return {
         "awaiting_plan_approval": f"The plan waits for you: ./patchwright approve {name}",
         "awaiting_review": f"Review it: {request.get('url') or request.get('id', '')}\n./patchwright approve {name}, or "

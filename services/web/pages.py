@@ -22,7 +22,13 @@ from services.web.diff_view import file_views
 from services.web.rendering import ASSETS, page
 from services.web.timeline import STEP_KINDS, phases, step_runs
 
-WAITING = (TaskState.AWAITING_PLAN_APPROVAL, TaskState.AWAITING_REVIEW, TaskState.PAUSED, TaskState.HALTED)
+WAITING = (
+    TaskState.AWAITING_PLAN_APPROVAL,
+    TaskState.AWAITING_REVIEW,
+    TaskState.AWAITING_MERGE,
+    TaskState.PAUSED,
+    TaskState.HALTED,
+)
 DONE = (TaskState.READY_TO_MERGE, TaskState.MERGED)
 ENDED = (TaskState.FAILED, TaskState.CANCELLED, TaskState.CLOSED, TaskState.EXPIRED)
 WORKING = tuple(state for state in TaskState if state not in WAITING and state not in FINAL_STATES)
@@ -127,7 +133,7 @@ async def _pull(tasks: TaskService, pulls: PullRequests, pull_request_id: str) -
     shown = await asyncio.to_thread(file_views, files, view.threads)
     paths = {name for file in files for name in (file.path, file.old_path)}
     loose = [thread for thread in view.threads if thread.path not in paths or not thread.path]
-    reviewable = record is not None and not record.state.final and view.state == "open"
+    reviewable = record is not None and not record.state.final and view.state == "open" and not view.hosted
     return {"pull": view, "files": shown, "record": record, "loose_threads": loose, "reviewable": reviewable}
 
 

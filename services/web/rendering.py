@@ -17,7 +17,8 @@ from services.web import text
 FOLDER = Path(__file__).parent
 ASSETS = FOLDER / "assets"
 TONES = {
-    TaskState.AWAITING_PLAN_APPROVAL: "waiting", TaskState.AWAITING_REVIEW: "waiting", TaskState.PAUSED: "waiting",
+    TaskState.AWAITING_PLAN_APPROVAL: "waiting", TaskState.AWAITING_REVIEW: "waiting",
+    TaskState.AWAITING_MERGE: "good", TaskState.PAUSED: "waiting",
     TaskState.HALTED: "trouble", TaskState.READY_TO_MERGE: "good", TaskState.MERGED: "good", TaskState.FAILED: "trouble",
     TaskState.CANCELLED: "quiet", TaskState.CLOSED: "quiet", TaskState.EXPIRED: "quiet", TaskState.QUEUED: "quiet",
 }

@@ -12,15 +12,15 @@ PHASES = (
     ("Plan", ("PrepareTask", "PlanChanges")),
     ("Context", ("FetchContext",)),
     ("Edit", ("ApplyDiffs", "AddressFeedback")),
-    ("Checks", ("RunCI", "JudgeChange")),
-    ("PR", ("OpenPR",)),
-    ("Review", ("AwaitReview",)),
+    ("Checks", ("RunCI", "JudgeChange", "DiagnoseCI", "MergeBase", "AdoptCommits")),
+    ("PR", ("OpenPR", "HandOff")),
+    ("Review", ("AwaitReview", "ObservePR", "AnswerCommand")),
 )
 PHASE_OF = {step: name for name, steps in PHASES for step in steps}
 STATE_PHASE = {
     TaskState.PLANNING: "Plan", TaskState.AWAITING_PLAN_APPROVAL: "Plan", TaskState.EDITING: "Edit", TaskState.FIXING: "Edit",
     TaskState.ADDRESSING_FEEDBACK: "Edit", TaskState.CHECKING: "Checks", TaskState.PUBLISHING: "PR",
-    TaskState.AWAITING_REVIEW: "Review",
+    TaskState.AWAITING_REVIEW: "Review", TaskState.AWAITING_MERGE: "Review",
 }
 REVIEWED = frozenset({TaskState.READY_TO_MERGE, TaskState.MERGED})
 STEP_KINDS = (EventKind.STATE, EventKind.STEP_STARTED, EventKind.STEP_FINISHED, EventKind.STEP_FAILED)
@@ -102,7 +102,7 @@ def _waited(record: TaskRecord, events: Sequence[TaskEvent]) -> float:
     for event in events:
         if event.kind is not EventKind.STATE:
             continue
-        awaiting = event.data.get("state") == TaskState.AWAITING_REVIEW
+        awaiting = event.data.get("state") in (TaskState.AWAITING_REVIEW, TaskState.AWAITING_MERGE)
         if awaiting and since is None:
             since = event.at
         elif not awaiting and since is not None:
