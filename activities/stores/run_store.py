@@ -133,7 +133,7 @@ class RunStore:
         if repository:
             wanted = wanted.where(func.lower(tasks.c.repo).contains(printable(repository).lower(), autoescape=True))
         async with self._database.reading() as connection:
-            return [_record(row) for row in (await connection.execute(wanted)).mappings()]
+            return [record_of(row) for row in (await connection.execute(wanted)).mappings()]
 
     @repeatable
     async def list(self, states: Sequence[TaskState] = (), repo: str = "", requester: str = "", kind: str = "", query: str = "",

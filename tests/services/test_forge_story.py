@@ -1,87 +1,78 @@
 """Whole stories on GitHub and GitLab: a real service, real git over HTTP, a forge that lives; only the model is scripted."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from temporalio.client import Client
 
-from services.worker import connect
 from tests.fakes.forge_life import APPROVED, CHANGES_REQUESTED
-from tests.fakes.forge_places import PRIVATE_KEY, REPOSITORY, github_place, gitlab_place
+from tests.fakes.forge_server import Asked, Fault, is_write
+from tests.fakes.forge_stories import WANTED, Stage, github_stage, gitlab_stage
 from tests.fakes.scripted_ci import CiCommit, Outcome
 from tests.fakes.stack import Service, WritesFiles, running
-from workflows.coding_task import CodingTaskWorkflow
 
-PLACES = {"github": github_place, "gitlab": gitlab_place}
-FILES = {
-    "calc.py": "def add(a, b):\n    return a - b\n",
-    "tests/test_calc.py": "import unittest\n\nfrom calc import add\n\n\nclass Add(unittest.TestCase):\n"
-    "    def test_zero(self):\n        self.assertEqual(add(1, 0), 1)\n",
-    "README.md": "# calc\n",
-}
-WANTED = (
-    "write tests/test_calc.py: import unittest\\n\\nfrom calc import add\\n\\n\\nclass Add(unittest.TestCase):\\n"
-    "    def test_two(self):\\n        self.assertEqual(add(1, 1), 2)\n"
-    "write calc.py: def add(a, b):\\n    return a + b"
-)
-QUICK = {"review_quiet_seconds": 0.3, "ci_start_minutes": 0.2}
+STAGES = {"github": github_stage, "gitlab": gitlab_stage}
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(params=PLACES)
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
-    with PLACES[request.param](tmp_path / "forge") as made:
-        made.repo = REPOSITORY if request.param == "github" else f"group/{REPOSITORY}"
-        made.server.permit(made.repo, "ada", "write")
-        made.server.push(made.repo, "main", "ada", FILES)
-        made.server.ci.check("adds", judged)
+@pytest.fixture(params=STAGES)
+def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
+    with STAGES[request.param](tmp_path / "forge") as made:
         yield made
 
 
-def judged(commit: CiCommit) -> Outcome:
-    """CI of the project: it wants a change of the notes with each change."""
-    good = "a + b" in commit.file("calc.py")
-    return Outcome(good, "add(1, 1) is 2\n" if good else "Traceback: add(1, 1) is 0\n1 failed\n")
-
-
 @asynccontextmanager
-async def serving(place: Any, folder: Path, **more: Any) -> AsyncIterator[tuple[Service, Client]]:
-    """The service, with the place's forge configured."""
-    folder.mkdir(exist_ok=True)
-    told = {"kind": place.kind, "api_url": place.server.url, "seconds_between_writes": 0}
-    secret = folder / "secret"
-    if place.kind == "github":
-        secret.write_text(PRIVATE_KEY)
-        told |= {"app_id": "7", "app_key_file": str(secret)}
-    else:
-        secret.write_text(place.server.token)
-        told |= {"token_file": str(secret)}
-    settings = {"forges": {place.host: told}, "default_policy": QUICK, **more}
-    async with running(folder / "data", WritesFiles(), **settings) as service:
-        yield service, await connect(service.stack.temporal_address, "default", ())
+async def serving(stage: Stage, folder: Path, **more: Any) -> AsyncIterator[Service]:
+    """The service, with the stage's forge configured; its webhooks arrive."""
+    async with running(folder / "data", WritesFiles(), **stage.settings(folder), **more) as service:
+        stage.forge.webhooks.to(f"{service.stack.url}/webhooks/{stage.kind}", stage.secret)
+        yield service
 
 
-async def test_a_ticket_becomes_a_pull_request_that_a_person_merges(place: Any, tmp_path: Path) -> None:
-    async with serving(place, tmp_path) as (service, client):
-        task = await service.submit(place.remote, "Add adds", description=WANTED, kind="bugfix")
-        nudge = asyncio.create_task(nudging(client, task, place))
-        await service.until(task, "awaiting_review")
-        await until(lambda: not place.server.pull(place.repo, 1).draft)
-        place.server.review(place.repo, 1, "ada", CHANGES_REQUESTED, "Nearly.", (("calc.py", 1, "write README.md: # calc adds"),))
-        await service.until(task, "addressing_feedback")
-        await service.until(task, "awaiting_review")
-        place.server.review(place.repo, 1, "ada", APPROVED)
-        await service.until(task, "awaiting_merge")
-        place.server.merge(place.repo, 1, "ada")
-        shown = await service.until(task, "merged")
-        nudge.cancel()
-        assert shown["pull_request"]["hosted"] and shown["pull_request"]["url"].startswith(place.server.url)
+async def until(holds: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait for something that the forge alone knows."""
+    async with asyncio.timeout(seconds):
+        while not holds():
+            await asyncio.sleep(0.05)
+
+
+async def review_story(stage: Stage, service: Service) -> str:
+    """A ticket, green checks, a review with two remarks, an approval, a merge; the task."""
+    task = await service.submit(stage.remote, "Add adds", description=WANTED, kind="bugfix")
+    await until(lambda: stage.opened and not stage.draft)
+    await service.until(task, "awaiting_review")
+    stage.forge.review(
+        stage.repo, stage.number, "ada", CHANGES_REQUESTED, "Nearly.", (("calc.py", 1, "Say so:\nwrite README.md: # calc adds"),)
+    )
+    await until(lambda: "adds" in stage.file("README.md"))
+    await service.until(task, "awaiting_review")
+    stage.forge.review(stage.repo, stage.number, "ada", APPROVED)
+    await service.until(task, "awaiting_merge")
+    stage.forge.merge(stage.repo, stage.number, "ada")
+    await service.until(task, "merged")
+    return task
+
+
+async def same_end(stage: Stage) -> None:
+    """One branch, one pull request, one comment of each kind, one answer for each remark."""
+    ending = await stage.ending()
+    assert (ending["pulls"], ending["branches"]) == (1, 1)
+    assert sorted(ending["comments"]) == sorted(set(ending["comments"])), ending
+    assert ending["answers"] == [1, 1], ending
+    assert all(ending["resolved"])
+
+
+async def test_a_ticket_becomes_a_pull_request_that_a_person_merges(stage: Stage, tmp_path: Path) -> None:
+    async with serving(stage, tmp_path) as service:
+        task = await review_story(stage, service)
+        shown = await service.show(task)
+        assert shown["pull_request"]["hosted"] and shown["pull_request"]["url"].startswith(stage.server.url)
         await shown_here(service, shown["pull_request"]["id"])
-    assert place.server.pull(place.repo, 1).state == "merged" if place.kind == "gitlab" else True
+    await same_end(stage)
+    assert stage.branches == {f"patchwright/{task}"}
 
 
 async def shown_here(service: Service, pull: str) -> None:
@@ -95,14 +86,99 @@ async def shown_here(service: Service, pull: str) -> None:
     assert page.status_code == 200 and "on its forge" in page.text
 
 
-async def until(holds: Any, seconds: float = 60) -> None:
-    async with asyncio.timeout(seconds):
-        while not holds():
-            await asyncio.sleep(0.1)
+async def test_webhooks_ten_times_each_and_shuffled_end_the_same(stage: Stage, tmp_path: Path) -> None:
+    stage.forge.webhooks.copies, stage.forge.webhooks.spread_seconds = 10, 1.0
+    async with serving(stage, tmp_path) as service:
+        await review_story(stage, service)
+    await same_end(stage)
 
 
-async def nudging(client: Client, task: str, place: Any) -> None:
-    handle = client.get_workflow_handle(task)
-    while True:
-        await asyncio.sleep(1)
-        await handle.signal(CodingTaskWorkflow.forge_changed, "test")
+async def test_all_webhooks_dropped_end_the_same(stage: Stage, tmp_path: Path) -> None:
+    stage.forge.webhooks.dropped = True
+    async with serving(stage, tmp_path, forge_poll_seconds=1) as service:
+        await review_story(stage, service)
+    await same_end(stage)
+
+
+async def test_each_writes_answer_lost_once_ends_the_same(stage: Stage, tmp_path: Path) -> None:
+    lost = lose_each_answer_once(stage)
+    async with serving(stage, tmp_path) as service:
+        await review_story(stage, service)
+    await same_end(stage)
+    assert len(lost) >= 6, lost
+
+
+def lose_each_answer_once(stage: Stage) -> set[str]:
+    """The first answer to each kind of write is lost on the way."""
+    lost: set[str] = set()
+    usual = stage.server.fault_of
+
+    def fault_of(asked: Asked) -> Fault | None:
+        kind = stage.write_kind(asked)
+        with stage.server.lock:
+            if is_write(asked) and kind not in lost:
+                lost.add(kind)
+                return Fault("lose", "", "")
+        return usual(asked)
+
+    stage.server.fault_of = fault_of
+    return lost
+
+
+async def test_red_checks_of_the_forge_are_mended_from_their_log(stage: Stage, tmp_path: Path) -> None:
+    def wants_notes(commit: CiCommit) -> Outcome:
+        good = bool(commit.file("NOTES.md"))
+        return Outcome(good, "fine\n" if good else "error: there are no notes\nwrite NOTES.md: it adds\n1 failed\n")
+
+    stage.forge.ci.check("notes", wants_notes, required=True)
+    async with serving(stage, tmp_path) as service:
+        task = await service.submit(stage.remote, "Add adds", description=WANTED, kind="bugfix")
+        await until(lambda: stage.opened and not stage.draft)
+        shown = await service.until(task, "awaiting_review")
+        assert stage.file("NOTES.md") == "it adds\n"
+        assert "DiagnoseCI" in await service.story(task)
+        assert shown["state"] == "awaiting_review"
+
+
+async def test_a_flaky_check_runs_once_more_and_nothing_is_mended(stage: Stage, tmp_path: Path) -> None:
+    log = "Error: connect ECONNREFUSED 127.0.0.1:5432\nThe operation timed out\n"
+    stage.forge.ci.check("network", lambda commit: Outcome(commit.attempt > 1, log))
+    async with serving(stage, tmp_path) as service:
+        task = await service.submit(stage.remote, "Add adds", description=WANTED, kind="bugfix")
+        await until(lambda: stage.opened and not stage.draft)
+        await service.until(task, "awaiting_review")
+        assert "AddressFeedback" not in await service.story(task)
+
+
+async def test_a_persons_commit_is_never_overwritten_and_built_upon_when_asked(stage: Stage, tmp_path: Path) -> None:
+    async with serving(stage, tmp_path) as service:
+        task = await service.submit(stage.remote, "Add adds", description=WANTED, kind="bugfix")
+        await until(lambda: stage.opened and not stage.draft)
+        theirs = stage.forge.push(stage.repo, f"patchwright/{task}", "ada", {"README.md": "# by ada\n"})
+        await service.until(task, "halted")
+        assert any("/patchwright retry" in said for said in (await stage.ending())["comments"])
+        stage.forge.comment(stage.repo, stage.number, "ada", "/patchwright retry")
+        await service.until(task, "awaiting_review", past="halted")
+        stage.forge.review(stage.repo, stage.number, "ada", CHANGES_REQUESTED, "More:\nwrite NOTES.md: more")
+        await until(lambda: stage.file("NOTES.md") == "more\n")
+        assert stage.file("README.md") == "# by ada\n"
+        assert stage.contains(theirs)
+
+
+async def test_a_labelled_ticket_is_worked_on_and_told(stage: Stage, tmp_path: Path) -> None:
+    async with serving(stage, tmp_path, tickets={"label": "patchwright"}) as service:
+        number = stage.forge.open_issue(stage.repo, "ada", "Add adds", WANTED)
+        await asyncio.to_thread(stage.forge.webhooks.settled)
+        assert (await service.http.get("/tasks")).json()["tasks"] == [], "a ticket alone starts nothing"
+        stage.forge.label_issue(stage.repo, number, "ada", "patchwright")
+        await until(lambda: stage.opened and not stage.draft)
+        (task,) = (await service.http.get("/tasks")).json()["tasks"]
+        stage.forge.unlabel_issue(stage.repo, number, "ada", "patchwright")
+        stage.forge.label_issue(stage.repo, number, "ada", "patchwright")
+        await service.until(task["id"], "awaiting_review")
+        await until(lambda: len(stage.ticket_comments(number)) == 1)
+        stage.forge.close(stage.repo, stage.number, "ada")
+        await service.until(task["id"], "closed")
+        await until(lambda: "closed" in stage.ticket_comments(number)[0].lower())
+        assert len((await service.http.get("/tasks")).json()["tasks"]) == 1
+        assert len(stage.ticket_comments(number)) == 1
