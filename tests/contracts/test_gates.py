@@ -3,7 +3,7 @@
 import pytest
 
 from contracts.change import ChangedFile, FileStatus
-from contracts.gates import beyond_plan, change_problems, is_code, is_test, removed_tests
+from contracts.gates import beyond_plan, change_problems, conflict_problems, is_code, is_test, removed_tests
 from contracts.plan import ChangePlan, PlannedEdit
 from contracts.policy import Policy
 from contracts.task import TaskKind
@@ -90,3 +90,40 @@ def test_a_person_is_asked_from_the_first_file_or_line_beyond_what_the_policy_al
 
 def test_a_name_that_only_begins_like_a_planned_one_is_beyond_the_plan() -> None:
     assert "docs2/x.md, src/a.pyc" in beyond_plan((file("docs2/x.md"), file("src/a.pyc")), PLAN, Policy(max_unplanned_files=1))
+
+
+OURS, THEIRS = "a" * 40, "b" * 40
+
+
+def diff(path: str, *lines: str) -> str:
+    body = "\n".join(lines)
+    return f"diff --git a/{path} b/{path}\nindex 1..2 100644\n--- a/{path}\n+++ b/{path}\n@@ -1 +1,9 @@\n{body}\n"
+
+
+@pytest.mark.parametrize("line", [f"+<<<<<<< {OURS}", f"+>>>>>>> {THEIRS}", f"+<<<<<<< {OURS}:old.txt", f"+<<<<<<< {OURS}\r"])
+def test_one_line_that_is_left_of_a_conflict_is_refused(line: str) -> None:
+    (problem,) = conflict_problems(diff("src/a.py", " before", line))
+    assert "'src/a.py'" in problem and "conflict markers" in problem
+
+
+def test_a_whole_conflict_of_anybody_is_refused() -> None:
+    assert conflict_problems(diff("a.txt", "+<<<<<<< HEAD", "+x", "+=======", "+y", "+>>>>>>> main"))
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        (f"-<<<<<<< {OURS}", f"->>>>>>> {THEIRS}"),  # taken away
+        (f" <<<<<<< {OURS}", " ======="),  # of the base
+        ("+Title", "+======="),  # a heading
+        ("+>>>>>>> quoted seven times",),
+        ("+ <<<<<<< HEAD", "+=======", "+ >>>>>>> main"),  # shown, not there
+    ],
+)
+def test_what_only_looks_like_a_marker_passes(lines: tuple[str, ...]) -> None:
+    assert conflict_problems(diff("a.txt", *lines)) == []
+
+
+def test_a_line_that_looks_like_a_header_is_a_line() -> None:
+    text = diff("a.txt", "+++ b/other.txt", f"+<<<<<<< {OURS}") + diff("b.txt", "+fine")
+    assert [problem.split("'")[1] for problem in conflict_problems(text)] == ["a.txt"]
