@@ -89,6 +89,8 @@ class RateLimited(ForgeUnavailable):
 
     code = "rate-limited"
     http_status = 503
+    guessed = False
+    """Whether the forge named no time."""
 
     def __init__(self, message: str, retry_after_seconds: float = 60.0) -> None:
         super().__init__(message)

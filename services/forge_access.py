@@ -25,6 +25,10 @@ class ForgeAccess(StrictWord):
     """The environment variable that holds such a token."""
     ca_file: str = ""
     """The file with the certificates to trust for this host, instead of the machine's."""
+    proxy: str = ""
+    """The proxy on the way to this host, for the API and git; empty: what ``HTTPS_PROXY`` and ``NO_PROXY`` say."""
+    proxy_login_file: str = ""
+    """The file with ``user:password`` for that proxy."""
     seconds_between_writes: float = Field(default=1.0, ge=0, le=60)
     """Seconds between two writes; GitHub asks for one."""
 
@@ -34,6 +38,21 @@ class ForgeAccess(StrictWord):
         if url and not url.startswith(("http://", "https://")):
             raise ValueError("api_url must start with http:// or https://")
         return url.rstrip("/")
+
+    @field_validator("proxy")
+    @classmethod
+    def _proxy_without_login(cls, url: str) -> str:
+        if url and not url.startswith(("http://", "https://")):
+            raise ValueError("proxy must start with http:// or https://")
+        if "@" in url:
+            raise ValueError("proxy must not hold a login; put user:password into a file and name it in proxy_login_file")
+        return url.rstrip("/")
+
+    @model_validator(mode="after")
+    def _login_of_a_proxy(self) -> "ForgeAccess":
+        if self.proxy_login_file and not self.proxy:
+            raise ValueError("proxy_login_file is for a proxy; name it in proxy")
+        return self
 
     @model_validator(mode="after")
     def _one_credential(self) -> "ForgeAccess":

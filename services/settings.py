@@ -12,6 +12,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import quote
 
 import platformdirs
 from pydantic import AliasChoices, BaseModel, Field, SecretStr, ValidationError, field_validator
@@ -293,6 +294,15 @@ class Settings(BaseSettings):
             raise InvalidInput(f"tickets: nothing says how comments are written in {system}.")
         what = f"tickets: the token of {system}"
         return _secret_file(access.token_file, what) if access.token_file else _secret_variable(access.token_variable, what)
+
+    def forge_proxy(self, host: str) -> str:
+        """The proxy on the way to a forge's host, with its login; empty when none is named. Raises ``InvalidInput``."""
+        access = self.forges[host]
+        if not access.proxy_login_file:
+            return access.proxy
+        user, _, password = _secret_file(access.proxy_login_file, f"forges: the proxy's login for {host}").partition(":")
+        scheme, _, place = access.proxy.partition("://")
+        return f"{scheme}://{quote(user, safe='')}:{quote(password, safe='')}@{place}"
 
     @property
     def service_file(self) -> Path:

@@ -92,20 +92,23 @@ def forges(settings: Settings, base_url: str) -> "Forges":
 
 def hosted_forge(settings: Settings, host: str) -> "HostedForge":
     """GitHub or GitLab on a host; the credential is read whenever it is needed, so that it can be replaced."""
+    from mcp_servers.repo.pace import Paces
+
     access = settings.forges[host]
+    proxy, paces = partial(settings.forge_proxy, host), Paces(settings.data_dir / "forge-pace")
     if access.kind == "gitlab":
         from mcp_servers.repo.gitlab.forge import GitLabForge
 
         return GitLabForge(host, access.url(host), partial(settings.forge_token, host), verify=access.verify,
-                           seconds_between_writes=access.seconds_between_writes)
+                           seconds_between_writes=access.seconds_between_writes, proxy=proxy, paces=paces)
     from mcp_servers.repo.github.app import AppInstallation, PersonalToken
     from mcp_servers.repo.github.connection import Endpoint
     from mcp_servers.repo.github.forge import GitHubForge
 
-    endpoint = Endpoint(access.url(host), access.verify)
+    endpoint = Endpoint(access.url(host), access.verify, proxy=proxy)
     credential = (AppInstallation(endpoint, access.app_id, partial(settings.forge_app_key, host)) if access.app_id
                   else PersonalToken(partial(settings.forge_token, host)))
-    return GitHubForge(host, endpoint, credential, access.seconds_between_writes)
+    return GitHubForge(host, endpoint, credential, access.seconds_between_writes, paces=paces)
 
 
 def sandboxes(settings: Settings) -> "Sandboxes":

@@ -5,15 +5,10 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 
 from contracts.ci import CiKind, CiReport, CiState
 from contracts.errors import Conflict, CredentialRefused, ForgeUnavailable, InvalidInput, NotFound, RateLimited
@@ -26,6 +21,7 @@ from mcp_servers.repo.github.connection import Endpoint
 from mcp_servers.repo.github.forge import GitHubForge
 from mcp_servers.repo.gitlab.forge import GitLabForge
 from mcp_servers.repo.local_forge import LocalForge
+from tests.fakes.certificates import own_certificate
 from tests.fakes.forge_places import (
     PRIVATE_KEY,
     REPOSITORY,
@@ -289,21 +285,6 @@ async def test_asking_again_costs_no_quota_while_nothing_changed(place: Any, mad
 
 
 # -- a server of one's own -----------------------------------------------------------------------------------
-
-
-def own_certificate(folder: Path) -> tuple[Path, Path]:
-    """A certificate for localhost that signs itself: with its key for the server, alone to trust."""
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    names = x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))])
-    builder = x509.CertificateBuilder(name, name, key.public_key(), 1, now - timedelta(days=1), now + timedelta(days=1))
-    made = builder.add_extension(names, False).add_extension(x509.BasicConstraints(True, None), True).sign(key, hashes.SHA256())
-    pem = made.public_bytes(serialization.Encoding.PEM)
-    secret = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    (folder / "server.pem").write_bytes(secret + pem)
-    (folder / "ca.pem").write_bytes(pem)
-    return folder / "server.pem", folder / "ca.pem"
 
 
 @pytest.mark.parametrize("kind", PLACES)

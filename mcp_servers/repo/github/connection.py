@@ -5,6 +5,7 @@ import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ from urllib3.util.retry import Retry
 from contracts.errors import ForgeUnavailable, PatchwrightError, RateLimited
 from mcp_servers.repo.github.failures import failure_of, graphql_failure
 from mcp_servers.repo.pace import Pace
+from mcp_servers.repo.proxies import Proxy, no_proxy, send_requests_through, send_through
 
 API_VERSION = "2022-11-28"
 PAGE = 100
@@ -36,6 +38,8 @@ class Endpoint:
     verify: bool | str = True
     """The file of certificates to trust instead of the machine's."""
     timeout_seconds: int = 20
+    proxy: Proxy = no_proxy
+    """The way out, where the machine's variables do not tell it."""
 
 
 class TokenSource(Protocol):
@@ -70,7 +74,7 @@ def requester(endpoint: Endpoint, token: Callable[[], str]) -> Requester:
     # At DEBUG it would log bodies, and the answer that holds an installation's token is one.
     logging.getLogger("github.Requester").setLevel(logging.INFO)
     retry = Retry(total=2, status=0, backoff_factor=0.2, allowed_methods={"GET"}, respect_retry_after_header=False)
-    return Requester(
+    made = Requester(
         auth=_Bearer(token),
         base_url=endpoint.api_url,
         timeout=endpoint.timeout_seconds,
@@ -83,6 +87,8 @@ def requester(endpoint: Endpoint, token: Callable[[], str]) -> Requester:
         seconds_between_writes=None,
         api_version=API_VERSION,
     )
+    send_requests_through(made, endpoint.proxy)
+    return made
 
 
 class GitHubConnection:
@@ -129,15 +135,10 @@ class GitHubConnection:
     def graphql(self, document: str, deed: str, **variables: Any) -> dict[str, Any]:
         """The data that a document asks for; a mutation is paced as a write."""
         sent = {"query": document, "variables": variables}
-        if document.lstrip().startswith("mutation"):
-            answer = self._write("POST", self._requester.graphql_url, deed, sent)
-        else:
-            answer = self._asked("POST", self._requester.graphql_url, deed, {}, sent)[2]
+        with self._pace.write() if document.lstrip().startswith("mutation") else nullcontext():
+            _, headers, answer = self._asked("POST", self._requester.graphql_url, deed, {}, sent)
         if errors := answer.get("errors"):
-            failure = graphql_failure(deed, errors)
-            if isinstance(failure, RateLimited):
-                self._pace.limited(failure.retry_after_seconds)
-            raise failure
+            raise self._noted(graphql_failure(deed, errors, headers))
         return answer["data"]
 
     def text(self, path: str, deed: str) -> tuple[str, bool]:
@@ -213,11 +214,12 @@ class GitHubConnection:
         if status == 401:
             raise _Unauthorised(failure_of(deed, status, told, answer))
         if status >= 400:
-            failure = failure_of(deed, status, told, answer)
-            if isinstance(failure, RateLimited):
-                self._pace.limited(failure.retry_after_seconds)
-            raise failure
+            raise self._noted(failure_of(deed, status, told, answer))
         return status, told, answer
+
+    def _noted(self, failure: PatchwrightError) -> PatchwrightError:
+        """A limit is one for everybody who uses the credential."""
+        return self._pace.limited(failure) if isinstance(failure, RateLimited) else failure
 
     def _fetched(self, location: str, deed: str) -> tuple[str, bool]:
         """Follow to where GitHub keeps it, without our credential: the address itself is the permission."""
@@ -226,6 +228,7 @@ class GitHubConnection:
         try:
             with requests.Session() as session:
                 session.auth = _nobody
+                send_through(session, self._endpoint.proxy)
                 answer = session.get(
                     location,
                     timeout=self._endpoint.timeout_seconds,

@@ -13,18 +13,17 @@ from contracts.errors import (
     PatchwrightError,
     RateLimited,
 )
+from mcp_servers.repo.pace import LONGEST_SECONDS
 
 SECONDARY_SECONDS = 60.0
-"""GitHub asks for at least a minute when it names no time."""
-LONGEST_SECONDS = 3_900.0
-"""A primary limit is reset within the hour; a clock that is wrong must not stop us for longer."""
+"""GitHub asks for at least a minute when it names no time, and for more each time that this was too short."""
 
 
 def failure_of(deed: str, status: int, headers: Mapping[str, str], answer: Any) -> PatchwrightError:
     """The failure that an answer of 400 and above stands for."""
     told = _told(answer)
-    if (wait := _wait(status, headers, told)) is not None:
-        return RateLimited(f"GitHub limits us ({told or status}); {deed} goes on in {wait:.0f} s.", wait)
+    if status in (403, 429) and (limited := _limited(deed, status, headers, told)):
+        return limited
     match status:
         case 401:
             return CredentialRefused(f"GitHub refused the credential for {deed}: {told}. Give a new token, or the App's key.")
@@ -41,7 +40,7 @@ def failure_of(deed: str, status: int, headers: Mapping[str, str], answer: Any) 
     return PatchwrightError(f"GitHub answered {status} to {deed}: {told}")
 
 
-def graphql_failure(deed: str, errors: list[dict[str, Any]]) -> PatchwrightError:
+def graphql_failure(deed: str, errors: list[dict[str, Any]], headers: Mapping[str, str]) -> PatchwrightError:
     """The failure that the errors of a GraphQL answer stand for."""
     told = "; ".join(str(error.get("message", "")) for error in errors)
     match str(errors[0].get("type", "")):
@@ -50,22 +49,24 @@ def graphql_failure(deed: str, errors: list[dict[str, Any]]) -> PatchwrightError
         case "FORBIDDEN" | "INSUFFICIENT_SCOPES":
             return CredentialRefused(f"GitHub did not allow {deed}: {told}")
         case "RATE_LIMITED":
-            return RateLimited(f"GitHub limits us ({told}).", SECONDARY_SECONDS)
+            return _limited(deed, 429, headers, told) or RateLimited(told, SECONDARY_SECONDS)
         case "UNPROCESSABLE":
             return InvalidInput(f"GitHub refused {deed}: {told}")
     return ForgeUnavailable(f"GitHub could not answer {deed}: {told}")
 
 
-def _wait(status: int, headers: Mapping[str, str], told: str) -> float | None:
-    """Seconds to be silent; None when it is no limit."""
-    if status not in (403, 429):
-        return None
+def _limited(deed: str, status: int, headers: Mapping[str, str], told: str) -> RateLimited | None:
+    """How long to be silent; None when it is no limit."""
+    failure = RateLimited(f"GitHub limits us ({told or status}) at {deed}.", SECONDARY_SECONDS)
     if (named := headers.get("retry-after", "")).isdigit():
-        return float(named)
-    if headers.get("x-ratelimit-remaining") == "0" and (reset := headers.get("x-ratelimit-reset", "")).isdigit():
-        return min(LONGEST_SECONDS, max(1.0, int(reset) - time.time() + 1))
-    limited = status == 429 or "rate limit" in told.lower() or "abuse detection" in told.lower()
-    return SECONDARY_SECONDS if limited else None
+        failure.retry_after_seconds = float(named)
+    elif headers.get("x-ratelimit-remaining") == "0" and (reset := headers.get("x-ratelimit-reset", "")).isdigit():
+        failure.retry_after_seconds = min(LONGEST_SECONDS, max(1.0, int(reset) - time.time() + 1))
+    elif status == 429 or "rate limit" in told.lower() or "abuse detection" in told.lower():
+        failure.guessed = True
+    else:
+        return None
+    return failure
 
 
 def _told(answer: Any) -> str:

@@ -23,7 +23,7 @@ from mcp_servers.repo.github.words import pull_request
 from mcp_servers.repo.hosted import HostedPullRequest, HostedRepository, hosted_repository
 from mcp_servers.repo.looking import Shared, looks
 from mcp_servers.repo.marks import described, mark, marked
-from mcp_servers.repo.pace import Pace
+from mcp_servers.repo.pace import Pace, Paces
 from mcp_servers.repo.shown_report import shown_report
 
 R = TypeVar("R")
@@ -46,14 +46,20 @@ class GitHubForge:
     """Keeps ``contracts.forge.Forge`` for the repositories of one GitHub host."""
 
     def __init__(
-        self, host: str, endpoint: Endpoint, credential: Credential, seconds_between_writes: float = 1.0, clone_url: str = ""
+        self,
+        host: str,
+        endpoint: Endpoint,
+        credential: Credential,
+        seconds_between_writes: float = 1.0,
+        clone_url: str = "",
+        paces: Paces | None = None,
     ) -> None:
         self._host = host
         self._endpoint = endpoint
         self._credential = credential
         # The API and git speak the same scheme: a token for TLS never goes out without it.
         self._clone_url = clone_url or f"{urlsplit(endpoint.api_url).scheme}://{host}"
-        self._pace = Pace(seconds_between_writes)
+        self._paces, self._between = paces or Paces(), seconds_between_writes
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="github")
         self._repositories: dict[str, _Repository] = {}
 
@@ -201,7 +207,7 @@ class GitHubForge:
         if meant is None or meant.host != self._host or not remote.startswith(f"{urlsplit(self._clone_url).scheme}:"):
             return {}
         token = self._credential.token(meant.path)
-        return git_access(self._clone_url, "x-access-token", token, self._endpoint.verify)
+        return git_access(self._clone_url, "x-access-token", token, self._endpoint.verify, self._endpoint.proxy())
 
     def spent(self) -> int:
         """Requests so far that counted against the quota."""
@@ -225,7 +231,7 @@ class GitHubForge:
         key = meant.path.lower()
         place = self._repositories.get(key)
         if place is None:
-            connection = GitHubConnection(self._endpoint, meant.path, self._credential, self._pace)
+            connection = GitHubConnection(self._endpoint, meant.path, self._credential, self._pace(meant))
             place = self._repositories.setdefault(key, _Repository(meant, connection, self._credential))
 
         def done() -> R:
@@ -233,6 +239,11 @@ class GitHubForge:
                 return deed(place)
 
         return await asyncio.get_running_loop().run_in_executor(self._threads, done)
+
+    def _pace(self, meant: HostedRepository) -> Pace:
+        """An App is limited where it is installed, at an owner; a person's token wherever it is used."""
+        name = f"{self._host}/{meant.owner}" if self._credential.is_app else self._host
+        return self._paces.of(name, self._between)
 
     def _published(self, place: _Repository, wanted: PullRequestDraft) -> PullRequest:
         told = _open(place, wanted.head_branch) or _opened(place, wanted)

@@ -17,6 +17,7 @@ from urllib3.util.retry import Retry
 from contracts.errors import ForgeUnavailable, InvalidInput, RateLimited
 from mcp_servers.repo.gitlab.failures import failure_of
 from mcp_servers.repo.pace import Pace
+from mcp_servers.repo.proxies import Proxy, no_proxy, send_through
 
 PAGE = 100
 MAX_PAGES = 50
@@ -37,6 +38,7 @@ class GitLabConnection:
         *,
         verify: bool | str = True,
         timeout_seconds: int = 20,
+        proxy: Proxy = no_proxy,
     ) -> None:
         self.project = project
         self._token, self._pace = token, pace
@@ -50,6 +52,7 @@ class GitLabConnection:
             keep_base_url=True,
         )
         self._backend: _Listening = self._gitlab._backend  # type: ignore[assignment]
+        send_through(self._backend.client, proxy)
         self._known: OrderedDict[str, tuple[str, Any, str]] = OrderedDict()
         self.spent = 0
         """Requests so far that GitLab had to work for."""
@@ -143,9 +146,7 @@ class GitLabConnection:
         self.spent += answer.status_code != 304
         if answer.status_code >= 400:
             failure = failure_of(deed, answer.status_code, answer.headers, _told(answer))
-            if isinstance(failure, RateLimited):
-                self._pace.limited(failure.retry_after_seconds)
-            raise failure
+            raise self._pace.limited(failure) if isinstance(failure, RateLimited) else failure
         return answer
 
 

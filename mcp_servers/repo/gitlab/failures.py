@@ -12,18 +12,17 @@ from contracts.errors import (
     PatchwrightError,
     RateLimited,
 )
+from mcp_servers.repo.pace import LONGEST_SECONDS
 
 USUAL_SECONDS = 60.0
 """GitLab's limits are per minute where it names no time."""
-LONGEST_SECONDS = 3_900.0
 
 
 def failure_of(deed: str, status: int, headers: Mapping[str, str], told: str) -> PatchwrightError:
     """The failure that an answer of 400 and above stands for."""
     match status:
         case 429:
-            wait = _wait(headers)
-            return RateLimited(f"GitLab limits us; {deed} goes on in {wait:.0f} s.", wait)
+            return _limited(deed, headers)
         case 401:
             return CredentialRefused(f"GitLab refused the token for {deed}: {told}. It may have expired; give a new one.")
         case 403:
@@ -42,9 +41,12 @@ def failure_of(deed: str, status: int, headers: Mapping[str, str], told: str) ->
     return PatchwrightError(f"GitLab answered {status} to {deed}: {told}")
 
 
-def _wait(headers: Mapping[str, str]) -> float:
+def _limited(deed: str, headers: Mapping[str, str]) -> RateLimited:
+    failure = RateLimited(f"GitLab limits us at {deed}.", USUAL_SECONDS)
     if (named := headers.get("Retry-After", "")).isdigit():
-        return float(named)
-    if (reset := headers.get("RateLimit-Reset", "")).isdigit():
-        return min(LONGEST_SECONDS, max(1.0, int(reset) - time.time() + 1))
-    return USUAL_SECONDS
+        failure.retry_after_seconds = float(named)
+    elif (reset := headers.get("RateLimit-Reset", "")).isdigit():
+        failure.retry_after_seconds = min(LONGEST_SECONDS, max(1.0, int(reset) - time.time() + 1))
+    else:
+        failure.guessed = True
+    return failure

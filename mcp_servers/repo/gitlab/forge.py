@@ -22,7 +22,8 @@ from mcp_servers.repo.gitlab.words import is_draft, merge_request, titled, usern
 from mcp_servers.repo.hosted import HostedPullRequest, HostedRepository, hosted_repository
 from mcp_servers.repo.looking import Shared, looks
 from mcp_servers.repo.marks import described, mark, marked
-from mcp_servers.repo.pace import Pace
+from mcp_servers.repo.pace import Paces
+from mcp_servers.repo.proxies import Proxy, no_proxy
 from mcp_servers.repo.shown_report import shown_report
 
 R = TypeVar("R")
@@ -51,10 +52,19 @@ class GitLabForge:
     """Keeps ``contracts.forge.Forge`` for the projects of one GitLab host."""
 
     def __init__(
-        self, host: str, url: str, token: Callable[[], str], *, verify: bool | str = True, seconds_between_writes: float = 0.2
+        self,
+        host: str,
+        url: str,
+        token: Callable[[], str],
+        *,
+        verify: bool | str = True,
+        seconds_between_writes: float = 0.2,
+        proxy: Proxy = no_proxy,
+        paces: Paces | None = None,
     ) -> None:
         self._host, self._url, self._token, self._verify = host, url.rstrip("/"), token, verify
-        self._pace = Pace(seconds_between_writes)
+        self._proxy = proxy
+        self._pace = (paces or Paces()).of(host, seconds_between_writes)
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="gitlab")
         self._projects: dict[str, _Project] = {}
 
@@ -198,7 +208,7 @@ class GitLabForge:
         # A token for TLS never goes out without it.
         if meant is None or meant.host != self._host or not remote.startswith(f"{urlsplit(self._url).scheme}:"):
             return {}
-        return git_access(self._url, "oauth2", self._token(), self._verify)
+        return git_access(self._url, "oauth2", self._token(), self._verify, self._proxy())
 
     def spent(self) -> int:
         """Requests so far that GitLab had to work for."""
@@ -221,7 +231,8 @@ class GitLabForge:
     async def _in_turn(self, meant: HostedRepository, deed: Callable[[_Project], R]) -> R:
         place = self._projects.get(meant.path.lower())
         if place is None:
-            connection = GitLabConnection(self._url, meant.path, self._token, self._pace, verify=self._verify)
+            reached = {"verify": self._verify, "proxy": self._proxy}
+            connection = GitLabConnection(self._url, meant.path, self._token, self._pace, **reached)
             place = self._projects.setdefault(meant.path.lower(), _Project(meant, connection))
 
         def done() -> R:
