@@ -12,6 +12,7 @@ from activities.stores.run_store import RunStore
 from contracts.errors import PatchwrightError, SandboxLost, TaskForgotten
 from contracts.event import EventKind, NewEvent
 from contracts.steps import ProgressRequest
+from contracts.ticket import TicketPlace
 from contracts.word import Word
 
 RELEASE_SECONDS = 15
@@ -48,10 +49,12 @@ class ProgressDeeds:
 
     async def _follow(self, request: ProgressRequest) -> None:
         try:
-            await self.run_store.record_progress(request)
+            record = await self.run_store.record_progress(request)
         except TaskForgotten as forgotten:
             activity.logger.warning("%s", forgotten.message)
             raise in_temporals_words(forgotten, pause=FORGOTTEN_PAUSE) from forgotten
+        if TicketPlace.of(record.task.request.source) is not None:
+            await self.run_store.tickets.want(request.task_id)
 
     async def _notify(self, request: ProgressRequest) -> None:
         told = f"The requester is told: {request.state.replace('_', ' ')}. {request.reason}".strip()

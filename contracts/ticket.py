@@ -22,8 +22,8 @@ class TicketPlace(Word):
     @property
     def source(self) -> TicketSource | None:
         """What makes the same ticket the same task, over all hosts; None when it is longer than a source can be."""
-        lead = f"{self.host}/{self.repository}#" if self.repository else f"{self.host}/"
-        key = f"{lead.lower()}{self.key}"
+        lead = f"{self.host.lower()}/"
+        key = f"{lead}{self.repository}#{self.key}" if self.repository else f"{lead}{self.key}"
         return TicketSource(system=self.system, key=key) if len(key) <= SOURCE_KEY_CHARACTERS else None
 
     @classmethod

@@ -21,6 +21,7 @@ from services.serving import address_of, listening, serving
 from services.settings import Settings
 from services.telemetry import telemetry
 from services.temporal_server import SEARCH_ATTRIBUTES
+from services.ticket_comments import TicketTeller, tickets_told
 from services.worker import connect, ensure_search_attributes, make_workers
 
 log = logging.getLogger(__name__)
@@ -76,6 +77,7 @@ async def stack(settings: Settings, scripted: bool = False) -> AsyncIterator[Sta
         await opened.enter_async_context(house_kept(keeper))
         if settings.forges:
             await opened.enter_async_context(forges_polled(wiring.forge_poll(settings, kept, connected, tasks)))
+        await opened.enter_async_context(tickets_told(TicketTeller(kept.runs, connected)))
         running = Stack(url, token, server.address, server.ui_url, tier)
         opened.enter_context(announced(settings, running, scripted))
         yield running

@@ -201,7 +201,11 @@ async def _worker(part: Part, interceptors: list[Any]) -> AsyncIterator[None]:
             deployment_version=settings.deployment_version,
         ):
             await release_lost_attempts(client, kept.runs)
-            async with _housekeeping(settings, kept, connected), _polling(part, kept, connected, client):
+            async with (
+                _housekeeping(settings, kept, connected),
+                _polling(part, kept, connected, client),
+                _tickets(settings, kept, connected),
+            ):
                 yield
 
 
@@ -227,6 +231,14 @@ def _polling(
     forge = wiring.local_forge(part.settings, part.base_url)
     tasks = wiring.task_service(part.settings, kept, forge, client, part.ui_url)
     return forges_polled(wiring.forge_poll(part.settings, kept, connected, tasks))
+
+
+def _tickets(settings: Settings, kept: "wiring.Stores", connected: "Capabilities") -> AbstractAsyncContextManager[None]:
+    """Told by the workers that do quick deeds."""
+    from contracts.pool import Pool
+    from services.ticket_comments import TicketTeller, tickets_told
+
+    return tickets_told(TicketTeller(kept.runs, connected)) if Pool.LIGHT in settings.serve_pools else nullcontext()
 
 
 @asynccontextmanager

@@ -1,5 +1,7 @@
 """Words of the configuration: which tickets become tasks, for which repository, and how ticket systems are written to."""
 
+from pathlib import Path
+
 from pydantic import Field, field_validator, model_validator
 
 from contracts.task import TaskKind
@@ -40,6 +42,11 @@ class TicketAccess(StrictWord):
         if bool(self.token_file) == bool(self.token_variable):
             raise ValueError("give either token_file or token_variable")
         return self
+
+    @property
+    def verify(self) -> bool | str:
+        """What certificates are held against."""
+        return str(Path(self.ca_file).expanduser()) if self.ca_file else True
 
 
 class TicketRules(StrictWord):

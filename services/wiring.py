@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mcp_servers.object_store import Mirrors
     from mcp_servers.repo.forges import Forges, HostedForge
     from mcp_servers.repo.local_forge import LocalForge
+    from mcp_servers.repo.tickets.tickets import Tickets
     from mcp_servers.runner.sandboxes import Sandboxes
     from services.api.webhooks import Secrets
     from services.forge_poll import ForgePoll
@@ -111,6 +112,20 @@ def hosted_forge(settings: Settings, host: str) -> "HostedForge":
     return GitHubForge(host, endpoint, credential, access.seconds_between_writes, paces=paces)
 
 
+def tickets(settings: Settings, forges: "Forges") -> "Tickets":
+    """Every system whose tickets are written to: the forges of the settings, Jira and Linear."""
+    from mcp_servers.repo.tickets.jira import JiraTickets
+    from mcp_servers.repo.tickets.linear import LinearTickets
+    from mcp_servers.repo.tickets.tickets import Tickets, TicketSystem
+
+    others: dict[str, TicketSystem] = {}
+    if jira := settings.tickets.jira:
+        others["jira"] = JiraTickets(jira.url, partial(settings.ticket_token, "jira"), jira.email, jira.verify)
+    if linear := settings.tickets.linear:
+        others["linear"] = LinearTickets(partial(settings.ticket_token, "linear"), linear.url, linear.verify)
+    return Tickets(forges.hosted, others)
+
+
 def sandboxes(settings: Settings) -> "Sandboxes":
     """The sandboxes of this machine; which tier there is shows when the first one is needed."""
     from contracts.sandbox import SandboxTier
@@ -141,7 +156,7 @@ def mcp_server(name: str, settings: Settings, base_url: str, boxes: "Sandboxes |
             from mcp_servers.repo.server import build_server as repo_server
 
             every = forges(settings, base_url)
-            return repo_server(folder, every, credentials=every.git_access)
+            return repo_server(folder, every, credentials=every.git_access, tickets=tickets(settings, every))
         case "code_search":
             from mcp_servers.code_search.server import build_server as code_search_server
 

@@ -17,6 +17,7 @@ from activities.stores.proposal_store import ProposalStore
 from activities.stores.remark_store import RemarkStore
 from activities.stores.tables import attempts, events, idempotency_keys, tasks
 from activities.stores.task_rows import record_of
+from activities.stores.ticket_comment_store import TicketCommentStore
 from contracts.errors import InvalidInput, NotFound, TaskForgotten
 from contracts.event import EventKind, NewEvent, TaskEvent
 from contracts.record import TaskRecord
@@ -54,6 +55,8 @@ class RunStore:
         """Tasks by their pull requests."""
         self.remarks = RemarkStore(database)
         """What people ask for at pull requests."""
+        self.tickets = TicketCommentStore(database)
+        """The tickets that are to be told how their tasks stand."""
 
     # -- accepting -------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from contracts.ci import CiCheck, CiReport, JobLog
 from contracts.errors import NotFound
 from contracts.forge import Forge, KeptComment, PullRequest, PullRequestDraft, ShownCheck
 from contracts.review import Review, Thread, ThreadAnswer
+from contracts.ticket import TicketPlace
 from contracts.watching import Look, Watch
 from mcp_servers.repo.hosted import SEPARATOR, HostedPullRequest, hosted_repository
 from mcp_servers.repo.looking import problem
@@ -22,6 +23,10 @@ class HostedForge(Forge, Protocol):
         """What git needs in its environment. Blocks."""
         ...
 
+    async def keep_ticket_comment(self, place: TicketPlace, key: str, body: str) -> KeptComment:
+        """The one comment of a key on a ticket beside the code."""
+        ...
+
 
 class Forges:
     """Keeps ``contracts.forge.Forge``; whatever lives on no host that is known belongs to the local forge."""
@@ -29,6 +34,11 @@ class Forges:
     def __init__(self, local: Forge, hosted: Mapping[str, HostedForge]) -> None:
         self._local = local
         self._hosted = {host.lower(): forge for host, forge in hosted.items()}
+
+    @property
+    def hosted(self) -> Mapping[str, HostedForge]:
+        """Those that live on a host, by that host."""
+        return self._hosted
 
     def git_access(self, remote: str) -> Mapping[str, str]:
         """What git needs in its environment to reach a remote; nothing for hosts without a forge. Blocks."""

@@ -25,6 +25,8 @@ from mcp_servers.repo.proposing import Proposals, create_branch
 from mcp_servers.repo.pushing import OWN
 from mcp_servers.repo.remotes import Credentials, no_credentials
 from mcp_servers.repo.service_tools import add_service_tools, plan_ref
+from mcp_servers.repo.ticket_tools import add_ticket_tools
+from mcp_servers.repo.tickets.tickets import Tickets, TicketSystem
 from mcp_servers.scope import Scope, scope_from, scope_of
 
 R = TypeVar("R")
@@ -38,7 +40,8 @@ MAX_TREE = 20_000
 
 
 def build_server(
-    mirrors: Mirrors, forge: Forge, default: Scope | None = None, credentials: Credentials = no_credentials
+    mirrors: Mirrors, forge: Forge, default: Scope | None = None, credentials: Credentials = no_credentials,
+    tickets: TicketSystem | None = None,
 ) -> MCPServer:
     """The server over a folder of mirrors and a forge; ``default`` is the workspace of clients that name none."""
     server = MCPServer("patchwright-repo", instructions=INSTRUCTIONS, log_level="WARNING", middleware=[_remember_meta])
@@ -53,6 +56,7 @@ def build_server(
     offer(WRITES, tools.create_branch, tools.push_branch, tools.open_pull_request, tools.update_pull_request)
     add_service_tools(server, mirrors, forge, proposals, credentials, default)
     add_forge_tools(server, forge)
+    add_ticket_tools(server, tickets or Tickets({}, {}))
     _add_resources(server, mirrors, default)
     return server
 

@@ -142,6 +142,8 @@ class Inbox:
             opened.ignored.append(request.reason)
             return
         record, created = await self._tasks.submit(request)
+        if created:
+            await self._tasks.runs.tickets.want(record.task.id)
         opened.done.append(f"{'started' if created else 'known as'} {record.task.id}")
 
     async def _failed(self, delivery: Delivery, error: Exception) -> None:

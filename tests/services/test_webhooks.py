@@ -13,89 +13,23 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
-import httpx2
 import pytest
 
 from activities.stores import delivery_store
-from activities.stores.delivery_store import DeliveryStore
 from contracts.task import TaskState
-from services import wiring
-from services.api.app import create_app
 from services.inbox import inbox as inbox_module
-from services.inbox.inbox import Inbox
 from services.settings import IsolatedSettings
 from tests.fakes.node import package
-from tests.fakes.service import TOKEN, FixedDiff, Service, open_service
+from tests.fakes.service import TOKEN
+from tests.fakes.webhook_door import NEW, OLD, SIGNING, Door, open_door, signed
 
-OLD, NEW = "an-old-webhook-secret", "a-new-webhook-secret"
-SIGNING = "whsec_" + b64encode(b"k" * 32).decode()
 SHA = "c" * 40
-FORGES = {
-    "github.com": {"kind": "github", "app_id": "7", "app_key_file": "/none"},
-    "gitlab.example.com": {"kind": "gitlab", "token_file": "/none"},
-}
-
-
-class Door:
-    """The service with webhooks configured, and what it makes of them."""
-
-    def __init__(self, service: Service, settings: IsolatedSettings) -> None:
-        self.service, self.settings = service, settings
-        self.store = DeliveryStore(service.database)
-        self.inbox = self.another_process()
-        secrets = wiring.webhook_secrets(settings)
-        self.app = create_app(service.tasks, TOKEN, FixedDiff(), inbox=self.inbox, webhook_secrets=secrets)
-        transport = httpx2.ASGITransport(self.app, raise_app_exceptions=False)
-        self.http = httpx2.AsyncClient(transport=transport, base_url="http://localhost")
-
-    def another_process(self) -> Inbox:
-        kept = wiring.Stores(self.service.runs, None, self.service.tasks.artifacts, self.store, None)  # type: ignore[arg-type]
-        return wiring.inbox(self.settings, kept, self.service.tasks)
-
-    async def post(self, kind: str, body: bytes | str, headers: dict[str, str] | list[tuple[bytes, bytes]]) -> httpx2.Response:
-        content = body.encode() if isinstance(body, str) else body
-        return await self.http.post(f"/webhooks/{kind}", content=content, headers=headers)
-
-    async def github(self, event: str, told: Any, delivery: str = "", secret: str = NEW) -> httpx2.Response:
-        body = json.dumps(told).encode()
-        headers = {"X-GitHub-Event": event, "X-Hub-Signature-256": signed(secret, body), "Content-Type": "application/json"}
-        return await self.post("github", body, headers | ({"X-GitHub-Delivery": delivery} if delivery else {}))
-
-    async def carried_out(self) -> None:
-        while await self.inbox.carry_out():
-            pass
-
-    @property
-    def told(self) -> list[str]:
-        """The tasks that were told that their forge changed, once for each time."""
-        return [name for name, door, _ in self.service.temporal.said if door == "forge_changed"]
-
-    async def kept(self) -> list[tuple[str, str, str]]:
-        """Every stored delivery: kind, state, reason."""
-        async with self.service.database.reading() as connection:
-            rows = await connection.exec_driver_sql("SELECT kind, state, reason FROM deliveries ORDER BY number")
-            return [tuple(row) for row in rows]
-
-
-def signed(secret: str, body: bytes) -> str:
-    return "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
 
 
 @pytest.fixture
 async def door(tmp_path: Path) -> AsyncIterator[Door]:
-    (tmp_path / "old").write_text(OLD + "\n")
-    (tmp_path / "new").write_text(NEW + "\n")
-    (tmp_path / "signing").write_text(SIGNING + "\n")
-    two = [{"file": str(tmp_path / "old")}, {"file": str(tmp_path / "new")}]
-    webhooks = {"github": {"secrets": two}, "gitlab": {"secrets": [*two, {"file": str(tmp_path / "signing")}]},
-                "jira": {"secrets": two}, "linear": {"secrets": two}}
-    settings = IsolatedSettings(data_dir=tmp_path / "data", webhooks=webhooks, forges=FORGES,
-                                tickets={"repositories": {"jira:ENG": "/srv/eng.git"}, "assignees": ["patchwright-bot"]})
-    service = await open_service(tmp_path)
-    made = Door(service, settings)
-    yield made
-    await made.http.aclose()
-    await service.database.close()
+    async with open_door(tmp_path) as made:
+        yield made
 
 
 async def watched(door: Door, repo: str = "https://github.com/Octo/hello", number: int = 12) -> str:

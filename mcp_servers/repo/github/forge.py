@@ -12,6 +12,7 @@ from contracts.ci import CiCheck, CiReport, JobLog
 from contracts.errors import Conflict, InvalidInput, NotFound
 from contracts.forge import KeptComment, PullRequest, PullRequestDraft, PullRequestState, ShownCheck
 from contracts.review import Review, Thread, ThreadAnswer
+from contracts.ticket import TicketPlace
 from contracts.watching import Look, Watch
 from mcp_servers.repo.git_access import git_access
 from mcp_servers.repo.github import ci, documents, rerunning, watching
@@ -145,6 +146,11 @@ class GitHubForge:
             return _kept_comment(place, number, key, body)
 
         return await self._of(pull_request_id, deed)
+
+    async def keep_ticket_comment(self, place: TicketPlace, key: str, body: str) -> KeptComment:
+        """The one comment of a key on an issue. Raises ``NotFound``."""
+        where = HostedRepository(self._host, place.repository)
+        return await self._in_turn(where, lambda at: _kept_comment(at, int(place.key), key, body))
 
     async def show_check(self, pull_request_id: str, check: ShownCheck) -> None:
         """Our check run on a commit; a status where the credential is no App."""

@@ -12,6 +12,7 @@ from contracts.ci import CiCheck, CiReport, JobLog
 from contracts.errors import Conflict, InvalidInput, NotFound
 from contracts.forge import KeptComment, PullRequest, PullRequestDraft, PullRequestState, ShownCheck
 from contracts.review import Review, Thread, ThreadAnswer
+from contracts.ticket import TicketPlace
 from contracts.watching import Look, Watch
 from mcp_servers.repo.git_access import git_access
 from mcp_servers.repo.gitlab import ci, watching
@@ -146,7 +147,12 @@ class GitLabForge:
 
     async def keep_comment(self, pull_request_id: str, key: str, body: str) -> KeptComment:
         """The one note of a key: made the first time, edited in place afterwards."""
-        return await self._of(pull_request_id, lambda place, number: _kept_note(place, number, key, body))
+        return await self._of(pull_request_id, lambda place, number: _kept_note(place, f"merge_requests/{number}", key, body))
+
+    async def keep_ticket_comment(self, place: TicketPlace, key: str, body: str) -> KeptComment:
+        """The one note of a key on an issue. Raises ``NotFound``."""
+        where = HostedRepository(self._host, place.repository)
+        return await self._in_turn(where, lambda at: _kept_note(at, f"issues/{int(place.key)}", key, body))
 
     async def show_check(self, pull_request_id: str, check: ShownCheck) -> None:
         """Our status on a commit."""
@@ -307,13 +313,13 @@ def _opened(place: _Project, wanted: PullRequestDraft) -> dict[str, Any]:
         raise
 
 
-def _kept_note(place: _Project, number: int, key: str, body: str) -> KeptComment:
-    ours, wanted, notes = mark("comment", key), marked(body, mark("comment", key)), f"merge_requests/{number}/notes"
+def _kept_note(place: _Project, on: str, key: str, body: str) -> KeptComment:
+    ours, wanted, notes = mark("comment", key), marked(body, mark("comment", key)), f"{on}/notes"
     told = place.connection.pages(notes, "reading the notes", sort="asc", order_by="created_at")
     found = next((note for note in told if ours in (note.get("body") or "") and place.people.is_ours(note)), None)
     if found is None:
         found = place.connection.post(notes, "writing a note", body=wanted)
     elif found["body"] != wanted:
         found = place.connection.put(f"{notes}/{found['id']}", "changing a note", body=wanted)
-    url = f"{_get(place, number)['web_url']}#note_{found['id']}"
+    url = f"{place.connection.get(on, 'reading where a note is')['web_url']}#note_{found['id']}"
     return KeptComment(id=str(found["id"]), body=body, url=url)
