@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from activities.plain_words import cell, code, line, quoted
+from activities.readable_words import readable
 from contracts.change import ChangedFile
 from contracts.plan import ChangePlan, PlannedEdit
 from contracts.remarks import Remark, RemarkCounts
@@ -48,11 +49,11 @@ def explanation(
     more = f"\n\n… and {len(files) - MOST_LINES} more files." if len(files) > MOST_LINES else ""
     parts = [
         f"**What was changed.** {line(plan.goal)}",
-        quoted(summary or plan.goal),
+        quoted(readable(summary or plan.goal)),
         "\n".join(["| file | lines | why |", "|---|---|---|", *rows]) + more if rows else "Nothing differs from the base yet.",
     ]
     if plan.rationale.strip():
-        parts.append(f"**Why so.**\n\n{quoted(plan.rationale)}")
+        parts.append(f"**Why so.**\n\n{quoted(readable(plan.rationale))}")
     if commits:
         parts.append("Commits: " + ", ".join(f"`{commit[:12]}`" for commit in commits[-MOST_LINES:]) + ".")
     if counts.remarks:

@@ -1,20 +1,28 @@
 """The text of a pull request: what, why, how to test, evidence. Nothing from a model can break out of it."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
+from activities.hunks import NOT_PLANNED, Reason, hunks_of, reasons
 from activities.plain_words import cell, code, line, quoted
+from activities.readable_words import readable
+from contracts.artifact import ArtifactRef
 from contracts.change import ChangedFile
-from contracts.checks import ChecksReport
-from contracts.gates import removed_tests
+from contracts.checks import CheckResult, ChecksReport
+from contracts.gates import planned_paths, removed_tests
 from contracts.plan import ChangePlan
 from contracts.steps import Preparation, Spending
 from contracts.task import Task
 
+Entry = TypeVar("Entry")
 BODY_LIMIT = 60_000
 """Characters; GitHub takes 65,536."""
 TICKET_URL = re.compile(r"https?://[^\s<>()\[\]`\\\x00-\x20\x7f-\U0010ffff]+")
 """An address that can stand as a link: ASCII, percent-encoded where it was not."""
+PLACES = 12
+"""Places of one file and step that a row of the table names."""
+MODELS = 10
 SHOWN = (100, 30, 10)
 """Entries a list shows, at most; fewer where the whole would not fit."""
 
@@ -27,19 +35,26 @@ def compose(
     files: Sequence[ChangedFile],
     checks: ChecksReport | None,
     spent: Spending,
+    *,
+    diff: str = "",
+    models: Sequence[str] = (),
+    page: str = "",
 ) -> str:
-    """The description of a pull request, as Markdown of at most ``BODY_LIMIT`` characters."""
-    said = quoted(summary or plan.goal)
+    """The description of a pull request, as Markdown of at most ``BODY_LIMIT`` characters.
+
+    ``diff``: the change as a unified diff; ``models``: which ones worked on it; ``page``: where people see the task.
+    """
+    said = quoted(readable(summary or plan.goal))
     body = ""
     for most in SHOWN:
         sections = [
             ("What changed", f"{said}\n\n{_files(files, plan, most)}"),
-            ("Why", _why(task, plan, most)),
+            ("Why", "\n\n".join([_why(task, plan, most), *_hunks(diff, plan, most)])),
             ("How to test", _how_to_test(checks, plan, most)),
             ("Risks", _risks(plan, files, most)),
             ("Rollback", _rollback(files)),
-            ("Evidence", _evidence(checks, most)),
-            ("Made by", _made_by(task, preparation, spent)),
+            ("Evidence", _evidence(checks, most, page)),
+            ("Made by", _made_by(task, preparation, spent, models, page)),
         ]
         body = "\n\n".join(f"## {title}\n\n{text}" for title, text in sections) + "\n"
         if len(body) <= BODY_LIMIT:
@@ -53,19 +68,39 @@ def _listed(entries: Sequence[str], most: int) -> str:
     return "\n".join(f"- {entry}" for entry in [*entries[:most], *more])
 
 
-def _table(columns: str, rows: Sequence[str], most: int) -> str:
-    more = f"\n\n… and {len(rows) - most} more." if len(rows) > most else ""
-    return "\n".join([f"| {columns} |", "|---" * (columns.count("|") + 1) + "|", *rows[:most]]) + more
+def _table(columns: str, entries: Sequence[Entry], row: Callable[[Entry], str], most: int) -> str:
+    more = f"\n\n… and {len(entries) - most} more." if len(entries) > most else ""
+    return "\n".join([f"| {columns} |", "|---" * (columns.count("|") + 1) + "|", *map(row, entries[:most])]) + more
 
 
 def _files(files: Sequence[ChangedFile], plan: ChangePlan, most: int) -> str:
     intents = {edit.path: edit.intent for edit in plan.edits}
-    rows = [
-        f"| {cell(f.path)} | {f.status.replace('_', ' ')} | +{f.added} −{f.removed} "
-        f"| {line(intents.get(f.path, ''), 200) or 'not in the plan'} |"
-        for f in files
-    ]
-    return _table("file | status | lines | intent of the plan", rows, most)
+
+    def row(f: ChangedFile) -> str:
+        intent = line(intents.get(f.path, ""), 200) or _unplanned(f, plan)
+        return f"| {cell(f.path)} | {f.status.replace('_', ' ')} | +{f.added} −{f.removed} | {intent} |"
+
+    return _table("file | status | lines | intent of the plan", files, row, most)
+
+
+def _unplanned(file: ChangedFile, plan: ChangePlan) -> str:
+    return "named in the plan" if file.path in planned_paths(plan) else NOT_PLANNED
+
+
+def _hunks(diff: str, plan: ChangePlan, most: int) -> list[str]:
+    """A table of all hunks, each with the step of the plan that it belongs to."""
+    told = reasons(hunks_of(diff), plan)
+
+    def row(one: Reason) -> str:
+        return f"| {cell(one.path)} | {_places(one.places, most)} | {line(one.why, 300)} |"
+
+    return [_table("file | lines | step of the plan", told, row, most)] if told else []
+
+
+def _places(places: Sequence[str], most: int) -> str:
+    shown = min(most, PLACES)
+    more = f" and {len(places) - shown} more" if len(places) > shown else ""
+    return ", ".join(cell(place[:120]) for place in places[:shown]) + more
 
 
 def _why(task: Task, plan: ChangePlan, most: int) -> str:
@@ -74,7 +109,7 @@ def _why(task: Task, plan: ChangePlan, most: int) -> str:
     if TICKET_URL.fullmatch(request.ticket_url):
         parts.append(f"Ticket: <{request.ticket_url}>")
     if plan.rationale:
-        parts.append(quoted(plan.rationale))
+        parts.append(quoted(readable(plan.rationale)))
     for title, entries in (
         ("Constraints", plan.constraints or request.constraints),
         ("Acceptance criteria", request.acceptance_criteria),
@@ -91,7 +126,7 @@ def _how_to_test(checks: ChecksReport | None, plan: ChangePlan, most: int) -> st
 
 
 def _risks(plan: ChangePlan, files: Sequence[ChangedFile], most: int) -> str:
-    unplanned = sorted({f.path for f in files} - {edit.path for edit in plan.edits})
+    unplanned = sorted({f.path for f in files} - planned_paths(plan))
     # A test that was deleted is never cut off the list.
     told = [f"{code(path)} is a test and was deleted." for path in removed_tests(files)]
     told += [line(risk) for risk in plan.risks]
@@ -105,23 +140,31 @@ def _rollback(files: Sequence[ChangedFile]) -> str:
     return "Revert the merge commit; the change has no other effect."
 
 
-def _evidence(checks: ChecksReport | None, most: int) -> str:
+def _evidence(checks: ChecksReport | None, most: int, page: str) -> str:
     if checks is None or not checks.results:
         return f"**No check ran.** {line(checks.note) if checks else ''} A person has to judge this change without one."
-    rows = [
-        f"| {cell(r.name)} | {'passed' if r.passed else '**failed**'} | {r.exit_code} | {r.seconds:.1f} s "
-        f"| {cell(r.command)} | {r.log.sha256[:12] if r.log else ''} |"
-        for r in checks.results
-    ]
+
+    def row(r: CheckResult) -> str:
+        verdict = "passed" if r.passed else "**failed**"
+        return f"| {cell(r.name)} | {verdict} | {r.exit_code} | {r.seconds:.1f} s | {cell(r.command)} | {_log(r.log, page)} |"
+
     what = f"tree `{checks.tree}` (the tree of commit `{checks.commit}`)"
     where = f"Ran on {what}, in the {checks.tier} sandbox, image {code(checks.image)}."
-    table = _table("check | verdict | exit code | time | command | log sha256", rows, most)
+    table = _table("check | verdict | exit code | time | command | log sha256", checks.results, row, most)
     return f"{table}\n\n{where}" + (f" {line(checks.note)}" if checks.note else "")
 
 
-def _made_by(task: Task, preparation: Preparation, spent: Spending) -> str:
+def _log(log: ArtifactRef | None, page: str) -> str:
+    if log is None:
+        return ""
+    return f"[`{log.sha256[:12]}`]({page})" if page else f"`{log.sha256[:12]}`"
+
+
+def _made_by(task: Task, preparation: Preparation, spent: Spending, models: Sequence[str], page: str) -> str:
+    who = f"Patchwright task [`{task.id}`]({page})" if page else f"Patchwright task `{task.id}`"
+    named = f" Models: {', '.join(code(name, 100) for name in models[:MODELS])}." if models else ""
     return (
-        f"Patchwright task `{task.id}`, from {code(preparation.opened.base_branch)} at `{preparation.opened.base_commit}`. "
-        f"Agent cards `{preparation.cards.sha256[:16]}`. {spent.model_calls} model calls, {spent.input_tokens} tokens in, "
+        f"{who}, from {code(preparation.opened.base_branch)} at `{preparation.opened.base_commit}`. "
+        f"Agent cards `{preparation.cards.sha256[:16]}`.{named} {spent.model_calls} model calls, {spent.input_tokens} tokens in, "
         f"{spent.output_tokens} out, {spent.cost_usd:.4f} US dollars by the price table. A person merges; Patchwright never does."
     )

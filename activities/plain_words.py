@@ -14,24 +14,58 @@ GUARD = "\u200b"
 TEXT_LIMIT = 4_000
 UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Unicode categories of control, format and separator characters."""
-HEADING = re.compile(r"^(\s*)(#|=|-(?=-+\s*$))", re.MULTILINE)
+BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0") | {chr(code) for code in range(0xFE00, 0xFE0F)}
+HIDDEN = (0xE0100, 0xE01EF)
+"""Letters and marks that nobody sees: fillers, and variation selectors that can carry any text."""
+BLOCK = re.compile(r"^(\s*)([#=>+](?=.)|:(?=[-\s])|-(?=[-:\s]|$)|=+$|\d{1,9}(?=[.)](?:\s|$)))", re.MULTILINE)
+"""What makes the line, or the one above it, more than words: headings, lists, quotations, tables, definitions."""
+REFERENCE = r"(?:[A-Z][A-Z0-9_]+-\d|https?:|[\w./-]{0,100}[#!&]\d)"
+CLOSING = re.compile(
+    r"(?<![A-Za-z])(?:clos(?:e[sd]?|ing)|fix(?:e[sd]|ing)?|resolv(?:e[sd]?|ing)|implement(?:s|ed|ing)?)"
+    rf":?[ \t]+(?:issues?[ \t]+)?(?={REFERENCE})",
+    re.IGNORECASE,
+)
+"""What closes a ticket. GitLab looks for it in the text as it was written, also within code."""
 POWERS = re.compile(
-    r"@(?=\w)"  # mentions, and the mail addresses that become links
-    r"|[#!&](?=\w)|\bGH-(?=\d)"  # references to tickets and pull requests, with or without a closing keyword; Jira's commands
-    r"|:(?=//)|\bwww(?=\.)"  # addresses that become links or load images
-    r"|\[(?=\s*(?:skip|no|ci|actions)\b)|\bskip(?=-checks\b)|\*(?=\*\*NO_CI)"  # checks that would not run
+    rf"{CLOSING.pattern}"
+    r"|@(?=\S)"  # mentions, and the mail addresses that become links
+    r"|[#!&](?=\w)|(?<![A-Za-z0-9])GH-(?=\d)"  # references to tickets and pull requests; Jira's commands
+    r"|[~%$](?=[\"\w{`$])|\*(?=iteration:)"  # GitLab's labels, milestones, snippets and iterations; formulas
+    r"|\[(?=\[|[A-Za-z_]+[\]:_])"  # GitLab's [TOC], [[page]] and [vulnerability:1]
+    r"|:(?=//)|www(?=\.)"  # addresses that become links or load images
+    r"|:(?=[\w+-]{1,60}:)"  # short names that become pictures
+    r"|\[(?=[\w \t-]{0,30}\b(?:skip|no|ci|actions)\b)|skip(?=-checks\b)|\*(?=\*\*NO_CI)"  # checks that would not run
     r"|<(?=!--)",  # text that people do not see and the next model does
     re.IGNORECASE,
 )
-LINE_POWERS = re.compile(r"^(\s*)(?=/\w|[\w-]+-by:|patchwright-[\w-]+:)", re.IGNORECASE | re.MULTILINE)
+COMMIT_ID = re.compile(r"(?<![A-Za-z0-9])[0-9a-f]{7,40}(?![A-Za-z0-9])", re.IGNORECASE)
+"""Seven characters are enough for a link to a commit."""
+LINE_POWERS = re.compile(
+    r"^([\s>*+-]*(?:\d{1,9}[.)]\s*)?)(?=/[A-Za-z]|[\w-]+-by:|patchwright-[\w-]+:)", re.IGNORECASE | re.MULTILINE
+)
 """Quick actions of GitLab, and trailers that would say who made a commit."""
+
+
+UNUSUAL = re.compile(r"[^\n\t -~]")
+
+
+def shown(text: str) -> str:
+    """The characters that people see, and none that only machines do."""
+    return UNUSUAL.sub(lambda found: "" if _is_unseen(found[0]) else found[0], text.replace("\r\n", "\n"))
+
+
+def _is_unseen(char: str) -> bool:
+    return unicodedata.category(char) in UNSEEN or char in BLANK or HIDDEN[0] <= ord(char) <= HIDDEN[1]
 
 
 def harmless(text: str) -> str:
     """The same words without powers over the forge, without credentials and without characters that nobody sees."""
-    seen = "".join(c for c in text.replace("\r\n", "\n") if c in "\n\t" or unicodedata.category(c) not in UNSEEN)
-    told = CREDENTIAL.sub("(credential removed)", seen)
-    return LINE_POWERS.sub(rf"\1{GUARD}", POWERS.sub(rf"\g<0>{GUARD}", told))
+    return LINE_POWERS.sub(rf"\1{GUARD}", powerless(CREDENTIAL.sub("(credential removed)", shown(text))))
+
+
+def powerless(text: str) -> str:
+    """Text with a guard in everything that a forge would act on within a line."""
+    return COMMIT_ID.sub(lambda found: GUARD.join(re.findall(".{1,6}", found[0])), POWERS.sub(rf"\g<0>{GUARD}", text))
 
 
 def one_line(text: str) -> str:
@@ -41,13 +75,18 @@ def one_line(text: str) -> str:
 
 def plain(text: str, limit: int = TEXT_LIMIT) -> str:
     """Harmless words as Markdown that shows them as they are: no HTML, links, images, code or tables."""
-    text = harmless(text[:limit]).replace("&", "&amp;").replace("<", "&lt;").replace("|", "&#124;")
-    return HEADING.sub(r"\1\\\2", re.sub(r"([\\`\[\]!~*_])", r"\\\1", text))
+    text = harmless(text[:limit]).replace("&", "&amp;").replace("<", "&lt;").replace("|", "&#124;").replace("$", "&#36;")
+    return as_words(re.sub(r"([\\`\[\]!~*_])", r"\\\1", text))
+
+
+def as_words(lines: str) -> str:
+    """Lines of Markdown none of which begins a block of its own."""
+    return BLOCK.sub(lambda found: f"{found[1]}{found[2]}\\" if found[2].isdigit() else f"{found[1]}\\{found[2]}", lines)
 
 
 def quoted(text: str) -> str:
-    """Free text as a quotation: headings, lists and fences in it stay inside."""
-    return "\n".join(f"> {line}" for line in plain(text.strip()).split("\n")) if text.strip() else "> (nothing said)"
+    """Markdown as a quotation: headings, lists and fences in it stay inside."""
+    return "\n".join(f"> {line}".rstrip() for line in text.strip().split("\n")) if text.strip() else "> (nothing said)"
 
 
 def line(text: str, limit: int = 500) -> str:
@@ -57,12 +96,17 @@ def line(text: str, limit: int = 500) -> str:
 
 def code(text: str, limit: int = 300) -> str:
     """Text as inline code that it cannot end; characters nobody sees are shown as U+FFFD."""
-    shown = (
-        c if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Zl", "Zp") else "\ufffd" for c in " ".join(text.split())[:limit]
-    )
-    flat = CREDENTIAL.sub("(credential removed)", "".join(shown)) or "(empty)"
+    text = text[: 8 * limit]
+    text = shown(text) if CREDENTIAL.search(shown(text)) else text
+    seen = UNUSUAL.sub(lambda found: "\ufffd" if _is_unseen(found[0]) else found[0], " ".join(text.split())[:limit])
+    flat = unclosing(seen) or "(empty)"
     ticks = "`" * (max((len(run) for run in re.findall(r"`+", flat)), default=0) + 1)
     return f"{ticks} {flat} {ticks}" if "`" in flat else f"`{flat}`"
+
+
+def unclosing(text: str) -> str:
+    """Text for code, as it is but for credentials and what would close a ticket."""
+    return CLOSING.sub(rf"\g<0>{GUARD}", CREDENTIAL.sub("(credential removed)", text))
 
 
 def cell(text: str) -> str:

@@ -3,9 +3,10 @@
 from activities.capabilities import CallScope, Capabilities
 from activities.composition import compose
 from activities.edge import deed
-from activities.editing import ChangedFiles, Threads
+from activities.editing import ChangedFiles, Threads, WholeDiff
 from activities.inviting import Invitations
-from activities.plain_words import harmless, one_line
+from activities.plain_words import one_line
+from activities.readable_words import readable
 from activities.shelf import Shelf
 from activities.status_comment import StatusComments
 from activities.stores.run_store import RunStore
@@ -76,9 +77,18 @@ class PublishingDeeds:
         span = {"old": request.preparation.opened.base_commit, "new": request.commit}
         files = (await self._capabilities.ask(ChangedFiles, "changed_files", span, scope, f"{key}/files")).files
         ticket = await self.run_store.ticket(request.task.id)
-        body = compose(ticket, request.preparation, plan, request.summary, files, checks, request.spent)
+        whole = await self._capabilities.ask(WholeDiff, "whole_diff", span, scope, f"{key}/diff")
+        body = compose(
+            ticket, request.preparation, plan, request.summary, files, checks, request.spent,
+            diff=whole.diff, models=await self._models(request.task.id), page=self._status.page(request.task.id),
+        )  # fmt: skip
         await self._shelf.keep(request.task.id, "OpenPR", "pull-request.md", body.encode("utf-8", "replace"), "text/markdown")
         return body
+
+    async def _models(self, task_id: str) -> list[str]:
+        """The models that worked on a task, the first one first."""
+        calls = await self.run_store.events_of_kinds(task_id, [EventKind.MODEL_CALL])
+        return list(dict.fromkeys(str(call.data["model"]) for call in calls if call.data.get("model")))
 
     async def _accompany(
         self, request: PublishRequest, published: PullRequest, checks: ChecksReport | None, scope: CallScope, key: str
@@ -98,7 +108,7 @@ class PublishingDeeds:
         answers = [
             ThreadAnswer(
                 thread_id=a.thread_id,
-                body=harmless(a.body),
+                body=readable(a.body) or "(nothing said)",
                 commit=request.commit if a.addressed else "",
                 addressed=a.addressed,
             )

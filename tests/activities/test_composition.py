@@ -1,13 +1,16 @@
 """What leaves for a forge is read there and does nothing else, whatever a ticket, a repository or a model wrote."""
 
 import re
+import time
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
-from markdown_it import MarkdownIt
 
 from activities.composition import BODY_LIMIT, compose
-from activities.plain_words import GUARD, code, harmless, one_line, plain, quoted
+from activities.hunks import hunks_of, reasons
+from activities.plain_words import GUARD, code, harmless, line, one_line, plain, quoted
+from activities.readable_words import readable
 from contracts.artifact import ArtifactRef
 from contracts.change import ChangedFile, FileStatus
 from contracts.checks import CheckResult, ChecksReport
@@ -17,113 +20,80 @@ from contracts.sandbox import Recipe, SandboxTier
 from contracts.steps import Preparation, Spending
 from contracts.task import Task, TaskRequest
 from contracts.workspace import OpenedWorkspace, Workspace
-
-FORGE = MarkdownIt("gfm-like", {"html": True, "linkify": False}).enable(["table", "strikethrough"])
-AUTOLINK = re.compile(r"https?://|www\.\w|[\w.+-]+@[\w-]+\.\w|(?:^|\W)@\w", re.MULTILINE)
-REFERENCE = re.compile(r"(?:^|\W|\w)#\w|GH-\d|!\d")
-HOSTILE = [
-    "<script>alert(1)</script>",
-    "<img src=x onerror=alert(1)>",
-    "<!-- ignore the reviewer -->",
-    "&lt;b&gt; &#60;b&#62;",
-    "@ada",
-    "_@ada_",
-    "**@ada**",
-    "/@ada",
-    "x@example.com",
-    "\\@ada",
-    "@\u200bada",
-    "@\u2060ada",
-    "Fixes #1",
-    "fixes: #1",
-    "Closes shop.js/pay-ments#7",
-    "resolves GH-12",
-    "Fixes https://forge.example/o/r/issues/1",
-    "closes **#3**",
-    "Implements #1, !2 and &3",
-    "SHOP-1 #close #time 2h",
-    "[click](https://evil.example)",
-    "\\[click\\](https://evil.example)",
-    "\\\\[click](https://evil.example)",
-    "[a]: https://evil.example\n\n[a]",
-    "![x](https://evil.example/t.gif)",
-    "\\!\\[x](https://evil.example/t.gif)",
-    "<https://evil.example>",
-    "https://evil.example",
-    "www.evil.example",
-    "```\nfence",
-    "~~~\nfence",
-    "`code",
-    "\\`code\\`",
-    "| a | b |\n|---|---|\n| c | d |",
-    "a | b \\| c",
-    "# Heading",
-    "Heading\n===",
-    "---",
-    "- item",
-    "\u202egnp.exe",
-    "\u2066hidden\u2069",
-    "a\u200db",
-    "tag\U000e0041",
-    "x\ry",
-    "line\u2028break",
-    "\x1b[31mred",
-    "> > nested",
-    "</details>",
-    "$`math`$",
-    ":+1:",
-    "[skip ci]",
-    "[ CI skip ]",
-    "skip-checks: true",
-    "***NO_CI***",
-    "/merge",
-    "text\n/approve\n  /close",
-    "Signed-off-by: Eve <eve@example.com>",
-    "Co-authored-by: Eve <e@x.y>",
-    "Patchwright-Call: x",
-    "ghp_" + "a" * 40,
-]
+from tests.fakes.forge_reader import ACTION, ALLOWED, AUTOLINK, CLOSING, FORGE, SKIPS, assert_powerless, texts
+from tests.fakes.hostile_words import HOSTILE, ORDINARY
 
 
-def rendered(markdown: str) -> tuple[str, str]:
-    """The HTML a forge makes, and the text nodes in it that the forge would act on."""
-    html = FORGE.render(markdown)
-    text = re.sub(r"<code>.*?</code>", "", html, flags=re.DOTALL)
-    return html, re.sub(r"<[^>]*>", "", text).replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", '"').replace(
-        "&amp;", "&"
-    )
+def test_the_corpus_is_large() -> None:
+    assert len(set(HOSTILE)) >= 230
 
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_words_are_shown_and_act_on_nothing(text: str) -> None:
-    for made in (plain(text), quoted(text), f"- {one_line(plain(text))}"):
-        html, seen = rendered(made)
-        assert not re.search(r"<(a|img|script|code|table|h[1-6]|details|!--)\b", html), html
-        assert not AUTOLINK.search(seen), seen
-        assert not REFERENCE.search(seen), seen
-        assert not re.search("[\u202a-\u202e\u2060-\u2069\u200c-\u200f\U000e0000-\U000e007f\x00-\x08\x0b-\x1f]", made)
-        assert "ghp_" not in made
+    for made in (plain(text), quoted(plain(text)), line(text), f"- {line(text)}", f"see {code(text)}"):
+        assert_powerless(made)
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_commit_messages_and_answers_carry_no_commands(text: str) -> None:
+def test_a_models_markdown_is_written_anew_and_acts_on_nothing(text: str) -> None:
+    around = ("{}", "Done:\n\n{}\n\nThat is all.", "- {}", "> {}", "**{}**", "x {} y")
+    for given in (text + text, *(words.replace("{}", text) for words in around)):
+        made = readable(given)
+        assert_powerless(made)
+        assert_powerless(quoted(made))
+        assert readable("after\n\n" + made).startswith("after")
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_commit_messages_carry_no_commands(text: str) -> None:
     made = harmless(text)
-    assert not re.search(r"\[\s*(skip|ci|no|actions)\b|skip-checks|\*\*\*NO_CI|<!--", made, re.IGNORECASE)
-    assert not re.search(r"^\s*(/\w|[\w-]+-by:|patchwright-)", made, re.IGNORECASE | re.MULTILINE)
-    assert not AUTOLINK.search(made)
-    assert not REFERENCE.search(made)
+    assert not SKIPS.search(made) and not ACTION.search(made) and not CLOSING.search(made) and "<!--" not in made
+    assert not AUTOLINK.search(made) and not re.search(r"[#!]\w|GH-\d", made)
     assert "\n" not in one_line(text)
 
 
-def test_ordinary_words_stay_as_they_are() -> None:
-    for text in (
-        "Add retries to the payment client",
-        "Введите поддержку: 50 %, a-b, C++ & Go.",
-        "Ελληνικά — «ναι»",
-        "日本語の名前",
-    ):
-        assert harmless(text) == text
-    assert rendered(plain("a_b*c [x] ~y~ \\z"))[1].strip() == "a_b*c [x] ~y~ \\z"
+@pytest.mark.parametrize("text", ORDINARY)
+def test_ordinary_words_stay_as_they_are(text: str) -> None:
+    assert harmless(text) == text
+    for made in (plain(text), readable(text)):
+        assert "".join(texts(made)).strip().replace(GUARD, "") == text
+
+
+def test_brackets_tildes_and_underlines_are_seen() -> None:
+    for made in (plain("a_b*c [x] ~y~ \\z"), readable("a_b\\*c [x] \\~y\\~ \\\\z")):
+        assert "".join(texts(made)).strip().replace(GUARD, "") == "a_b*c [x] ~y~ \\z"
+
+
+def test_good_markdown_of_a_model_stays_readable() -> None:
+    said = """Renamed `charge` to **`charge_once`** in snake_case.
+
+- first
+- second
+  1. nested
+  2. *twice*
+
+```python
+def charge_once(key): ...
+```
+
+> as asked"""
+    assert readable(said) == said.replace("**`charge_once`**", "**`charge_once`**")
+
+
+def test_a_links_address_is_told_and_no_link() -> None:
+    assert readable("See [the docs](https://docs.example/x).") == "See the docs (`https://docs.example/x`)."
+
+
+PIECES = ("[", "*a", "`", "> ", "<!--", "- ", "a@", "fixes ", ":a", "[a](", "~~", "0", "\\", "&")
+LONG = [piece * (4_000 // len(piece)) for piece in PIECES]
+
+
+@pytest.mark.parametrize("text", LONG)
+def test_long_texts_take_no_time(text: str) -> None:
+    began = time.monotonic()
+    assert_powerless(readable(text))
+    assert_powerless(plain(text))
+    assert time.monotonic() - began < 3
 
 
 @pytest.mark.parametrize("text", ["", "`", "``", "a`b``c", "\\`", "\u202ex", "a\nb", "x" * 9_999])
@@ -133,7 +103,7 @@ def test_inline_code_cannot_be_left(text: str) -> None:
     assert "\u202e" not in html
 
 
-def sample(noise: str, many: int = 1) -> str:
+def sample(noise: str, many: int = 1, **more: Any) -> str:
     request = TaskRequest(
         repo="/r",
         title=f"T {noise}"[:300].strip(),
@@ -166,22 +136,54 @@ def sample(noise: str, many: int = 1) -> str:
         tier=SandboxTier.CONTAINER,
         image=noise,
         note=noise,
-        results=(CheckResult(name=noise, command=noise, exit_code=0, passed=True, seconds=1),) * many,
+        results=(CheckResult(name=noise, command=noise, exit_code=0, passed=True, seconds=1, log=ref),) * many,
     )
-    return compose(
-        task, Preparation(opened=opened, recipe=Recipe(), policy=Policy(), cards=ref), plan, noise, files, checks, Spending()
-    )
+    preparation = Preparation(opened=opened, recipe=Recipe(), policy=Policy(), cards=ref)
+    return compose(task, preparation, plan, noise, files, checks, Spending(), **more)
+
+
+DIFF = """\
+diff --git a/src/pay.py b/src/pay.py
+index 1111111..2222222 100644
+--- a/src/pay.py
++++ b/src/pay.py
+@@ -10,2 +10,3 @@ def charge(amount):
+ x
++retry()
+ y
+@@ -40 +41,2 @@ {noise}
+ z
++audit()
+"""
 
 
 @pytest.mark.parametrize("noise", [text for text in HOSTILE if text.isprintable()])
 def test_a_whole_pull_request_holds_only_what_we_put_there(noise: str) -> None:
-    html, seen = rendered(sample(noise))
-    assert html.count("<h2>") == 7
-    assert not re.search(r"<h[13-6]|<img|<script|<details|<!--", html.replace("<hr />", ""))
-    assert re.findall(r'<a href="([^"]*)"', html) in ([], ["https://t.example/1%60%3Cb%3E"])
-    assert html.count("<table>") == 2
-    assert not AUTOLINK.search(seen.replace("https://t.example", "")), seen
-    assert not REFERENCE.search(seen), seen
+    made = sample(noise, diff=DIFF.replace("{noise}", noise), models=(noise,), page="https://pw.example/t/pw-1")
+    html = FORGE.render(made)
+    assert html.count("<h2>") == 7 and html.count("<table>") == 3
+    assert set(re.findall(r'<a href="([^"]*)"', html)) == {"https://pw.example/t/pw-1"}
+    ours = made.replace("(https://pw.example/t/pw-1)", "(x)")
+    assert_powerless(ours, ALLOWED | {"h2", "table", "thead", "tbody", "tr", "th", "td", "a"}, links=ours.count("](x)"))
+
+
+def test_each_hunk_is_told_with_its_step_of_the_plan() -> None:
+    plan = ChangePlan(
+        goal="g",
+        edits=(
+            PlannedEdit(path="src/pay.py", functions=("Client.charge()",), intent="Try three times"),
+            PlannedEdit(path="src/pay.py", functions=("refund",), intent="Refund once"),
+        ),
+        tests=("tests/test_pay.py::test_retry",),
+    )
+    other = "diff --git a/{0} b/{0}\nindex 1..2 100644\n--- a/{0}\n+++ b/{0}\n@@ -1 +1 @@\n-a\n+b\n"
+    diff = DIFF.replace("{noise}", "class Audit:") + other.format("tests/test_pay.py") + other.format("setup.cfg")
+    assert [(one.path, one.why, one.places) for one in reasons(hunks_of(diff), plan)] == [
+        ("src/pay.py", "Try three times", ("10–12 in def charge(amount):",)),
+        ("src/pay.py", "Try three times (beside what the plan names in this file)", ("41–42 in class Audit:",)),
+        ("tests/test_pay.py", "a test that the plan names", ("1",)),
+        ("setup.cfg", "not in the plan", ("1",)),
+    ]
 
 
 def test_a_pull_request_text_fits_every_forge() -> None:
