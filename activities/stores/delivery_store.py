@@ -57,6 +57,19 @@ class Delivery:
     """Times that it was claimed, this one included and those left out when something was away."""
 
 
+@dataclass(frozen=True, slots=True)
+class KnownDelivery:
+    """A delivery as people look at it."""
+
+    kind: str
+    id: str
+    event: str
+    state: DeliveryState
+    reason: str
+    attempts: int
+    received_at: datetime
+
+
 class DeliveryStore:
     """Keeps deliveries until they are carried out, and their digests for a while longer.
 
@@ -127,6 +140,19 @@ class DeliveryStore:
         """The JSON of a delivery; empty when it was carried out in the meantime."""
         wanted = select(deliveries.c.body).where(deliveries.c.number == number)
         return await self._database.look(lambda connection: connection.execute(wanted).scalar() or b"")
+
+    @repeatable
+    async def known(self, kind: str = "", state: DeliveryState | None = None, limit: int = 50) -> list[KnownDelivery]:
+        """Deliveries of a kind and state, where they are given, newest first."""
+        told = (deliveries.c.kind, deliveries.c.delivery, deliveries.c.event, deliveries.c.state, deliveries.c.reason,
+                deliveries.c.attempts, deliveries.c.received_at)
+        wanted = select(*told).order_by(deliveries.c.number.desc()).limit(limit)
+        if kind:
+            wanted = wanted.where(deliveries.c.kind == kind)
+        if state is not None:
+            wanted = wanted.where(deliveries.c.state == state.value)
+        rows = await self._database.look(lambda connection: list(connection.execute(wanted)))
+        return [KnownDelivery(row[0], row[1], row[2], DeliveryState(row[3]), *row[4:]) for row in rows]
 
     @repeatable
     async def settle(self, numbers: Sequence[int], state: DeliveryState, reason: str = "") -> None:

@@ -17,6 +17,7 @@ REASONS = {
     415: "The body is not application/json.",
     421: "The host name is not ours.",
     422: "The request is well-formed, but its values cannot be used.",
+    429: "Too many large bodies come in at once.",
     500: "The service made a mistake.",
     502: "A system behind the service did not answer.",
     503: "Temporal does not answer; come back after Retry-After seconds.",

@@ -20,6 +20,8 @@ WEBHOOKS = "/webhooks/"
 """What comes here proves itself by a signature over its bytes."""
 MAX_WEBHOOK_BYTES = 26 << 20
 """GitHub sends up to 25 MB."""
+MAX_LARGE_BYTES = 8 * MAX_WEBHOOK_BYTES
+"""Of all bodies over 1 MiB that are being read at once: nobody has proved anything yet, and memory is everybody's."""
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -42,6 +44,7 @@ class Gate:
         self._error_page = error_page
         self._sessions = sessions
         self._hosts = {"localhost", *(host.lower() for host in allowed_hosts)}
+        self._large_bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -54,7 +57,7 @@ class Gate:
             if answer := self._entrance(request):
                 await answer(scope, receive, guarded)
                 return
-            body = await _whole_body(request)
+            body = await self._whole_body(request)
             self._check_identity(request, body)
         except RequestRefused as refused:
             await self._refuse(refused, request)(scope, receive, guarded)
@@ -83,7 +86,7 @@ class Gate:
         state = scope.setdefault("state", {})
         state["form_token"] = self._sessions.form_token(cookie) if cookie and self._sessions.is_open(cookie) else ""
         path = scope["path"]
-        if path in OPEN_PATHS or path.startswith((OPEN_FOLDER, WEBHOOKS)):
+        if path in OPEN_PATHS or path.startswith(OPEN_FOLDER) or _is_webhook(request):
             return
         kind, _, offered = request.headers.get("authorization", "").partition(" ")
         if kind.lower() == "bearer" and self._sessions.is_token(offered.strip()):
@@ -95,6 +98,26 @@ class Gate:
             check_same_origin(request)
             if not self._sessions.is_form_token(cookie, _offered_form_token(request, body)):
                 raise RequestRefused(403, "The form is too old or not ours; reload the page and send it again.")
+
+    async def _whole_body(self, request: Request) -> bytes:
+        limit = MAX_WEBHOOK_BYTES if _is_webhook(request) else MAX_BODY_BYTES
+        declared = request.headers.get("content-length", "0")
+        body, held = bytearray(), 0
+        if declared.isdecimal() and int(declared[:20]) > limit:
+            raise _too_large(limit)
+        try:
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > limit:
+                    raise _too_large(limit)
+                if len(body) > MAX_BODY_BYTES:
+                    held, self._large_bytes = len(body), self._large_bytes + len(body) - held
+                    if self._large_bytes > MAX_LARGE_BYTES:
+                        raise RequestRefused(429, "Too many large bodies come in at once; send it again in a moment.",
+                                             headers={"Retry-After": "10", "Connection": "close"})
+            return bytes(body)
+        finally:
+            self._large_bytes -= held
 
     def _refuse(self, refused: RequestRefused, request: Request) -> Response:
         if refused.status == 401 and request.method == "GET" and wants_html(request):
@@ -137,17 +160,8 @@ def _cookie(request: Request, name: str) -> str:
     return found.value if found else ""
 
 
-async def _whole_body(request: Request) -> bytes:
-    limit = MAX_WEBHOOK_BYTES if request.url.path.startswith(WEBHOOKS) else MAX_BODY_BYTES
-    declared = request.headers.get("content-length", "0")
-    body = bytearray()
-    if declared.isdecimal() and int(declared[:20]) > limit:
-        raise _too_large(limit)
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
-            raise _too_large(limit)
-    return bytes(body)
+def _is_webhook(request: Request) -> bool:
+    return request.method == "POST" and request.scope["path"].startswith(WEBHOOKS)
 
 
 def _too_large(limit: int) -> RequestRefused:

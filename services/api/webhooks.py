@@ -1,23 +1,29 @@
-"""``POST /webhooks/{kind}``: verified as it came, stored, acknowledged. What it is about is found out afterwards."""
+"""``POST /webhooks/{kind}``: verified as it came, stored, acknowledged. What it is about is found out afterwards.
+
+``GET /deliveries`` says what became of it.
+"""
 
 import hashlib
 import json
+import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from datetime import datetime
+from typing import Annotated, Any, Literal
 from urllib.parse import parse_qs
 
-from fastapi import APIRouter, Request
-from pydantic import BaseModel
+from fastapi import APIRouter, Query, Request
+from pydantic import BaseModel, Field
 
-from activities.stores.delivery_store import NewDelivery
+from activities.stores.delivery_store import DeliveryState, NewDelivery
 from services.api.declared import problems
 from services.api.problems import RequestRefused
 from services.inbox.inbox import Inbox
-from services.inbox.signatures import Headers, prove
+from services.inbox.signatures import Headers, Unproven, prove
 from services.webhook_access import WebhookKind
 
+log = logging.getLogger(__name__)
 IDENTIFIER_CHARACTERS = 255
 EVENT_CHARACTERS = 100
 FORM = b"application/x-www-form-urlencoded"
@@ -39,12 +45,36 @@ class Receipt(BaseModel):
     reason: str = ""
 
 
+class DeliveryView(BaseModel):
+    """A delivery, and what became of it."""
+
+    kind: WebhookKind
+    id: str = Field(description="The sender's own, or the digest of its bytes.")
+    event: str
+    state: DeliveryState
+    reason: str = Field(description="What was done, why nothing was, or why it waits.")
+    attempts: int
+    received_at: datetime
+
+
+class Deliveries(BaseModel):
+    deliveries: list[DeliveryView]
+
+
+class DeliveryFilter(BaseModel):
+    """What ``GET /deliveries`` narrows by."""
+
+    kind: WebhookKind | None = None
+    state: DeliveryState | None = None
+    limit: int = Field(default=50, ge=1, le=200)
+
+
 def webhook_routes(inbox: Inbox | None, secrets: Secrets) -> APIRouter:
     """The endpoint that forges and ticket systems call."""
     router = APIRouter(tags=["webhooks"])
     body = {"application/json": {"schema": {"type": "object"}}, FORM.decode(): {"schema": {"type": "object"}}}
 
-    @router.post("/webhooks/{kind}", status_code=202, responses=problems(404, 413, 503),
+    @router.post("/webhooks/{kind}", status_code=202, responses=problems(404, 413, 429, 503),
                  openapi_extra={"requestBody": {"required": True, "content": body}, "security": []})
     async def receive(request: Request, kind: WebhookKind) -> Receipt:
         """Take a webhook of GitHub, GitLab, Jira or Linear. It needs no token: the sender's signature over the bytes counts.
@@ -56,13 +86,24 @@ def webhook_routes(inbox: Inbox | None, secrets: Secrets) -> APIRouter:
         if inbox is None or configured is None:
             raise RequestRefused(404, f"No webhooks of {kind} are taken here; name their secret in the setting webhooks.{kind}.")
         raw, headers = await request.body(), _headers(request)
-        prove(kind, headers, raw, [secret.encode() for secret in configured], time.time())
-        told = _object(raw, headers)
+        try:
+            prove(kind, headers, raw, [secret.encode() for secret in configured], time.time())
+        except Unproven as unproven:
+            log.info("A webhook for %s was refused: %s", kind, unproven.message)
+            raise
+        payload = _payload(raw, headers)
+        told = _object(payload)
         event = _event(kind, headers, told)
         if not inbox.concerns_us(kind, event):
             return Receipt(status="ignored", reason=f"{event or 'This'} is nothing that this service acts on.")
-        new = NewDelivery(kind, _identifier(kind, headers, raw), event, _digest(raw), json.dumps(told).encode())
+        new = NewDelivery(kind, _identifier(kind, headers, raw), event, _digest(raw), payload)
         return Receipt(status="stored" if await inbox.put(new) else "duplicate")
+
+    @router.get("/deliveries", responses=problems(422))
+    async def list_deliveries(wanted: Annotated[DeliveryFilter, Query()]) -> Deliveries:
+        """What webhooks brought in the last days, newest first: why a label started a task, or none."""
+        found = await inbox.known(wanted.kind or "", wanted.state, wanted.limit) if inbox else []
+        return Deliveries(deliveries=[DeliveryView.model_validate(one, from_attributes=True) for one in found])
 
     return router
 
@@ -74,11 +115,23 @@ def _headers(request: Request) -> Headers:
     return dict(found)
 
 
-def _object(raw: bytes, headers: Headers) -> dict[str, Any]:
-    """The JSON object of a body, also where a form carries it. Raises ``RequestRefused`` 400."""
+def _payload(raw: bytes, headers: Headers) -> bytes:
+    """The bytes of the JSON, also where a form carries it. Raises ``RequestRefused`` 400."""
     media_type = (headers.get(b"content-type") or [b""])[0].split(b";")[0].strip().lower()
+    if media_type != FORM:
+        return raw
     try:
-        told = json.loads(_payload(raw) if media_type == FORM else raw.decode("utf-8"))
+        form = parse_qs(raw.decode("ascii"), strict_parsing=True, errors="strict", max_num_fields=8)
+        (payload,) = form.get("payload", [])
+    except ValueError:
+        raise RequestRefused(400, "The form cannot be read, or has not exactly one field named payload.") from None
+    return payload.encode()
+
+
+def _object(payload: bytes) -> dict[str, Any]:
+    """The JSON object. Raises ``RequestRefused`` 400."""
+    try:
+        told = json.loads(payload.decode("utf-8"))
     except RecursionError:
         raise RequestRefused(400, "The JSON is nested too deeply.") from None
     except ValueError as error:
@@ -86,13 +139,6 @@ def _object(raw: bytes, headers: Headers) -> dict[str, Any]:
     if not isinstance(told, dict):
         raise RequestRefused(400, "The body is JSON, but no object.")
     return told
-
-
-def _payload(raw: bytes) -> str:
-    form = parse_qs(raw.decode("ascii"), strict_parsing=True, errors="strict", max_num_fields=8)
-    if len(form.get("payload", ())) != 1:
-        raise ValueError("the form has no field named payload, or several")
-    return form["payload"][0]
 
 
 def _event(kind: str, headers: Headers, told: Mapping[str, Any]) -> str:

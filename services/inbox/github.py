@@ -14,6 +14,9 @@ HEADS = "refs/heads/"
 OWN_DEEDS = ("opened", "edited", "labeled", "unlabeled", "ready_for_review", "review_requested", "assigned")
 """What a pull request's own author does to it and is no news when the author is a bot. Closing and pushing always are."""
 
+INSIDERS = ("OWNER", "MEMBER", "COLLABORATOR", "")
+"""Authors of issues who have a say in the repository; empty where GitHub does not tell."""
+
 
 class GitHubReader:
     """Reads deliveries; knows the ids of our Apps, so that what they do themselves is no news."""
@@ -121,6 +124,9 @@ class GitHubReader:
         assigned = {"assigned": (text(told, "assignee", "login"),)}.get(text(told, "action"), ())
         if not self._rules.starts(gained, assigned):
             return [Ignored("nobody asked for a task with it")]
+        author = text(issue, "user", "login")
+        if author and author == text(told, "sender", "login") and text(issue, "author_association") not in INSIDERS:
+            return [Ignored("its author, who has no say there, set it: an issue template can do that for anybody")]
         if text(issue, "state") not in ("open", ""):
             return [Ignored("the issue is closed")]
         if not (numbered := number(issue, "number")):

@@ -108,10 +108,10 @@ class GitLabReader:
         ]
 
     def _asked(self, told: Json) -> bool:
-        """Whether a label or assignee that asks for a task is there since now."""
-        if text(told, "object_attributes", "action") == "open":
-            labels = texts(told, "title", "labels") or texts(told, "title", "object_attributes", "labels")
-            return self._rules.starts(labels, texts(told, "username", "assignees"))
+        """Whether a label or assignee that asks for a task is there since now.
+
+        Not when the issue is opened with it: there GitLab lets a guest do so, later only whoever plans.
+        """
         if text(told, "object_attributes", "action") != "update":
             return False
         before = set(texts(told, "title", "changes", "labels", "previous"))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol
 
-from activities.stores.delivery_store import Delivery, DeliveryState, DeliveryStore, NewDelivery
+from activities.stores.delivery_store import Delivery, DeliveryState, DeliveryStore, KnownDelivery, NewDelivery
 from contracts.errors import NotFound, PatchwrightError
 from services.inbox.concerned import concerned
 from services.inbox.hints import Ignored, Reading, TicketHint
@@ -76,6 +76,10 @@ class Inbox:
         self._came.set()
         return stored
 
+    async def known(self, kind: str, state: DeliveryState | None, limit: int) -> list[KnownDelivery]:
+        """What came in and what became of it, newest first; of one kind and state where they are given."""
+        return await self._store.known(kind, state, limit)
+
     async def keep_carrying_out(self) -> None:
         """Carry out what came in, for as long as this process lives, whatever is away in between."""
         while True:
@@ -106,6 +110,10 @@ class Inbox:
 
     async def _opened(self, delivery: Delivery) -> _Opened | None:
         """A delivery read, its tickets started; None when it waits or is given up."""
+        if delivery.attempts > MAX_ATTEMPTS:
+            # Whatever it was, nobody lived to say so.
+            await self._store.settle([delivery.number], DeliveryState.FAILED, "every process that took it up died")
+            return None
         try:
             return await self._understood(delivery)
         except PatchwrightError as error:

@@ -246,7 +246,7 @@ def issue(url: str, path: str, one: Any) -> dict[str, Any]:
         "closed_at": None if one.state == "open" else NOW,
         "created_at": one.created_at,
         "updated_at": one.updated_at,
-        "author_association": "CONTRIBUTOR",
+        "author_association": "MEMBER",
     }
     if hasattr(one, "head"):
         pull, page = f"{url}/repos/{path}/pulls/{one.number}", f"{url}/{path}/pull/{one.number}"

@@ -79,6 +79,8 @@ async def test_the_same_ticket_told_again_labelled_again_or_assigned_too_is_the_
     github("labeled", label={"name": "bug"}), github("assigned", assignee={"login": "ada"}), github("assigned"),
     github("labeled", {"state": "closed"}, label={"name": "patchwright"}),
     github("labeled", {"number": 0}, label={"name": "patchwright"}),
+    github("labeled", {"user": {"login": "ada"}, "author_association": "NONE"}, label={"name": "patchwright"}),
+    github("assigned", {"user": {"login": "ada"}, "author_association": "CONTRIBUTOR"}, assignee={"login": "patchwright-bot"}),
     github("labeled", {"pull_request": {"url": "x"}}, label={"name": "patchwright"}),
     github("labeled", label={"name": "patchwright"}, repository={"html_url": "https://github.evil.example/Octo/hello"}),
     github("labeled", label={"name": "patchwright"}, repository={"html_url": "https://gitlab.example.com/Octo/hello"}),
@@ -87,6 +89,14 @@ async def test_the_same_ticket_told_again_labelled_again_or_assigned_too_is_the_
 async def test_nothing_else_starts_a_task_and_the_reason_is_kept(door: Door, told: dict[str, Any]) -> None:
     await door.github("issues", told)
     assert await requests(door) == [] and (await reasons(door))[0]
+
+
+async def test_an_author_with_a_say_may_label_and_so_may_others_for_anybody(door: Door) -> None:
+    own = {"number": 1, "user": {"login": "ada"}, "author_association": "MEMBER"}
+    others = {"number": 2, "user": {"login": "eve"}, "author_association": "NONE"}
+    for issue in (own, others):
+        await door.github("issues", github("labeled", issue, label={"name": "patchwright"}))
+    assert len(await requests(door)) == 2
 
 
 async def test_a_ticket_whose_words_cannot_be_kept_is_cut_to_what_can(door: Door) -> None:
@@ -129,7 +139,7 @@ async def sent_by_gitlab(door: Door, told: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("told", [
-    gitlab(changes=GAINED), gitlab("open"),
+    gitlab(changes=GAINED),
     gitlab(changes={"assignees": {"previous": [], "current": [{"username": "patchwright-bot"}]}}),
     gitlab(changes=GAINED, object_kind="work_item"),
 ])
@@ -142,9 +152,11 @@ async def test_a_gitlab_issue_that_gains_the_label_or_the_assignee_becomes_a_tas
 
 
 @pytest.mark.parametrize("told", [
-    gitlab(), gitlab("open", labels=[]), gitlab("close"), gitlab(changes={"title": {"previous": "a", "current": "b"}}),
+    gitlab(), gitlab("open"), gitlab("open", changes=GAINED), gitlab("close"),
+    gitlab(changes={"title": {"previous": "a", "current": "b"}}),
     gitlab(changes={"labels": {"previous": GAINED["labels"]["current"], "current": GAINED["labels"]["current"]}}),
-    gitlab(changes=GAINED, attributes={"confidential": True}), gitlab(changes=GAINED, event_type="confidential_issue"),
+    gitlab(changes=GAINED, attributes={"confidential": True}),
+    gitlab(changes=GAINED, event_type="confidential_issue"),
     gitlab(changes=GAINED, attributes={"state": "closed"}), gitlab(changes=GAINED, project={}),
 ])
 async def test_other_news_of_a_gitlab_issue_start_nothing(door: Door, told: dict[str, Any]) -> None:

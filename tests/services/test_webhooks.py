@@ -206,7 +206,8 @@ async def test_unknown_events_are_ignored_and_unconfigured_kinds_say_what_to_do(
     answer = await bare.github("push", of({}))
     assert answer.status_code == 404 and "webhooks.github" in answer.json()["detail"]
     assert (await door.post("bitbucket", b"{}", {})).status_code == 404
-    assert (await door.http.get("/webhooks/github")).status_code == 405
+    token = {"Authorization": f"Bearer {TOKEN}"}
+    assert (await door.http.get("/webhooks/github", headers=token)).status_code == 405
 
 
 async def test_a_large_delivery_is_taken_and_a_larger_one_refused(door: Door) -> None:
@@ -458,3 +459,53 @@ async def test_settled_deliveries_are_forgotten_and_waiting_ones_are_kept(door: 
     later = delivery_store.datetime.now(delivery_store.UTC) + timedelta(days=8)
     assert await door.store.forget(later) == 1
     assert [state for _, state, _ in await door.kept()] == ["waiting"]
+
+
+async def test_a_delivery_that_kills_whoever_takes_it_up_is_left(door: Door) -> None:
+    name = await watched(door)
+    await door.github(*hints()["a status"])
+    for _ in range(inbox_module.MAX_ATTEMPTS):
+        assert await door.store.claim(lease=timedelta(0))  # and then the process is gone
+    await door.github(*hints()["a review"])
+    await door.carried_out()
+    assert door.told == [name] and [state for _, state, _ in await door.kept()] == ["failed", "handled"]
+
+
+async def test_large_bodies_of_nobody_in_particular_do_not_take_all_memory(door: Door) -> None:
+    more = asyncio.Event()
+
+    async def slow():
+        yield b"x" * (25 << 20)
+        await more.wait()
+        yield b"x"
+
+    sent = [asyncio.create_task(door.http.post("/webhooks/github", content=slow())) for _ in range(9)]
+    await asyncio.sleep(0)
+    small = await door.github("push", of({"ref": "refs/heads/x"}))
+    more.set()
+    statuses = sorted([(await answer).status_code for answer in sent])
+    assert statuses == [401] * 8 + [429] and small.status_code == 202
+    assert (await door.github("push", of({"ref": "refs/heads/y", "x": "x" * (20 << 20)}))).status_code == 202
+
+
+async def test_only_deliveries_pass_without_the_token(door: Door) -> None:
+    for method in ("GET", "PUT", "DELETE", "PATCH"):
+        assert (await door.http.request(method, "/webhooks/github")).status_code == 401
+    assert (await door.http.post("/webhooks/../tasks", json={})).status_code in (401, 404)
+    assert (await door.http.post("/webhooks//tasks", json={})).status_code == 404
+
+
+async def test_people_with_the_token_see_what_became_of_each_delivery(door: Door) -> None:
+    name = await watched(door)
+    await door.github(*hints()["a review"], "one")
+    await door.github("push", of({"ref": "refs/heads/none"}), "two")
+    await door.carried_out()
+    token = {"Authorization": f"Bearer {TOKEN}"}
+    assert (await door.http.get("/deliveries")).status_code == 401
+    told = (await door.http.get("/deliveries", headers=token)).json()["deliveries"]
+    assert [(one["id"], one["event"], one["state"]) for one in told] == [
+        ("two", "push", "ignored"), ("one", "pull_request_review", "handled")]
+    assert told[1]["reason"] == f"told {name}" and "body" not in told[0]
+    narrowed = await door.http.get("/deliveries?kind=github&state=handled&limit=1", headers=token)
+    assert [one["id"] for one in narrowed.json()["deliveries"]] == ["one"]
+    assert (await door.http.get("/deliveries?state=lost", headers=token)).status_code == 422
