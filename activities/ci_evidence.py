@@ -87,6 +87,7 @@ class CiEvidence:
             base_log=await self._log(before) if before and read else "",
             quarantined=quarantined,
             ran_again=check.name in self._request.reran,
+            nothing_to_mend=self._request.nothing_to_mend,
             changed=tuple(changed),
         )
 

@@ -38,6 +38,8 @@ class RedCheck(Word):
     quarantined: bool = False
     ran_again: bool = False
     """Whether it was run again for this commit already."""
+    nothing_to_mend: bool = False
+    """Whether the fixer looked at it and changed nothing."""
     changed: tuple[str, ...] = ()
     """Paths that the change touches."""
 
@@ -130,6 +132,8 @@ def _on_its_own(red: RedCheck) -> Judgement:
         return Judgement(fault=Fault.PEOPLE, why=_no_way_on(red, INFRASTRUCTURE[conclusion]))
     if not again:
         return Judgement(fault=Fault.OURS, why="it failed again when it was run once more" if red.ran_again else "it failed")
+    if red.nothing_to_mend:
+        return Judgement(fault=Fault.RERUN, why="nothing was found to mend")
     tests = failed_tests(red.log)
     if BROKEN_RUNNER.search(what_matters(red.log)) and not tests:
         return Judgement(fault=Fault.RERUN, why="its log tells of a machine or a network in trouble")

@@ -253,6 +253,8 @@ class DiagnosisRequest(Word):
     """Names of the checks that were run again for this commit already."""
     red_before: tuple[str, ...] = ()
     """The project's own checks that fail on the base commit, too, as the sandbox saw them."""
+    nothing_to_mend: bool = False
+    """Whether the fixer looked at what was ours and changed nothing: then it may pass when it runs once more."""
 
 
 class Diagnosis(Word):

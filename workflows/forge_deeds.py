@@ -141,28 +141,36 @@ class ForgeDeeds(ProposalSteps):
 
     async def mend_ci(self, seen: Sighting) -> bool:
         """Find out whose fault the red checks are, and mend what is ours; whether anything changed."""
+        found = await self._diagnosed(seen)
+        if found.ours:
+            await self._mend_ours(found, seen)
+            return True
+        if found.for_people:
+            await self.write_note(self._note(HandoffKind.CI, found.summary, diagnosis=found))
+        return bool(found.on_base) and await self.merge_base(seen)
+
+    async def _diagnosed(self, seen: Sighting, nothing_to_mend: bool = False) -> Diagnosis:
         asked = DiagnosisRequest(
             task=self.task,
             preparation=self.ready,
             pull_request_id=self.standing.pull_request_id,
             commit=seen.head_commit,
             reran=self.standing.reran,
+            red_before=self.standing.red_before or (),
+            nothing_to_mend=nothing_to_mend,
         )
         failed = ", ".join(seen.ci_failed or seen.ci_missing)
         found = await self.take(lambda: calls.diagnose_ci(asked, failed))
+        key = seen.ci_key if seen.ci is CiState.FAILED else self.late_key(seen)
         self.now_is(
-            excused=seen.ci_key if seen.ci is CiState.FAILED else self.late_key(seen),
+            # What shall run once more later is looked at again with the next news.
+            excused="" if found.later else key,
             reran=tuple(sorted({*self.standing.reran, *found.rerun})),
-            rerunning=bool(found.rerun),
+            rerunning=bool(found.rerun or found.later),
         )
-        if found.ours:
-            await self._mend_ours(found)
-            return True
-        if found.for_people:
-            await self.write_note(self._note(HandoffKind.CI, found.summary, diagnosis=found))
-        return bool(found.on_base) and await self.merge_base(seen)
+        return found
 
-    async def _mend_ours(self, found: Diagnosis) -> None:
+    async def _mend_ours(self, found: Diagnosis, seen: Sighting) -> None:
         if self.standing.ci_rounds >= self.policy.max_ci_rounds:
             many = "1 round" if self.standing.ci_rounds == 1 else f"{self.standing.ci_rounds} rounds"
             await self._hand_over_ci(f"After {many} of mending: {found.summary}", found)
@@ -171,7 +179,7 @@ class ForgeDeeds(ProposalSteps):
         before = self.standing.published
         await self.enter(TaskState.FIXING, "AddressFeedback", reason=found.summary)
         await self._mended("ci", found.summary, before, ci_logs=found.logs)
-        if self.standing.published == before:
+        if self.standing.published == before and not (await self._diagnosed(seen, nothing_to_mend=True)).rerun:
             await self._hand_over_ci(f"Nothing was found to mend: {found.summary}", found)
             self.now_is(excused="")
 

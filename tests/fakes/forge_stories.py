@@ -110,6 +110,13 @@ class Stage:
         made = PullRequest.model_construct(number=self.number)
         return {**await self._place.ending(made), "branches": len(self.branches)}
 
+    @property
+    def said(self) -> list[str]:
+        """What we said beside the lines of the pull request."""
+        if self.kind == "github":
+            return [one.body for one in self._pull.comments if one.author == f"{self.server.app_slug}[bot]"]
+        return [note.body for note in self._pull.notes if note.author == self.server.login]
+
     def ticket_comments(self, number: int) -> list[str]:
         """What we said below a ticket."""
         issue = self.repository.issues[number]
