@@ -22,6 +22,7 @@ from contracts.sandbox import CheckCommand, PullRequestWishes, Recipe, SandboxLi
 from contracts.task import TaskRequest
 from mcp_servers.runner import bench, recipe
 from services.settings import Settings, variable_of
+from services.ticket_rules import TicketAccess, TicketRules
 
 DOCS = Path(__file__).parents[1] / "docs"
 PLACE = re.compile(r"(<!-- made: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -130,6 +131,8 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "check": fields_table(CheckCommand),
     "wishes": fields_table(PullRequestWishes),
     "task-request": fields_table(TaskRequest),
+    "ticket-rules": fields_table(TicketRules),
+    "ticket-access": fields_table(TicketAccess),
     "errors": errors_table,
     "lock-files": _names(recipe.LOCK_FILES),
     "setup-environment": _names(bench.PASSED_TO_SETUP),

@@ -9,6 +9,10 @@ import yaml
 from mcp_servers.repo.github.app import PERMISSIONS
 from mcp_servers.repo.gitlab.forge import ROLE, SCOPES
 from services.forge_access import ForgeAccess
+from services.inbox.github import GitHubReader
+from services.inbox.gitlab import GitLabReader
+from services.settings import IsolatedSettings
+from services.ticket_rules import TicketRules
 
 GUIDES = Path(__file__).parents[2] / "docs" / "guides"
 
@@ -29,12 +33,18 @@ def test_the_scopes_and_the_role_of_the_gitlab_guide_are_those_of_the_code():
     assert f"the role *{ROLE}*" in (GUIDES / "gitlab.md").read_text()
 
 
-@pytest.mark.parametrize("guide", ["github.md", "gitlab.md"])
-def test_every_configuration_in_a_guide_is_taken(guide: str):
+def test_the_events_of_the_guides_are_those_that_are_read():
+    assert {row[0] for row in rows("github.md", "events")} == set(GitHubReader(TicketRules()).events)
+    assert {row[1].strip("`") for row in rows("gitlab.md", "events")} == set(GitLabReader(TicketRules()).events)
+
+
+@pytest.mark.parametrize("guide", ["github.md", "gitlab.md", "tickets.md"])
+def test_every_configuration_in_a_guide_is_taken(guide: str, tmp_path: Path):
     found = re.findall(r"```yaml\n(.*?)```", (GUIDES / guide).read_text(), re.DOTALL)
     assert len(found) >= 2
     for text in found:
-        for host, told in yaml.safe_load(text)["forges"].items():
+        IsolatedSettings(data_dir=tmp_path, **yaml.safe_load(text))
+        for host, told in yaml.safe_load(text).get("forges", {}).items():
             access = ForgeAccess.model_validate(told)
             assert access.kind == guide.removesuffix(".md")
             bare = ForgeAccess.model_validate({name: value for name, value in told.items() if name != "api_url"})
