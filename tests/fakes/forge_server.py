@@ -35,6 +35,8 @@ class Asked:
     """As it came, with what is escaped in it."""
     lists: dict[str, list[str]] = field(default_factory=dict)
     """The query where a name may come more than once."""
+    status: int = 0
+    """What was answered; 0 while nothing was."""
 
     @property
     def json(self) -> Any:
@@ -211,6 +213,7 @@ class _Handler(BaseHTTPRequestHandler):
         if fault and fault.kind == "drop":
             return self._cut()
         told = fault.told if fault and fault.kind == "answer" else self._told(asked)
+        asked.status = told.status
         if fault and fault.kind == "lose":
             return self._cut()
         return self._send(told)
