@@ -41,20 +41,33 @@ class ForgePoll:
         self.tick = period / TICKS
         self._name = uuid.uuid4().hex
         self._silent_until: dict[str, float] = {}
+        self._looking: dict[str, asyncio.Task[int]] = {}
 
     async def poll(self) -> int:
-        """Look at whatever is due, each host by itself; the number of pull requests that changed."""
+        """Look at whatever is due and wait for it; the number of pull requests that changed."""
+        return sum(await asyncio.gather(*await self.begin()))
+
+    async def begin(self) -> list[asyncio.Task[int]]:
+        """Begin to look at whatever is due, each host by itself: one that hangs keeps nobody else waiting."""
         if not await self._store.hold(KEY, self._name, 2 * self.tick + timedelta(seconds=5)):
-            return 0
+            return []
         by_host: dict[str, list[DueWatch]] = defaultdict(list)
         for due in await self._store.due():
             by_host[_host(due)].append(due)
-        wanted = {host: due[:AT_ONCE] for host, due in by_host.items() if time.monotonic() >= self._silent_until.get(host, 0)}
-        done = await asyncio.gather(*(self._look(host, due) for host, due in wanted.items()))
-        return sum(done)
+        begun = {}
+        for host, due in by_host.items():
+            if host not in self._looking and time.monotonic() >= self._silent_until.get(host, 0):
+                begun[host] = asyncio.create_task(self._look(host, due[:AT_ONCE]))
+                begun[host].add_done_callback(lambda _, host=host: self._looking.pop(host, None))
+        self._looking |= begun
+        return list(begun.values())
 
     async def give_back(self) -> None:
-        """Another process may poll from now on."""
+        """Stop looking; another process may from now on."""
+        under_way = list(self._looking.values())
+        for looking in under_way:
+            looking.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
         with contextlib.suppress(PatchwrightError):
             await self._store.let_go(KEY, self._name)
             await self._store.forget_ended()
@@ -109,7 +122,7 @@ async def keep_polling(poll: ForgePoll) -> None:
     """Poll for as long as this process lives, whatever is away in between."""
     while True:
         try:
-            await poll.poll()
+            await poll.begin()
         except PatchwrightError as away:
             log.info("Forges are polled later: %s", away.message)
         except Exception:

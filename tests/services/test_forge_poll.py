@@ -16,6 +16,7 @@ from activities.stores.watch_store import WatchStore
 from contracts.forge import PullRequest
 from contracts.steps import ProgressRequest
 from contracts.task import Task, TaskRequest, TaskState
+from contracts.watching import Look, Looks, Watch
 from services import wiring
 from services.forge_poll import ForgePoll, forges_polled
 from services.settings import IsolatedSettings
@@ -210,6 +211,35 @@ async def test_a_pull_request_that_cannot_be_seen_leaves_the_others_alone(
     await poll.poll()
     assert told.tasks() == ["pw-1"]
     assert not [one for one in place.server.seen[asked:] if "4711" in one.path]
+
+
+async def test_a_host_that_hangs_keeps_no_other_waiting(store: WatchStore, told: Told, runs: RunStore):
+    await a_task(runs, "pw-1", "github~hangs.example~a~b~1")
+    await a_task(runs, "pw-2", "github~answers.example~a~b~1")
+    hanging = Hanging("hangs.example")
+    poll = ForgePoll(store, hanging, told, AT_ONCE)  # type: ignore[arg-type]
+    for _ in range(2):
+        await poll.begin()
+        await asyncio.wait_for(told.heard.wait(), 10)
+        assert told.tasks() == ["pw-2"]
+    assert hanging.asked.count("hangs.example") == 1, "it is not asked again before it answered"
+    await asyncio.wait_for(poll.give_back(), 10)
+    assert await store.hold("forge-poll", "another", timedelta(seconds=9))
+
+
+class Hanging:
+    """A repo server one of whose hosts never answers."""
+
+    def __init__(self, host: str) -> None:
+        self.host = host
+        self.asked: list[str] = []
+
+    async def ask(self, answer: type[Looks], _tool: str, arguments: dict[str, Any], *_: Any) -> Looks:
+        watches = [Watch.model_validate(one) for one in arguments["watches"]]
+        self.asked.append(watches[0].pull_request_id.split("~")[1])
+        if self.asked[-1] == self.host:
+            await asyncio.Event().wait()
+        return answer(looks=tuple(Look(watch=watch, changed=True) for watch in watches))
 
 
 async def test_it_goes_on_while_the_service_runs_and_gives_its_turn_back(
