@@ -32,9 +32,8 @@ async def event_stream(runs: RunStore, task_id: str, after: int, closing: asynci
 async def _events(runs: RunStore, task_id: str, after: int, closing: asyncio.Event) -> AsyncIterator[bytes]:
     silent = 0.0
     while not closing.is_set():
-        final = (await runs.get(task_id)).state.final
-        # The state is read first: an event that came with the final state is then surely found below.
-        found = await runs.events(task_id, after) if final else await runs.wait_for_events(task_id, after, LOOK_SECONDS)
+        # A reader who goes away must not tear a query's connection down: what is being looked up ends by itself.
+        final, found = await asyncio.shield(_looked(runs, task_id, after))
         for event in found:
             after = event.seq
             yield _framed(event)
@@ -45,6 +44,13 @@ async def _events(runs: RunStore, task_id: str, after: int, closing: asyncio.Eve
         if silent >= HEARTBEAT_SECONDS:
             silent = 0.0
             yield b": still here\n\n"
+
+
+async def _looked(runs: RunStore, task_id: str, after: int) -> tuple[bool, list[TaskEvent]]:
+    """Whether the task has ended, and the events after ``after``, waited for while there are none."""
+    final = (await runs.get(task_id)).state.final
+    # The state is read first: an event that came with the final state is then surely found below.
+    return final, await (runs.events(task_id, after) if final else runs.wait_for_events(task_id, after, LOOK_SECONDS))
 
 
 def _framed(event: TaskEvent) -> bytes:
