@@ -35,15 +35,19 @@ class Invitations:
         asked = {"pull_request_id": shown.id}
         reviews = (await self._capabilities.ask(Reviews, "list_reviews", asked, scope, f"{key}/reviews")).reviews
         known = {name.lower() for name in (*shown.reviewers, *(review.reviewer for review in reviews), shown.author)}
-        wanted = [name for name in wishes.reviewers if not {name.lower(), _team(name)} & known]
+        # A team that was asked is no longer listed once one of its members looked.
+        before = {event.data.get("asked") for event in await self._run_store.events_of_kinds(task_id, [EventKind.NOTE])}
+        wanted = [name for name in wishes.reviewers if name not in before and not {name.lower(), _team(name)} & known]
         for name in dict.fromkeys([*wanted, *_to_look_again(reviews, shown)]):
             try:
                 await self._capabilities.ask(Word, "ask_for_review", asked | {"reviewers": [name]}, scope, f"{key}/ask/{name}")
+                await self._note(task_id, f"{name} was asked to review {shown.head_commit[:12]}.", name)
             except REFUSED as refused:
-                await self._note(task_id, f"{name} was not asked for a review: {refused.message}")
+                await self._note(task_id, f"{name} was not asked for a review: {refused.message}", name)
 
-    async def _note(self, task_id: str, text: str) -> None:
-        note = NewEvent(kind=EventKind.NOTE, text=text[:2_000], step="OpenPR", key=f"invite/{text[:200]}")
+    async def _note(self, task_id: str, text: str, asked: str = "") -> None:
+        told = {"asked": asked} if asked else {}
+        note = NewEvent(kind=EventKind.NOTE, text=text[:2_000], step="OpenPR", key=f"invite/{text[:200]}", data=told)
         await self._run_store.append(task_id, [note])
 
 

@@ -10,6 +10,7 @@ from activities.hearing import UNKNOWN, heard
 from activities.status_comment import StatusComments
 from activities.stores.run_store import RunStore
 from contracts.ci import CiReport, CiState
+from contracts.errors import NotFound
 from contracts.forge import PullRequest, PullRequestState
 from contracts.remarks import Remark, RemarkState
 from contracts.review import Review, ThreadAnswer, Verdict
@@ -19,6 +20,8 @@ from contracts.word import Word
 
 MOST_COMMANDS = 10
 MOST_NAMES = 20
+MOST_WORDS = 500
+"""Characters of a command that travel; its row has all of them."""
 
 
 class WasDone(Word):
@@ -81,7 +84,10 @@ class ObservingDeeds:
             told = help_text(row)
             given = ThreadAnswer(thread_id=row.thread_id, body=told, addressed=is_alone(row, rows))
             asked = {"pull_request_id": request.pull_request_id, "answers": [given.model_dump(mode="json")]}
-            await self._capabilities.ask(Word, "answer_threads", asked, scope, f"{key}/help/{row.command_id}")
+            try:
+                await self._capabilities.ask(Word, "answer_threads", asked, scope, f"{key}/help/{row.command_id}")
+            except NotFound:
+                continue  # deleted since we read it: the next look takes the row back
             await self.run_store.remarks.carried_out(request.task.id, row, told)
 
 
@@ -103,7 +109,7 @@ def _asked_for(rows: Sequence[Remark]) -> dict[str, object]:
         "open_remarks": len(remarks),
         "asked_by": remarks[-1].author if remarks else "",
         "commands": tuple(
-            SlashCommand(message_id=row.command_id, kind=CommandKind(row.command), text=row.body, author=row.author)
+            SlashCommand(message_id=row.command_id, kind=CommandKind(row.command), text=row.body[:MOST_WORDS], author=row.author)
             for row in commands[:MOST_COMMANDS]
         ),
     }

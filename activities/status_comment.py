@@ -1,13 +1,14 @@
 """The one comment at a pull request that says how things stand; edited in place, and only when it would say something else."""
 
 import hashlib
+import logging
 
 from activities.capabilities import CallScope, Capabilities
 from activities.plain_words import line
 from activities.stores.run_store import RunStore
 from contracts.checks import ChecksReport
 from contracts.ci import CiState
-from contracts.errors import NotFound
+from contracts.errors import CredentialRefused, NotFound
 from contracts.event import EventKind, NewEvent
 from contracts.forge import KeptComment, PullRequest, PullRequestState
 from contracts.record import TaskRecord
@@ -15,6 +16,7 @@ from contracts.remarks import RemarkCounts, counted
 from contracts.sighting import Sighting
 from contracts.task import TaskState
 
+log = logging.getLogger(__name__)
 KEY = "status"
 STOPPED = (TaskState.HALTED, TaskState.PAUSED)
 CI_WORDS = {
@@ -60,7 +62,9 @@ class StatusComments:
         asked = {"pull_request_id": pull_request_id, "key": KEY, "body": body}
         try:
             kept = await self._capabilities.ask(KeptComment, "keep_comment", asked, scope, f"{task_id}/{KEY}/{digest[:16]}")
-        except NotFound:
+        except (NotFound, CredentialRefused) as refused:
+            # A locked conversation keeps no task from its work.
+            log.warning("The status comment of %s was not written: %s", task_id, refused.message)
             return
         number = told[-1].seq if told else 0
         event = NewEvent(

@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
+from activities.command_answers import MEANINGS
 from contracts import errors
 from contracts.policy import Policy
 from contracts.sandbox import CheckCommand, PullRequestWishes, Recipe, SandboxLimits
@@ -130,6 +131,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "recipe": fields_table(Recipe, "recognised", "note"),
     "check": fields_table(CheckCommand),
     "wishes": fields_table(PullRequestWishes),
+    "commands": lambda: "\n".join(f"- {meaning}" for meaning in MEANINGS.values()),
     "task-request": fields_table(TaskRequest),
     "ticket-rules": fields_table(TicketRules),
     "ticket-access": fields_table(TicketAccess),

@@ -1,20 +1,25 @@
 """What people say at a pull request becomes rows, on each forge alike: addressed or answered, and none is dropped."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
+from temporalio.exceptions import ApplicationError
 
 from contracts.ci import CiState
+from contracts.errors import ForgeUnavailable
 from contracts.forge import PullRequestState
 from contracts.remarks import GivenAnswers, RemarkState, counted
 from contracts.review import AnswerDraft, Verdict
+from contracts.sandbox import PullRequestWishes, Recipe
 from contracts.sighting import CommandKind
 from tests.fakes.desk import Desk, desk
 from tests.fakes.forge_places import LocalPlace, git, github_place, gitlab_place
 
+T = TypeVar("T")
 KINDS = ("local", "github", "gitlab")
 
 
@@ -265,3 +270,84 @@ async def test_a_round_that_undoes_the_one_before_is_told(hosted: Desk) -> None:
         result, _ = await hosted.fix((AnswerDraft(thread_id=row.thread_id, body="Done."),), content, run=run)
         assert result.goes_back == (() if run == "review-1" else ("a.txt",))
         await hosted.publish(commit=result.commit, answers=result.answers)
+
+
+async def test_the_words_of_an_approval_ask_for_nothing_but_its_commands_do(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        async with desk(place_of("github", tmp_path, stack), tmp_path) as at:
+            await at.publish()
+            await review(at, Verdict.APPROVE, "Well done.")
+            await review(at, Verdict.APPROVE, "/patchwright fix the typo")
+            seen = await at.observe()
+            assert (seen.approved_by, seen.open_remarks, [one.kind for one in seen.commands]) == (("ada",), 1, [CommandKind.FIX])
+            assert [(row.state.value, row.reason) for row in await at.rows() if not row.command] == [
+                ("ignored", "said with an approval"), ("open", "")]  # fmt: skip
+
+
+async def test_an_approval_of_an_older_commit_does_not_approve_the_head_on_github(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        async with desk(place_of("github", tmp_path, stack), tmp_path) as at:
+            await at.publish()
+            await review(at, Verdict.APPROVE)
+            assert (await at.observe()).approved_by == ("ada",)
+            await at.publish("two\n")
+            assert (await at.observe()).approved_by == ()
+
+
+async def test_an_approval_counts_on_gitlab_until_it_is_taken_back(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        async with desk(place_of("gitlab", tmp_path, stack), tmp_path) as at:
+            await at.publish()
+            await review(at, Verdict.APPROVE)
+            await at.publish("two\n")
+            assert (await at.observe()).approved_by == ("ada",)
+            at.place.server.dismiss(path(at), number(at), "ada", "ada")
+            assert (await at.observe()).approved_by == ()
+
+
+async def until_done(deed: Callable[[], Awaitable[T]]) -> T:
+    """Ask again as Temporal does."""
+    for _ in range(6):
+        try:
+            return await deed()
+        except ForgeUnavailable:
+            continue  # outside of an activity
+        except ApplicationError as error:
+            assert not error.non_retryable, error
+    raise AssertionError("it never went through")
+
+
+async def story(at: Desk) -> dict[str, Any]:
+    """From the first draft to ready, with a remark, a command, and a command that there is not; what is there in the end."""
+    at.recipe = Recipe(pull_request=PullRequestWishes(labels=("bot",), reviewers=("bob",)))
+    await until_done(lambda: asyncio.to_thread(lambda: at.bench.opened))
+    first, commit = at.bench.commit("one\n"), ""
+    await until_done(lambda: at.publish(commit=first))
+    await review(at, Verdict.REQUEST_CHANGES, "", ("a.txt", 1, "Rename it."))
+    comment(at, "ada", "/patchwright explain")
+    comment(at, "ada", "/patchwright dance")
+    seen = await until_done(at.observe)
+    await until_done(lambda: at.answer(seen.commands[0]))
+    (row,) = [one for one in await at.rows() if not one.command]
+    answers = await at.answered(AnswerDraft(thread_id=row.thread_id, body="Renamed."))
+    commit = at.bench.commit("two\n")
+    await until_done(lambda: at.publish(commit=commit, answers=answers))
+    await until_done(lambda: at.publish(commit=commit, draft=False))
+    await until_done(at.observe)
+    ending = await at.place.ending(await at.now())
+    return {name: ending[name] for name in ("pulls", "draft", "labels", "reviewers", "answers", "resolved")} | {
+        "comments": len(ending["comments"]), "rows": sorted(one.state.value for one in await at.rows())}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS[1:])
+async def test_with_each_writes_answer_lost_once_everything_is_said_once(kind: str, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        async with desk(place_of(kind, tmp_path / "whole", stack), tmp_path / "whole") as at:
+            expected, writes = await story(at), len(at.place.server.writes())
+        assert (expected["comments"], expected["rows"], writes > 8) == (1, ["addressed", "carried_out", "carried_out"], True)
+        for lost in range(writes):
+            folder = tmp_path / f"lost-{lost}"
+            async with desk(place_of(kind, folder, stack), folder) as at:
+                at.place.server.lost_write = lost
+                assert await story(at) == expected, f"write {lost} of {writes}"

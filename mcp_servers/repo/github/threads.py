@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 from contracts.errors import NotFound
-from contracts.review import Permission, Review, Thread, ThreadAnswer, ThreadMessage, Verdict
+from contracts.review import Permission, Review, Thread, ThreadAnswer, ThreadMessage
 from mcp_servers.repo.github import documents
 from mcp_servers.repo.github.connection import GitHubConnection
 from mcp_servers.repo.github.people import People
@@ -100,7 +100,7 @@ class Remarks:
         return [
             self._with_answers(f"review-{told['id']}", self._message(told, told["submitted_at"], str(told["id"])), comments)
             for told in self._reviews()
-            if VERDICTS.get(told["state"].upper()) not in (None, Verdict.APPROVE) and (told.get("body") or "").strip()
+            if told["state"].upper() in VERDICTS and (told.get("body") or "").strip()
         ]
 
     def _beside(self, comments: list[Any]) -> list[Thread]:
