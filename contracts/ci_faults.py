@@ -88,7 +88,7 @@ NO_LOG_NEEDED = frozenset(WAITS)
 BROKEN_RUNNER = re.compile(
     r"could not resolve host|temporary failure in name resolution|connection (?:reset by peer|refused|timed out)"
     r"|network is unreachable"
-    r"|i/o timeout|TLS handshake timeout|ETIMEDOUT|ECONNRESET|EAI_AGAIN|socket hang up|502 Bad Gateway|503 Service Unavailable"
+    r"|i/o timeout|TLS handshake timeout|ETIMEDOUT|ECONNRE(?:SET|FUSED)|EAI_AGAIN|socket hang up|502 Bad Gateway|503 Service Unavailable"
     r"|504 Gateway Time-?out|toomanyrequests|rate limit exceeded|no space left on device|received a shutdown signal"
     r"|lost communication with the server|The hosted runner .* lost|ReadTimeoutError"
     r"|Could not (?:connect|fetch|transfer artifact)|Failed to download|error: RPC failed|early EOF",

@@ -159,7 +159,7 @@ class ForgeDeeds(ProposalSteps):
             red_before=self.standing.red_before or (),
             nothing_to_mend=nothing_to_mend,
         )
-        failed = ", ".join(seen.ci_failed or seen.ci_missing)
+        failed = ", ".join(seen.ci_failed or seen.ci_missing or self.standing.reran)
         found = await self.take(lambda: calls.diagnose_ci(asked, failed))
         key = seen.ci_key if seen.ci is CiState.FAILED else self.late_key(seen)
         self.now_is(

@@ -78,6 +78,8 @@ class ForgeWatch(ForgeDeeds):
         """Whether the forge's checks need somebody: red, and nobody looked; or required and late."""
         if seen.ci is CiState.FAILED:
             return seen.ci_key != self.standing.excused
+        if seen.ci is CiState.PASSED and self.standing.rerunning:
+            return True  # green after all: which checks are flaky is written down
         late = bool(seen.ci_missing) and not self.may_begin
         return late and self.late_key(seen) != self.standing.excused
 
