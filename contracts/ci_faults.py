@@ -3,7 +3,6 @@
 import re
 from collections.abc import Collection
 from enum import StrEnum
-from fnmatch import fnmatchcase
 
 from contracts.ci import CiCheck
 from contracts.job_logs import failed_tests, what_matters
@@ -88,7 +87,8 @@ NO_LOG_NEEDED = frozenset(WAITS)
 BROKEN_RUNNER = re.compile(
     r"could not resolve host|temporary failure in name resolution|connection (?:reset by peer|refused|timed out)"
     r"|network is unreachable"
-    r"|i/o timeout|TLS handshake timeout|ETIMEDOUT|ECONNRE(?:SET|FUSED)|EAI_AGAIN|socket hang up|502 Bad Gateway|503 Service Unavailable"
+    r"|i/o timeout|TLS handshake timeout|ETIMEDOUT|ECONNRE(?:SET|FUSED)|EAI_AGAIN|socket hang up"
+    r"|502 Bad Gateway|503 Service Unavailable"
     r"|504 Gateway Time-?out|toomanyrequests|rate limit exceeded|no space left on device|received a shutdown signal"
     r"|lost communication with the server|The hosted runner .* lost|ReadTimeoutError"
     r"|Could not (?:connect|fetch|transfer artifact)|Failed to download|error: RPC failed|early EOF",
@@ -110,8 +110,8 @@ def judged(red: RedCheck) -> Judgement:
 
 
 def is_quarantined(name: str, patterns: Collection[str]) -> bool:
-    """Whether a check's name matches a pattern of the list (``*`` for anything)."""
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
+    """Whether a check's name matches a pattern of the list: ``*`` is anything, all else stands for itself."""
+    return any(re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), name) for pattern in patterns)
 
 
 def _beside_base(red: RedCheck) -> Judgement:

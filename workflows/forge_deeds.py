@@ -166,7 +166,7 @@ class ForgeDeeds(ProposalSteps):
             # What shall run once more later is looked at again with the next news.
             excused="" if found.later else key,
             reran=tuple(sorted({*self.standing.reran, *found.rerun})),
-            rerunning=bool(found.rerun or found.later),
+            rerunning=bool(found.rerun or found.later or found.for_people),
         )
         return found
 

@@ -211,14 +211,17 @@ async def test_a_job_whose_neighbours_still_run_is_run_again_later(task: Desk):
 
 # -- what never began ----------------------------------------------------------------------------------------
 
-WORKFLOW = "name: CI\non:\n  push:\n    branches: [main]\n{by_hand}jobs:\n  tests:\n    runs-on: x\n    steps: []\n"
+WORKFLOW = "name: CI\non:\n  push:\n    branches: [main]\n{by_hand}jobs:\n  t:\n    name: {job}\n    runs-on: x\n    steps: []\n"
 
 
 @pytest.mark.parametrize("by_hand", [True, False])
-async def test_a_required_check_that_never_began_is_started_where_that_is_allowed(place: Any, tmp_path: Path, by_hand: bool):
+@pytest.mark.parametrize("job", ["tests (3.12)", "tests", "tests (${{ matrix.python }})"])
+async def test_a_required_check_that_never_began_is_started_where_that_is_allowed(
+    place: Any, tmp_path: Path, by_hand: bool, job: str
+):
     if place.kind == "github":
-        place.repository.required = ["tests"]
-        text = WORKFLOW.format(by_hand="  workflow_dispatch:\n" if by_hand else "")
+        place.repository.required = ["tests (3.12)"]
+        text = WORKFLOW.format(by_hand="  workflow_dispatch:\n" if by_hand else "", job=job)
         place.repository.write("main", "ada", {".github/workflows/ci.yml": text}, "CI")
     else:
         place.project.needs_pipeline = True
@@ -226,8 +229,8 @@ async def test_a_required_check_that_never_began_is_started_where_that_is_allowe
         place.project.branch_pipelines = by_hand
     async with desk(place, tmp_path) as task:
         await task.publish()
-        place.server.ci.check("tests")
-        found, name = await diagnosed(task), "tests" if place.kind == "github" else "pipeline"
+        place.server.ci.check("tests (3.12)")
+        found, name = await diagnosed(task), "tests (3.12)" if place.kind == "github" else "pipeline"
         place.server.ci.settled()
         state = (await place.forge.ci(task.pull_request_id)).state
         if by_hand:

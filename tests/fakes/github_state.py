@@ -125,8 +125,8 @@ class Repository(BareRepository):
         """Tickets that are no pull requests; both share their numbers."""
         self.runs: dict[int, Run] = {}
         self.statuses: list[Status] = []
-        self.dispatched: list[tuple[int, str]] = []
-        """Workflows that were started by hand, each with the commit."""
+        self.dispatched: list[tuple[str, str]] = []
+        """Files of workflows that were started by hand, each with the commit."""
         self._numbers = itertools.count(1)
 
     def next_number(self) -> int:

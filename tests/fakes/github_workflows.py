@@ -28,19 +28,19 @@ def contents(fake: "FakeGitHub", asked: Asked, grant: Grant, repo: Repository, p
     return Told(200, shapes.content(fake.url, repo.path, path, text))
 
 
-@ROUTES.on("GET", "/repos/{owner}/{repo}/actions/workflows/{number}/runs", ("actions", "read"))
-def workflow_runs(fake: "FakeGitHub", asked: Asked, grant: Grant, repo: Repository, number: str) -> Told:
-    found = [sha for workflow, sha in repo.dispatched if workflow == int(number) and sha == asked.query.get("head_sha", sha)]
+@ROUTES.on("GET", "/repos/{owner}/{repo}/actions/workflows/{file}/runs", ("actions", "read"))
+def workflow_runs(fake: "FakeGitHub", asked: Asked, grant: Grant, repo: Repository, file: str) -> Told:
+    found = [sha for started, sha in repo.dispatched if started == file and sha == asked.query.get("head_sha", sha)]
     whole = shapes.repository(fake.url, repo.path, 42)
-    told = [shapes.workflow_run(fake.url, whole, int(number), 77 + place, sha) for place, sha in enumerate(found)]
+    told = [shapes.workflow_run(fake.url, whole, 1, 77 + place, sha) for place, sha in enumerate(found)]
     return paged(fake, asked, told, "workflow_runs")
 
 
-@ROUTES.on("POST", "/repos/{owner}/{repo}/actions/workflows/{number}/dispatches", ("actions", "write"))
-def dispatch(fake: "FakeGitHub", asked: Asked, grant: Grant, repo: Repository, number: str) -> Told:
-    branch, path = asked.json["ref"], repo.files("refs/heads/main", FOLDER)[int(number) - 1]
-    if "workflow_dispatch" not in repo.file(f"refs/heads/{branch}", path):
+@ROUTES.on("POST", "/repos/{owner}/{repo}/actions/workflows/{file}/dispatches", ("actions", "write"))
+def dispatch(fake: "FakeGitHub", asked: Asked, grant: Grant, repo: Repository, file: str) -> Told:
+    branch = asked.json["ref"]
+    if "workflow_dispatch" not in repo.file(f"refs/heads/{branch}", f"{FOLDER}/{file}"):
         raise Refused(422, {"message": "Workflow does not have 'workflow_dispatch' trigger", "documentation_url": "d"})
-    repo.dispatched.append((int(number), repo.sha(branch)))
+    repo.dispatched.append((file, repo.sha(branch)))
     fake.ci.pushed(repo, branch, repo.sha(branch))
     return Told(204)

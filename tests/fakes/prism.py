@@ -16,7 +16,7 @@ SPOKEN = re.compile(
     r"|/repos/\{owner\}/\{repo\}/(installation|check-runs.*|pulls(/\{pull_number\}(/reviews|/requested_reviewers"
     r"|/comments(/\{comment_id\}/replies)?)?)?|issues(/\{issue_number\}(/(comments|labels))?|/comments/\{comment_id\})?"
     r"|commits/\{ref\}/(check-runs|status)|statuses/\{sha\}|collaborators/\{username\}/permission|(rules/)?branches/\{branch\}"
-    r"|actions/jobs/\{job_id\}/(logs|rerun))"
+    r"|actions/jobs/\{job_id\}/(logs|rerun)|actions/workflows(/\{workflow_id\}/(runs|dispatches))?|contents/\{path\})"
 )
 """The paths that we speak: reading all 12 MB of the description would take Prism a minute."""
 

@@ -82,6 +82,12 @@ async def reads_of_ci(place: GitHubPlace, bench: Workbench, pull_request_id: str
     with pytest.raises(NotFound):
         await place.forge.job_log(pull_request_id, CiCheck(id="1", name="x", kind=CiKind.STATUS, state=told.state))
     await place.forge.rerun(pull_request_id, next(check for check in told.checks if check.id == str(job.id)))
+    workflow = "on: {workflow_dispatch: }\njobs: {late: {runs-on: x, steps: []}}\n"
+    place.repository.write("main", "ada", {".github/workflows/ci.yml": workflow}, "CI")
+    place.repository.write("patchwright/more", "ada", {".github/workflows/ci.yml": workflow}, "CI")
+    for _ in range(2):
+        await place.forge.trigger(pull_request_id, "late")
+    assert len(place.repository.dispatched) == 1
     assert len(await place.forge.threads(pull_request_id)) == 3 and await place.forge.reviews(pull_request_id)
     await place.forge.close(pull_request_id)
 

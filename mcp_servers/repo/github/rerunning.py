@@ -1,6 +1,7 @@
 """Running GitHub's checks: one once more, or one that never began. Asked for twice is done once."""
 
 import base64
+import re
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
@@ -14,6 +15,7 @@ from mcp_servers.repo.github.connection import GitHubConnection
 MOST_WORKFLOWS = 50
 LARGEST_WORKFLOW = 256 << 10
 DISPATCH = "workflow_dispatch"
+EXPRESSION = re.compile(r"\$\{\{.*?\}\}")
 RUNNING = "already running"
 """GitHub's word for a workflow run that has not ended; its single jobs cannot be run again before."""
 
@@ -45,7 +47,9 @@ def trigger(connection: GitHubConnection, head_branch: str, commit: str, name: s
     if connection.pages(f"commits/{commit}/check-runs", f"looking for {name}", "check_runs", check_name=name, filter="latest"):
         return
     for workflow in connection.pages("actions/workflows", "reading the workflows", "workflows")[:MOST_WORKFLOWS]:
-        if workflow.get("state") == "active" and name in _jobs(_document(connection, workflow["path"], commit)):
+        if workflow.get("state") != "active":
+            continue
+        if any(_makes(job, name) for job in _jobs(_document(connection, workflow["path"], commit))):
             return _dispatched(connection, workflow, head_branch, commit, name)
     raise Conflict(f"No workflow with {DISPATCH} has a job named {name}; start the check {name} where it comes from.")
 
@@ -64,12 +68,13 @@ def _runs_again(connection: GitHubConnection, check: CiCheck) -> bool:
 
 
 def _dispatched(connection: GitHubConnection, workflow: dict[str, Any], branch: str, commit: str, name: str) -> None:
-    runs = f"actions/workflows/{workflow['id']}/runs"
-    if connection.pages(runs, f"looking for runs of {workflow['name']}", "workflow_runs", head_sha=commit, event=DISPATCH):
+    place = f"actions/workflows/{quote(workflow['path'].rsplit('/', 1)[-1], safe='')}"
+    told = f"looking for runs of {workflow['name']}"
+    if connection.pages(f"{place}/runs", told, "workflow_runs", head_sha=commit, event=DISPATCH):
         # Our own request whose answer was lost, or a person's.
         return
     try:
-        connection.post(f"actions/workflows/{workflow['id']}/dispatches", f"starting {workflow['name']}", ref=branch)
+        connection.post(f"{place}/dispatches", f"starting {workflow['name']}", ref=branch)
     except (CredentialRefused, InvalidInput, NotFound) as refused:
         raise Conflict(f"GitHub does not start {workflow['name']}, where {name} comes from: {refused.message}") from None
 
@@ -77,7 +82,7 @@ def _dispatched(connection: GitHubConnection, workflow: dict[str, Any], branch: 
 def _document(connection: GitHubConnection, path: str, commit: str) -> Any:
     """A workflow as it is at a commit; None where it cannot be read."""
     try:
-        told = connection.get(f"contents/{quote(path)}", f"reading {path}", ref=commit)
+        told = connection.get(f"contents/{quote(path, safe='')}", f"reading {path}", ref=commit)
     except NotFound:
         return None
     content = base64.b64decode(told.get("content") or "")
@@ -87,8 +92,14 @@ def _document(connection: GitHubConnection, path: str, commit: str) -> Any:
         return None
 
 
+def _makes(job: str, name: str) -> bool:
+    """Whether a job makes a check of that name: a matrix puts its values behind the job's name, or into it."""
+    said = ".+?".join(map(re.escape, EXPRESSION.split(job)))
+    return re.fullmatch(rf"{said}(?: \(.+\))?", name) is not None
+
+
 def _jobs(document: Any) -> frozenset[str]:
-    """Names of the checks that a workflow makes when it is started by hand; none where it cannot be."""
+    """Names of the jobs of a workflow that may be started by hand; none where it may not."""
     # YAML 1.1 reads the key ``on`` as True.
     begins = (document.get("on", document.get(True)) or ()) if isinstance(document, dict) else ()
     jobs = document.get("jobs") if DISPATCH in begins else None
