@@ -179,3 +179,12 @@ def test_a_repository_says_what_it_wants_of_its_pull_requests() -> None:
 def test_wishes_that_cannot_be_met_are_refused_with_their_key(text: str) -> None:
     with pytest.raises(InvalidInput, match="pull_request"):
         parsed(f"pull_request:\n  {text}\n".encode())
+
+
+def test_a_repository_names_the_checks_that_it_knows_to_be_flaky() -> None:
+    assert parsed(b"quarantine:\n  - e2e (firefox)\n  - nightly *\n").quarantine == ("e2e (firefox)", "nightly *")
+    assert parsed(b"quarantine: e2e\n").quarantine == ("e2e",)
+    with pytest.raises(InvalidInput, match="quarantine"):
+        parsed(b"quarantine:\n  e2e: true\n")
+    with pytest.raises(InvalidInput, match="quarantine"):
+        parsed(b"quarantine: [1]\n")
