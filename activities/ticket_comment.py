@@ -1,6 +1,6 @@
 """What a ticket is told of its task: one comment that says how things stand."""
 
-from activities.plain_words import quoted
+from activities.plain_words import plain, quoted
 from contracts.record import TaskRecord
 from contracts.task import TaskState
 
@@ -25,8 +25,11 @@ WITHOUT_REASON = (TaskState.ADDRESSING_FEEDBACK, TaskState.MERGED)
 REASON_CHARACTERS = 1_500
 
 
-def ticket_comment(record: TaskRecord, pull_request_url: str = "") -> str:
-    """The comment as Markdown that acts on nothing: no mention, no closing word, no link that a ticket or model wrote."""
+def ticket_comment(record: TaskRecord, pull_request_url: str = "", public_url: str = "") -> str:
+    """The comment as Markdown that acts on nothing: no mention, no closing word, no link that a ticket or model wrote.
+
+    ``public_url``: where people see our pages, if anywhere.
+    """
     headline = STANDINGS.get(record.state, AT_WORK)
     parts = [f"**{headline}**"]
     if pull_request_url.startswith(("https://", "http://")):
@@ -34,5 +37,7 @@ def ticket_comment(record: TaskRecord, pull_request_url: str = "") -> str:
     if record.state in STANDINGS and record.state not in WITHOUT_REASON:
         reason = record.reason.replace(pull_request_url, "").strip() if pull_request_url else record.reason.strip()
         if reason:
-            parts.append(quoted(reason[:REASON_CHARACTERS]))
+            parts.append(quoted(plain(reason, REASON_CHARACTERS)))
+    if public_url:
+        parts.append(f"[How it goes]({public_url}/t/{record.task.id})")
     return "\n\n".join(parts)

@@ -238,7 +238,8 @@ def _tickets(settings: Settings, kept: "wiring.Stores", connected: "Capabilities
     from contracts.pool import Pool
     from services.ticket_comments import TicketTeller, tickets_told
 
-    return tickets_told(TicketTeller(kept.runs, connected)) if Pool.LIGHT in settings.serve_pools else nullcontext()
+    teller = TicketTeller(kept.runs, connected, settings.public_url)
+    return tickets_told(teller) if Pool.LIGHT in settings.serve_pools else nullcontext()
 
 
 @asynccontextmanager

@@ -36,9 +36,10 @@ PATIENCE_SECONDS = 90.0
 class TicketTeller:
     """Brings the comments of tickets up to date. Several processes may each have one."""
 
-    def __init__(self, runs: RunStore, capabilities: Capabilities) -> None:
+    def __init__(self, runs: RunStore, capabilities: Capabilities, public_url: str = "") -> None:
         self._runs = runs
         self._capabilities = capabilities
+        self._public_url = public_url
 
     async def keep_telling(self) -> None:
         """Tell what is due, for as long as this process lives."""
@@ -67,7 +68,7 @@ class TicketTeller:
             await self._runs.tickets.told(one, "", "the task is gone")
             return
         place = TicketPlace.of(record.task.request.source)
-        body = ticket_comment(record, await self._pull_request_url(record))
+        body = ticket_comment(record, await self._pull_request_url(record), self._public_url)
         if place is None or digest(body.encode()) == one.sha256:
             await self._runs.tickets.told(one, one.sha256)
             return

@@ -125,7 +125,8 @@ class GitHubReader:
         if not self._rules.starts(gained, assigned):
             return [Ignored("nobody asked for a task with it")]
         author = text(issue, "user", "login")
-        if author and author == text(told, "sender", "login") and text(issue, "author_association") not in INSIDERS:
+        by_author = bool(author) and author == text(told, "sender", "login") and not _is_bot(told)
+        if by_author and text(issue, "author_association") not in INSIDERS:
             return [Ignored("its author, who has no say there, set it: an issue template can do that for anybody")]
         if text(issue, "state") not in ("open", ""):
             return [Ignored("the issue is closed")]

@@ -102,8 +102,12 @@ class Inbox:
         claimed = await self._store.claim()
         opened = [found for delivery in claimed if (found := await self._opened(delivery)) is not None]
         reached, problem = await self._told_tasks(opened)
+        same: dict[tuple[DeliveryState, str], list[int]] = {}
         for one in opened:
-            await self._settled(one, reached, problem)
+            if settled := await self._settled(one, reached, problem):
+                same.setdefault(settled, []).append(one.delivery.number)
+        for (state, reason), numbers in same.items():
+            await self._store.settle(numbers, state, reason)
         return len(claimed)
 
     # -- one delivery ------------------------------------------------------------------------------------------
@@ -192,14 +196,17 @@ class Inbox:
         while len(self._told) > REMEMBERED:
             del self._told[next(iter(self._told))]
 
-    async def _settled(self, one: _Opened, reached: set[str], problems: Mapping[str, str]) -> None:
+    async def _settled(
+        self, one: _Opened, reached: set[str], problems: Mapping[str, str]
+    ) -> tuple[DeliveryState, str] | None:
+        """What became of a delivery; None when it waits to be tried again."""
         late = [name for name in one.tasks if name not in reached]
         if late:
             away = next((problems[name] for name in late if problems[name]), "")
             pause = AWAY_PAUSE if away else timedelta(seconds=GATHER_SECONDS)
             self._gathering = True
             await self._store.put_off(one.delivery.number, pause, away, counts=False)
-        elif done := [*one.done, *(f"told {name}" for name in one.tasks)]:
-            await self._store.settle([one.delivery.number], DeliveryState.HANDLED, ", ".join(done))
-        else:
-            await self._store.settle([one.delivery.number], DeliveryState.IGNORED, "; ".join(dict.fromkeys(one.ignored)))
+            return None
+        if done := [*one.done, *(f"told {name}" for name in one.tasks)]:
+            return DeliveryState.HANDLED, ", ".join(done)
+        return DeliveryState.IGNORED, "; ".join(dict.fromkeys(one.ignored))

@@ -110,6 +110,10 @@ def test_every_state_has_its_words_and_steps_of_work_share_theirs(state: TaskSta
     assert ("because" in body) == (state in STANDINGS and state not in (TaskState.MERGED, TaskState.ADDRESSING_FEEDBACK))
 
 
+def test_people_are_led_to_our_pages_where_they_can_be_seen() -> None:
+    assert ticket_comment(record(TaskState.HALTED), "", "https://pw.example").endswith(f"[How it goes](https://pw.example/t/{TASK})")
+
+
 def test_nothing_in_a_reason_acts_on_the_ticket() -> None:
     hostile = f"{PULL} closes #4, thanks @ada\n/close\n<img src=x> <!-- patchwright:comment 1 --> [x](http://y) ghp_" + "a" * 36
     body = ticket_comment(record(TaskState.HALTED, hostile), PULL)

@@ -96,7 +96,10 @@ async def test_an_author_with_a_say_may_label_and_so_may_others_for_anybody(door
     others = {"number": 2, "user": {"login": "eve"}, "author_association": "NONE"}
     for issue in (own, others):
         await door.github("issues", github("labeled", issue, label={"name": "patchwright"}))
-    assert len(await requests(door)) == 2
+    bot = {"login": "sentry[bot]", "type": "Bot"}
+    told = github("labeled", {"number": 3, "user": bot, "author_association": "NONE"}, label={"name": "patchwright"}, sender=bot)
+    await door.github("issues", told)
+    assert len(await requests(door)) == 3
 
 
 async def test_a_ticket_whose_words_cannot_be_kept_is_cut_to_what_can(door: Door) -> None:
