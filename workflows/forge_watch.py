@@ -126,13 +126,14 @@ class ForgeWatch(ForgeDeeds):
         """Whom the task waits for, in words."""
         url = self.standing.pull_request_url
         if self._approved(seen):
-            return TaskState.AWAITING_MERGE, f"{url} Approved by {', '.join(seen.approved_by)}; a person merges.".strip()
+            return TaskState.AWAITING_MERGE, f"Approved by {', '.join(seen.approved_by)}; a person merges. {url}".strip()
         if not self._checked(seen):
             checks = {CiState.FAILED: "once more for its failed checks", CiState.PENDING: "for its checks"}
-            waits = f"waits {checks.get(seen.ci, 'for its checks to begin')}"
+            waits = f"It waits {checks.get(seen.ci, 'for its checks to begin')}"
             missing = f" ({', '.join(seen.ci_missing)} never began)" if seen.ci_missing and not self.may_begin else ""
-            return TaskState.AWAITING_REVIEW, f"{url} {waits}{missing}".strip()
-        return TaskState.AWAITING_REVIEW, f"{url} {self.standing.checks_summary}".strip()
+            return TaskState.AWAITING_REVIEW, f"{waits}{missing}. {url}".strip()
+        checks = f"; {self.standing.checks_summary}" if self.standing.checks_summary else ""
+        return TaskState.AWAITING_REVIEW, f"It waits for a review{checks}. {url}".strip()
 
     def _waits_for_checks(self, seen: Sighting) -> bool:
         """Whether time alone changes what is to be done."""
