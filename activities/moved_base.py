@@ -45,7 +45,8 @@ class MovedBaseDeeds:
         if merged.commit == request.commit:
             return
         branch, tip = request.preparation.opened.base_branch, merged.base_commit[:12]
-        how = f"conflicts in {len(merged.conflicts)} files" if merged.conflicts else "no conflicts"
+        many = len(merged.conflicts)
+        how = f"conflicts in {many} {'file' if many == 1 else 'files'}" if many else "no conflicts"
         told = [f"{branch} moved to {tip}; merged into the change with {how}", *([note] if note else [])]
         told += [f"Conflict: {conflict.told}" for conflict in merged.conflicts[:SHOWN]]
         await self.run_store.append(
