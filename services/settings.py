@@ -34,7 +34,7 @@ from contracts.word import StrictWord
 from services.forge_access import ForgeAccess
 from services.ledger.providers import DEFAULT_PROVIDER, ModelProvider, ModelRoute, Recovery
 from services.ticket_rules import TicketAccess, TicketRules
-from services.webhook_access import WebhookAccess, WebhookKind
+from services.webhook_access import KnownSecret, WebhookAccess, WebhookKind
 
 PREFIX = "PATCHWRIGHT_"
 CONFIG_VARIABLE = "PATCHWRIGHT_CONFIG"
@@ -192,6 +192,14 @@ class Settings(BaseSettings):
             raise ValueError("it must start with http:// or https://")
         return url.rstrip("/")
 
+    @field_validator("webhooks")
+    @classmethod
+    def _repositories_of_forges(cls, webhooks: dict[WebhookKind, WebhookAccess]) -> dict[WebhookKind, WebhookAccess]:
+        for kind in ("jira", "linear"):
+            if kind in webhooks and any(secret.repositories for secret in webhooks[kind].secrets):
+                raise ValueError(f"{kind} tells of no repositories; leave them out of its secrets")
+        return webhooks
+
     @classmethod
     def settings_customise_sources(
         cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource,
@@ -276,13 +284,14 @@ class Settings(BaseSettings):
             named = []
         return {name for name in named if name}
 
-    def webhook_secrets(self, kind: WebhookKind) -> list[str]:
+    def webhook_secrets(self, kind: WebhookKind) -> list[KnownSecret]:
         """The secrets of one kind of sender as they are right now; one that cannot be read is left out and told in the log."""
         found = []
         for secret in self.webhooks[kind].secrets:
             try:
-                found.append(_secret_file(secret.file, "webhooks: a secret") if secret.file else
-                             _secret_variable(secret.variable, "webhooks: a secret"))
+                told = (_secret_file(secret.file, "webhooks: a secret") if secret.file else
+                        _secret_variable(secret.variable, "webhooks: a secret"))
+                found.append(KnownSecret(told.encode(), secret.repositories))
             except InvalidInput as missing:
                 log.warning("%s", missing.message)
         return found

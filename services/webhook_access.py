@@ -1,8 +1,11 @@
 """Words of the configuration: what proves that a webhook comes from whom it says."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from contracts.word import StrictWord
 
@@ -17,6 +20,15 @@ class WebhookSecret(StrictWord):
     """The file with the secret."""
     variable: str = ""
     """The environment variable that holds it."""
+    repositories: tuple[str, ...] = ()
+    """For GitHub and GitLab: what its holders may speak of, e.g. ``gitlab.com/shop/*``; empty: everything."""
+
+    @field_validator("repositories")
+    @classmethod
+    def _with_their_host(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        if strange := [pattern for pattern in patterns if "/" not in pattern or "://" in pattern]:
+            raise ValueError(f"{strange[0]!r} is to begin with the host, e.g. gitlab.com/shop/*")
+        return patterns
 
     @model_validator(mode="after")
     def _one_place(self) -> "WebhookSecret":
@@ -30,3 +42,22 @@ class WebhookAccess(StrictWord):
 
     secrets: tuple[WebhookSecret, ...] = Field(min_length=1)
     """The secrets that count; add the new one, change it at the sender, take the old one away."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownSecret:
+    """A secret as it is right now."""
+
+    value: bytes
+    repositories: tuple[str, ...] = ()
+    """Patterns of ``HOST/PATH``; empty: all."""
+
+    def speaks_of(self, repository: str) -> bool:
+        """Whether its holders may tell of a repository, ``HOST/PATH``."""
+        named = repository.lower()
+        return not self.repositories or any(fnmatchcase(named, pattern.lower()) for pattern in self.repositories)
+
+
+def may_tell(proven: Sequence[KnownSecret], repository: str) -> bool:
+    """Whether one of the secrets that a sender knows lets it tell of a repository."""
+    return any(secret.speaks_of(repository) for secret in proven)

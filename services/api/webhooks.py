@@ -3,6 +3,7 @@
 ``GET /deliveries`` says what became of it.
 """
 
+import asyncio
 import hashlib
 import json
 import logging
@@ -10,7 +11,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Query, Request
@@ -20,10 +21,12 @@ from activities.stores.delivery_store import DeliveryState, NewDelivery
 from services.api.declared import problems
 from services.api.problems import RequestRefused
 from services.inbox.inbox import Inbox
+from services.inbox.payload import repository_at, text
 from services.inbox.signatures import Headers, Unproven, prove
-from services.webhook_access import WebhookKind
+from services.webhook_access import KnownSecret, WebhookKind, may_tell
 
 log = logging.getLogger(__name__)
+R = TypeVar("R")
 IDENTIFIER_CHARACTERS = 255
 EVENT_CHARACTERS = 100
 FORM = b"application/x-www-form-urlencoded"
@@ -34,7 +37,9 @@ DELIVERY_HEADERS = {
     "jira": (b"x-atlassian-webhook-identifier",),
     "linear": (b"linear-delivery",),
 }
-Secrets = Callable[[WebhookKind], Sequence[str] | None]
+LARGE_BYTES = 1 << 20
+"""From here on the digests of a body are taken beside the others' requests."""
+Secrets = Callable[[WebhookKind], Sequence[KnownSecret] | None]
 """The secrets of a kind as they are right now; None where none is configured."""
 
 
@@ -86,17 +91,14 @@ def webhook_routes(inbox: Inbox | None, secrets: Secrets) -> APIRouter:
         if inbox is None or configured is None:
             raise RequestRefused(404, f"No webhooks of {kind} are taken here; name their secret in the setting webhooks.{kind}.")
         raw, headers = await request.body(), _headers(request)
-        try:
-            prove(kind, headers, raw, [secret.encode() for secret in configured], time.time())
-        except Unproven as unproven:
-            log.info("A webhook for %s was refused: %s", kind, unproven.message)
-            raise
+        proven, digest = await _beside(len(raw) > LARGE_BYTES, lambda: _judged(kind, headers, raw, configured))
         payload = _payload(raw, headers)
         told = _object(payload)
         event = _event(kind, headers, told)
         if not inbox.concerns_us(kind, event):
             return Receipt(status="ignored", reason=f"{event or 'This'} is nothing that this service acts on.")
-        new = NewDelivery(kind, _identifier(kind, headers, raw), event, _digest(raw), payload)
+        _check_place(proven, told)
+        new = NewDelivery(kind, _identifier(kind, headers, digest), event, digest, payload)
         return Receipt(status="stored" if await inbox.put(new) else "duplicate")
 
     @router.get("/deliveries", responses=problems(422))
@@ -106,6 +108,30 @@ def webhook_routes(inbox: Inbox | None, secrets: Secrets) -> APIRouter:
         return Deliveries(deliveries=[DeliveryView.model_validate(one, from_attributes=True) for one in found])
 
     return router
+
+
+async def _beside(apart: bool, work: Callable[[], R]) -> R:
+    return await asyncio.to_thread(work) if apart else work()
+
+
+def _judged(
+    kind: WebhookKind, headers: Headers, raw: bytes, configured: Sequence[KnownSecret]
+) -> tuple[Sequence[KnownSecret], str]:
+    """The secrets that the sender knows, and the digest of the body. Raises ``Unproven``."""
+    try:
+        return prove(kind, headers, raw, configured, time.time()), hashlib.sha256(raw).hexdigest()
+    except Unproven as unproven:
+        log.info("A webhook for %s was refused: %s", kind, unproven.message)
+        raise
+
+
+def _check_place(proven: Sequence[KnownSecret], told: Mapping[str, Any]) -> None:
+    """Whoever administers one repository's webhook must not speak of another one."""
+    addresses = (text(told, "repository", "html_url"), text(told, "project", "web_url"), text(told, "repository", "homepage"))
+    place = repository_at(next(filter(None, addresses), ""))
+    named = f"{place.host}/{place.path}" if place else ""
+    if not may_tell(proven, named):
+        raise RequestRefused(403, f"The secret that signs this may not speak of {named or 'what names no repository'}.")
 
 
 def _headers(request: Request) -> Headers:
@@ -161,14 +187,10 @@ def _told_in(headers: Headers, name: bytes) -> str:
     return (headers.get(name) or [b""])[0].decode("latin-1")
 
 
-def _identifier(kind: str, headers: Headers, raw: bytes) -> str:
+def _identifier(kind: str, headers: Headers, digest: str) -> str:
     """The sender's own id of a delivery; its digest where there is none."""
     for name in DELIVERY_HEADERS[kind]:
         told = _told_in(headers, name)
         if 0 < len(told) <= IDENTIFIER_CHARACTERS and told.isascii() and told.isprintable():
             return told
-    return f"sha256:{_digest(raw)}"
-
-
-def _digest(raw: bytes) -> str:
-    return hashlib.sha256(raw).hexdigest()
+    return f"sha256:{digest}"

@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 
 from contracts.errors import PatchwrightError
+from services.webhook_access import KnownSecret
 
 FRESH_SECONDS = 300
 """How old a delivery may be whose time is signed."""
@@ -32,37 +33,41 @@ class Unproven(PatchwrightError):
     http_status = 401
 
 
-def prove(kind: str, headers: Headers, body: bytes, secrets: Sequence[bytes], now: float) -> None:
-    """Raise ``Unproven`` unless the sender knows one of the secrets and the delivery is as it was sent; ``now``: seconds."""
-    PROOFS[kind](headers, body, [secret for secret in secrets if secret], now)
+def prove(kind: str, headers: Headers, body: bytes, secrets: Sequence[KnownSecret], now: float) -> list[KnownSecret]:
+    """Those of the secrets that the sender knows. Raises ``Unproven`` when it knows none, or the delivery is not as it was sent.
+
+    ``now``: seconds.
+    """
+    known = PROOFS[kind](headers, body, [secret for secret in secrets if secret.value], now)
+    if not known:
+        raise Unproven("The signature is not one of a secret that is configured here.")
+    return known
 
 
-def _github(headers: Headers, body: bytes, secrets: Sequence[bytes], _now: float) -> None:
+def _github(headers: Headers, body: bytes, secrets: Sequence[KnownSecret], _now: float) -> list[KnownSecret]:
     given = _only(headers, b"x-hub-signature-256", "Give the webhook a secret, the same here and on GitHub.")
-    _signed(given, [b"sha256=" + _hex(secret, body) for secret in secrets])
+    return _fitting([given], secrets, lambda secret: b"sha256=" + _hex(secret, body))
 
 
-def _gitlab(headers: Headers, body: bytes, secrets: Sequence[bytes], now: float) -> None:
-    signing = [secret for secret in secrets if secret.startswith(STANDARD)]
+def _gitlab(headers: Headers, body: bytes, secrets: Sequence[KnownSecret], now: float) -> list[KnownSecret]:
+    signing = [secret for secret in secrets if secret.value.startswith(STANDARD)]
     if signing and b"webhook-signature" in headers:
-        _standard(headers, body, signing, now)
-        return
+        return _standard(headers, body, signing, now)
     given = _only(headers, b"x-gitlab-token", "Give the webhook a signing token or a secret token, the same here and on GitLab.")
-    _signed(given, [secret for secret in secrets if not secret.startswith(STANDARD)])
+    return _fitting([given], [secret for secret in secrets if secret not in signing], lambda secret: secret)
 
 
-def _standard(headers: Headers, body: bytes, secrets: Sequence[bytes], now: float) -> None:
+def _standard(headers: Headers, body: bytes, secrets: Sequence[KnownSecret], now: float) -> list[KnownSecret]:
     identifier = _only(headers, b"webhook-id", "It is part of what is signed.")
     moment = _only(headers, b"webhook-timestamp", "It is part of what is signed.")
     if not SECONDS.fullmatch(moment):
         raise Unproven("The header webhook-timestamp is not a number of seconds.")
     signed = b".".join((identifier, moment, body))
-    expected = [b"v1," + base64.b64encode(_hmac(_standard_key(secret), signed)) for secret in secrets]
-    for given in _only(headers, b"webhook-signature", "").split(b" ")[:MAX_SIGNATURES]:
-        if _is_one_of(given, expected):
-            _fresh(int(moment), now, FRESH_SECONDS)
-            return
-    raise Unproven("The signature is not one of a secret that is configured here.")
+    given = _only(headers, b"webhook-signature", "").split(b" ")[:MAX_SIGNATURES]
+    known = _fitting(given, secrets, lambda secret: b"v1," + base64.b64encode(_hmac(_standard_key(secret), signed)))
+    if known:
+        _fresh(int(moment), now, FRESH_SECONDS)
+    return known
 
 
 def _standard_key(secret: bytes) -> bytes:
@@ -75,28 +80,33 @@ def _standard_key(secret: bytes) -> bytes:
     return key
 
 
-def _jira(headers: Headers, body: bytes, secrets: Sequence[bytes], _now: float) -> None:
+def _jira(headers: Headers, body: bytes, secrets: Sequence[KnownSecret], _now: float) -> list[KnownSecret]:
     if b"x-hub-signature" in headers:
-        _signed(_only(headers, b"x-hub-signature", ""), [b"sha256=" + _hex(secret, body) for secret in secrets])
-        return
+        given = _only(headers, b"x-hub-signature", "")
+        return _fitting([given], secrets, lambda secret: b"sha256=" + _hex(secret, body))
     given = _only(headers, b"x-patchwright-token", "Give the webhook a secret; Automation cannot sign and sends that header.")
-    _signed(given, secrets)
+    return _fitting([given], secrets, lambda secret: secret)
 
 
-def _linear(headers: Headers, body: bytes, secrets: Sequence[bytes], now: float) -> None:
+def _linear(headers: Headers, body: bytes, secrets: Sequence[KnownSecret], now: float) -> list[KnownSecret]:
     given = _only(headers, b"linear-signature", "Linear signs each webhook; its signing secret is to be configured here.")
-    _signed(given, [_hex(secret, body) for secret in secrets])
+    if known := _fitting([given], secrets, lambda secret: _hex(secret, body)):
+        _fresh(_linear_moment(body), now, LINEAR_FRESH_SECONDS)
+    return known
+
+
+def _linear_moment(body: bytes) -> float:
+    """When it was sent, in seconds."""
     try:
-        told = json.loads(body)
-        moment = told["webhookTimestamp"]
-        if isinstance(moment, bool) or not isinstance(moment, int):
-            raise ValueError("no number")
+        moment = json.loads(body)["webhookTimestamp"]
     except (ValueError, KeyError, TypeError, RecursionError):
-        raise Unproven("It carries no webhookTimestamp, so nobody knows how old it is.") from None
-    _fresh(moment / 1_000, now, LINEAR_FRESH_SECONDS)
+        moment = None
+    if isinstance(moment, bool) or not isinstance(moment, int):
+        raise Unproven("It carries no webhookTimestamp, so nobody knows how old it is.")
+    return moment / 1_000
 
 
-PROOFS: Mapping[str, Callable[[Headers, bytes, Sequence[bytes], float], None]] = {
+PROOFS: Mapping[str, Callable[[Headers, bytes, Sequence[KnownSecret], float], list[KnownSecret]]] = {
     "github": _github,
     "gitlab": _gitlab,
     "jira": _jira,
@@ -113,14 +123,12 @@ def _only(headers: Headers, name: bytes, advice: str) -> bytes:
     return values[0]
 
 
-def _signed(given: bytes, expected: Sequence[bytes]) -> None:
-    if not _is_one_of(given, expected):
-        raise Unproven("The signature is not one of a secret that is configured here.")
-
-
-def _is_one_of(given: bytes, expected: Sequence[bytes]) -> bool:
-    """Every one is compared, whichever fits: how long it takes tells nothing."""
-    return any([hmac.compare_digest(given, one) for one in expected])
+def _fitting(
+    given: Sequence[bytes], secrets: Sequence[KnownSecret], expected: Callable[[bytes], bytes]
+) -> list[KnownSecret]:
+    """The secrets that one of the given values comes from. Every one is compared, whichever fits: the time tells nothing."""
+    compared = [(secret, [hmac.compare_digest(one, expected(secret.value)) for one in given]) for secret in secrets]
+    return [secret for secret, fits in compared if any(fits)]
 
 
 def _fresh(moment: float, now: float, seconds: int) -> None:

@@ -509,3 +509,49 @@ async def test_people_with_the_token_see_what_became_of_each_delivery(door: Door
     narrowed = await door.http.get("/deliveries?kind=github&state=handled&limit=1", headers=token)
     assert [one["id"] for one in narrowed.json()["deliveries"]] == ["one"]
     assert (await door.http.get("/deliveries?state=lost", headers=token)).status_code == 422
+
+
+async def test_a_secret_speaks_of_its_own_repositories_alone(tmp_path: Path) -> None:
+    for name in ("one", "all"):
+        (tmp_path / name).write_text(f"the-secret-of-{name}")
+    secrets = [{"file": str(tmp_path / "one"), "repositories": ["github.com/octo/hello", "github.com/shop/*"]},
+               {"file": str(tmp_path / "all")}]
+    async with open_door(tmp_path, webhooks={"github": {"secrets": secrets}}) as door:
+
+        async def sent(repository: str, secret: str = "the-secret-of-one") -> int:
+            place = {"repository": {"html_url": f"https://{repository}"}} if repository else {"repository": {}}
+            return (await door.github("push", of({"ref": "refs/heads/x"}) | place, secret=secret)).status_code
+
+        assert [await sent(f"github.com/{path}") for path in ("Octo/Hello", "shop/a", "octo/hello2", "octo/other")] == [
+            202, 202, 403, 403]
+        assert [await sent("ghe.example/octo/hello"), await sent(""), await sent("github.com/octo/x", "the-secret-of-all")] == [
+            403, 403, 202]
+        assert len(await door.kept()) == 3
+
+
+@pytest.mark.parametrize("told", [
+    {"github": {"secrets": []}}, {"github": {"secrets": [{}]}}, {"bitbucket": {"secrets": [{"file": "/x"}]}},
+    {"github": {"secrets": [{"file": "/x", "variable": "X"}]}}, {"github": {"secrets": ["word"]}},
+    {"github": {"secrets": [{"file": "/x", "repositories": ["hello"]}]}},
+    {"jira": {"secrets": [{"file": "/x", "repositories": ["github.com/a/b"]}]}},
+])
+def test_secrets_that_cannot_be_meant_are_refused(told: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="webhooks"):
+        IsolatedSettings(data_dir=tmp_path, webhooks=told)
+
+
+def test_a_role_gets_the_variables_that_its_settings_name_and_no_others(tmp_path: Path) -> None:
+    settings = IsolatedSettings(
+        data_dir=tmp_path, webhooks={"github": {"secrets": [{"variable": "OUR_HOOK"}]}},
+        forges={"gitlab.com": {"kind": "gitlab", "token_variable": "OUR_FORGE"}},
+        tickets={"linear": {"token_variable": "OUR_LINEAR"}},
+    )
+    assert settings.named_variables("api") == {"OUR_HOOK"} and settings.named_variables("worker") == set()
+    assert settings.named_variables("mcp-repo") == {"OUR_FORGE", "OUR_LINEAR"}
+
+
+def test_a_secret_is_read_from_its_variable_whenever_it_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = IsolatedSettings(data_dir=tmp_path, webhooks={"github": {"secrets": [{"variable": "OUR_HOOK"}]}})
+    assert settings.webhook_secrets("github") == []
+    monkeypatch.setenv("OUR_HOOK", "word")
+    assert [secret.value for secret in settings.webhook_secrets("github")] == [b"word"]
