@@ -13,8 +13,12 @@ from contracts.steps import SightingRequest
 from contracts.task import TaskState
 from workflows import calls
 from workflows.forge_deeds import ForgeDeeds
-from workflows.steps import Ended, StepFailed
+from workflows.steps import Ended, StepFailed, retry_after
 
+AWAY = ("forge-unavailable", "remote-unavailable", "capability-unavailable")
+"""Failures that mend without anybody's doing."""
+AWAY_PAUSE = timedelta(minutes=10)
+"""Between two looks at a forge that does not answer; the look itself has tried for an hour."""
 QUIET_TIMES = 4
 """After so many times the policy's silence what was said is addressed, though people go on talking."""
 
@@ -35,11 +39,25 @@ class ForgeWatch(ForgeDeeds):
 
     async def _look(self) -> Sighting:
         """Ask the forge how things stand. Raises ``Ended`` when a person merged or closed the pull request."""
-        hints = self.standing.hints
-        seen = await self.take(lambda: calls.observe_pr(self._request, self.standing.pull_request_id))
-        self.now_is(heard_hints=hints)
-        self._unless_people_ended(seen)
-        return seen
+        while True:
+            hints = self.standing.hints
+            try:
+                seen = await self.take(lambda: calls.observe_pr(self._request, self.standing.pull_request_id), passing=AWAY)
+            except StepFailed as away:
+                await self._forge_away(away.reason)
+                continue
+            self.now_is(heard_hints=hints)
+            self._unless_people_ended(seen)
+            return seen
+
+    async def _forge_away(self, reason: str) -> None:
+        """The forge does not answer: nobody need do anything, it is asked again in a while."""
+        await self.enter(self.standing.state, "AwaitForge", reason=f"It is asked again in a while. {reason}")
+        with suppress(TimeoutError):
+            await workflow.wait_condition(
+                lambda: bool(self.standing.closed), timeout=AWAY_PAUSE, timeout_summary="AwaitForge"
+            )
+        self.unless_ended()
 
     @property
     def _request(self) -> SightingRequest:
@@ -209,9 +227,15 @@ class ForgeWatch(ForgeDeeds):
         hints = self.standing.hints
         try:
             seen = await calls.observe_pr(self._request, self.standing.pull_request_id)
-        except ActivityError:
+        except ActivityError as error:
             self.unless_ended()
-            self.now_is(heard_hints=hints)  # it is halted as it is; the next hint tries again
+            # What was said there is not lost: it is looked for again in a while.
+            with suppress(TimeoutError):
+                await workflow.wait_condition(
+                    lambda: self.going_on or bool(self.standing.closed),
+                    timeout=max(AWAY_PAUSE, timedelta(seconds=retry_after(error))),
+                    timeout_summary="AwaitForge",
+                )
             return
         self.now_is(heard_hints=hints)
         self._unless_people_ended(seen)

@@ -266,3 +266,16 @@ async def test_a_change_beyond_its_plan_asks_a_person_once(temporal_client: Clie
         await handle.signal(CodingTaskWorkflow.resume, None)
         assert (await handle.result()).state is TaskState.MERGED
     assert deeds.states.count("halted") == 1
+
+
+async def test_a_forge_that_is_away_halts_nobody(temporal_client: Client) -> None:
+    away = ApplicationError("nobody answers", type="forge-unavailable", non_retryable=True)
+    async with watched(temporal_client, GREEN, failures={"ObservePR": [away]}) as (handle, deeds):
+        await happened(deeds, "ObservePR")
+        async with asyncio.timeout(15):
+            while not (told := [one for one in deeds.progress if one.step == "AwaitForge"]):
+                await asyncio.sleep(0.05)
+        assert "nobody answers" in told[0].reason
+        assert TaskState.HALTED.value not in deeds.states
+        await handle.signal(CodingTaskWorkflow.close_task, "enough")
+        assert (await handle.result()).state is TaskState.CLOSED
