@@ -13,6 +13,7 @@ class AdoptedBranch(Word):
     """The answer of ``adopt_branch``."""
 
     commit: str
+    base_commit: str = ""
 
 
 class AdoptingDeeds:
@@ -27,9 +28,10 @@ class AdoptingDeeds:
         """Fetch the branch as it stands and take its head for the change. Nothing is pushed."""
         opened, task = request.preparation.opened, request.task
         scope, key = CallScope(opened.workspace, opened.base_commit, request.preparation.policy), f"{task.id}/adopt"
-        asked = {"remote": opened.remote, "branch": task.branch}
+        asked = {"remote": opened.remote, "branch": task.branch, "base_branch": opened.base_branch}
         adopted = await self._capabilities.ask(AdoptedBranch, "adopt_branch", asked, scope, key)
-        span = {"old": opened.base_commit, "new": adopted.commit}
+        base_commit = adopted.base_commit or opened.base_commit
+        span = {"old": base_commit, "new": adopted.commit}
         counted = await self._capabilities.ask(ChangedFiles, "changed_files", span, scope, f"{key}/{adopted.commit}")
         told = NewEvent(
             kind=EventKind.NOTE,
@@ -39,4 +41,4 @@ class AdoptingDeeds:
             data={"commit": adopted.commit},
         )
         await self.run_store.append(task.id, [told])
-        return Adoption(commit=adopted.commit, change=counted.change)
+        return Adoption(commit=adopted.commit, change=counted.change, base_commit=base_commit)

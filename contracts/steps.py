@@ -340,6 +340,8 @@ class Adoption(Word):
     commit: str
     """Head commit of the branch."""
     change: Change
+    base_commit: str = ""
+    """What of the base branch it stands on now; empty: what it stood on before."""
 
 
 class ClosingRequest(Word):

@@ -77,6 +77,8 @@ class ForgeDeeds(ProposalSteps):
         adopted = await self.take(lambda: calls.adopt_commits(asked, seen.foreign_commit[:12]))
         self.now_is(commit=adopted.commit, published=adopted.commit, change=adopted.change, pushed_at=workflow.now())
         self.now_is(reran=(), excused="", merged_at="")
+        if adopted.base_commit not in ("", self.ready.opened.base_commit):
+            self._stand_on(adopted.base_commit)
         await self.settle()
         await self.publish(draft=True)
 
@@ -216,9 +218,8 @@ class ForgeDeeds(ProposalSteps):
 
     async def _update_branch(self, merge: BaseMerge) -> None:
         """Put the merge on the branch, its conflicts resolved and its checks green."""
-        opened = self.ready.opened.model_copy(update={"base_commit": merge.base_commit})
-        self.now_is(preparation=self.ready.model_copy(update={"opened": opened}), red_before=None)
-        base = f"{opened.base_branch} at {merge.base_commit[:12]}"
+        self._stand_on(merge.base_commit)
+        base = f"{self.ready.opened.base_branch} at {merge.base_commit[:12]}"
         if merge.conflicts:
             await self.enter(TaskState.FIXING, "AddressFeedback", reason=f"Conflicts with {base}")
             await self._mended("base", f"Conflicts with {base}", merge.commit, conflicts=merge.conflicts,
@@ -227,6 +228,11 @@ class ForgeDeeds(ProposalSteps):
         self.now_is(commit=merge.commit)
         await self.settle()
         await self.publish(draft=True)
+
+    def _stand_on(self, base_commit: str) -> None:
+        """From now on this is what the change is held against."""
+        opened = self.ready.opened.model_copy(update={"base_commit": base_commit})
+        self.now_is(preparation=self.ready.model_copy(update={"opened": opened}), red_before=None)
 
     # -- handing over ----------------------------------------------------------------------------------------
 

@@ -35,6 +35,8 @@ class AdoptedBranch(Word):
     """A branch of ours with people's commits on it."""
 
     commit: str
+    base_commit: str = ""
+    """The newest commit of the base branch that it holds."""
 
 
 class WholeDiff(Word):

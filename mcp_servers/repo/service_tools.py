@@ -176,9 +176,11 @@ class _ServiceTools:
         """For the service: whether it was this service that once pushed a commit to a branch."""
         return Done(done=await self._on_mirror(ctx, lambda mirror, _: pushed_by_us(mirror, branch, commit)))
 
-    async def adopt_branch(self, remote: str, branch: str) -> AdoptedBranch:
+    async def adopt_branch(self, remote: str, branch: str, base_branch: str = "") -> AdoptedBranch:
         """For the service: whatever people pushed to a branch of ours may be built upon from now on."""
-        return AdoptedBranch(commit=await asyncio.to_thread(adopt_branch, self._mirrors, remote, branch, self._credentials))
+        asked = (self._mirrors, remote, branch, base_branch, self._credentials)
+        commit, base_commit = await asyncio.to_thread(adopt_branch, *asked)
+        return AdoptedBranch(commit=commit, base_commit=base_commit)
 
     async def kept_workspaces(self) -> KeptWorkspaces:
         """For the service: everything that tasks left in the mirrors."""

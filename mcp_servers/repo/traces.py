@@ -69,9 +69,10 @@ def trust_branch(mirrors: Mirrors, known: BranchOfOurs, credentials: Credentials
     remember_push(mirror, known.branch, known.commit)
 
 
-def adopt_branch(mirrors: Mirrors, remote: str, branch: str, credentials: Credentials) -> str:
-    """Fetch a branch of ours and know its commit as one to build upon; the commit.
+def adopt_branch(mirrors: Mirrors, remote: str, branch: str, base_branch: str, credentials: Credentials) -> tuple[str, str]:
+    """Fetch a branch of ours and know its commit as one to build upon; the commit, and what of the base branch it stands on.
 
+    People bring a branch up to date, or rebase it: what they took over from the base is no part of the change.
     Raises ``NotFound`` when the remote has no such branch, ``GuardrailTripped`` for one that is not ours to write.
     """
     refuse_foreign(branch, ())
@@ -81,4 +82,5 @@ def adopt_branch(mirrors: Mirrors, remote: str, branch: str, credentials: Creden
     if not found:
         raise NotFound(f"The branch {branch} of {remote} is gone; push it again, or close the task.")
     remember_push(mirror, branch, found)
-    return found
+    tip = mirror.target(f"refs/remotes/origin/{base_branch}") if base_branch else ""
+    return found, mirror.merge_base(tip, found) if tip else ""

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from activities.adopting import AdoptingDeeds
 from activities.checking import CheckingDeeds
 from activities.moved_base import MovedBaseDeeds
 from contracts.forge import PullRequestState
-from contracts.steps import BaseMerge, BaseRequest, GateRequest, GateResult
+from contracts.steps import AdoptionRequest, BaseMerge, BaseRequest, GateRequest, GateResult
 from mcp_servers.object_store import NewBlob
 from tests.fakes.desk import Desk, desk
 from tests.fakes.forge_places import LocalPlace, git, github_place, gitlab_place, push_to_main
@@ -106,3 +107,17 @@ async def test_what_a_person_put_back_on_the_base_stays_away_and_that_is_said(ta
     assert "gone from main" in merged.note and "do not come back" in merged.note
     judged, diff = await judge(task, merged.commit, merged.base_commit)
     assert judged.change.files == 1 and "oops" not in diff
+
+
+async def test_a_branch_that_a_person_brought_up_to_date_stands_on_the_new_base(task: Desk, tmp_path: Path):
+    assert task.made is not None
+    tip, branch = push_to_main(task.place.bare, tmp_path, {"b.txt": "beside\n"}), "patchwright/pw-1"
+    work = tmp_path / "person"
+    git(tmp_path, "clone", "-q", "-b", branch, str(task.place.bare), str(work))
+    git(work, "merge", "-q", "-m", "Update branch", "origin/main")
+    git(work, "push", "-q", "origin", "HEAD")
+    request = AdoptionRequest(task=task.task, preparation=task.preparation)
+    adopted = await task.run(AdoptingDeeds(task.store, task.connected).adopt, request)
+    assert (adopted.commit, adopted.base_commit) == (git(work, "rev-parse", "HEAD"), tip)
+    judged, diff = await judge(task, adopted.commit, adopted.base_commit)
+    assert judged.change == adopted.change and judged.change.files == 1 and "beside" not in diff
