@@ -134,8 +134,10 @@ async def test_one_comment_is_edited_once_for_each_change_that_matters(office: O
         (TaskState.AWAITING_MERGE, 5, STANDINGS[TaskState.AWAITING_MERGE]), (TaskState.MERGED, 6, STANDINGS[TaskState.MERGED]),
     ]
     for state, writes, words in story:
+        before, asked = office.writes, len(office.desk.server.seen)
         await office.moved(state)
         assert await office.told() == [words] and office.writes == writes, state
+        assert (len(office.desk.server.seen) == asked) == (writes == before), "what did not change costs no request"
     (note,) = await office.notes()
     assert note.startswith(f"The ticket is told here: {office.desk.server.url}/makers/thing/")
 
