@@ -75,8 +75,7 @@ async def stack(settings: Settings, scripted: bool = False) -> AsyncIterator[Sta
         await tasks.start_unstarted()
         keeper = Housekeeper(kept.runs, connected, settings.keep_days, kept.deliveries)
         await opened.enter_async_context(house_kept(keeper))
-        if settings.forges:
-            await opened.enter_async_context(forges_polled(wiring.forge_poll(settings, kept, connected, tasks)))
+        await opened.enter_async_context(forges_polled(*wiring.forge_polls(settings, kept, connected, tasks)))
         await opened.enter_async_context(tickets_told(TicketTeller(kept.runs, connected, settings.public_url)))
         running = Stack(url, token, server.address, server.ui_url, tier)
         opened.enter_context(announced(settings, running, scripted))

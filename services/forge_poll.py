@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Protocol
 
 from activities.capabilities import CallScope, Capabilities
 from activities.stores.watch_store import DueWatch, WatchStore
@@ -105,20 +106,35 @@ def _host(due: DueWatch) -> str:
     return due.watch.pull_request_id.split("~")[1]
 
 
+class Poll(Protocol):
+    """Something that looks for what is due, again and again."""
+
+    tick: timedelta
+
+    async def begin(self) -> Sequence[object]:
+        """Begin to look; what was begun goes on by itself."""
+        ...
+
+    async def give_back(self) -> None:
+        """Stop looking."""
+        ...
+
+
 @asynccontextmanager
-async def forges_polled(poll: ForgePoll) -> AsyncIterator[None]:
+async def forges_polled(*polls: Poll) -> AsyncIterator[None]:
     """Poll until the block ends."""
-    polling = asyncio.create_task(keep_polling(poll))
+    polling = [asyncio.create_task(keep_polling(poll)) for poll in polls]
     try:
         yield
     finally:
-        polling.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await polling
-        await poll.give_back()
+        for loop in polling:
+            loop.cancel()
+        await asyncio.gather(*polling, return_exceptions=True)
+        for poll in polls:
+            await poll.give_back()
 
 
-async def keep_polling(poll: ForgePoll) -> None:
+async def keep_polling(poll: Poll) -> None:
     """Poll for as long as this process lives, whatever is away in between."""
     while True:
         try:

@@ -230,7 +230,7 @@ def _polling(
         return nullcontext()
     forge = wiring.local_forge(part.settings, part.base_url)
     tasks = wiring.task_service(part.settings, kept, forge, client, part.ui_url)
-    return forges_polled(wiring.forge_poll(part.settings, kept, connected, tasks))
+    return forges_polled(*wiring.forge_polls(part.settings, kept, connected, tasks))
 
 
 def _tickets(settings: Settings, kept: "wiring.Stores", connected: "Capabilities") -> AbstractAsyncContextManager[None]:

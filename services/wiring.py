@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from mcp_servers.repo.tickets.tickets import Tickets
     from mcp_servers.runner.sandboxes import Sandboxes
     from services.api.webhooks import Secrets
-    from services.forge_poll import ForgePoll
+    from services.forge_poll import Poll
     from services.inbox.inbox import Inbox
     from services.models import ConfiguredModels
     from services.reconciling.reconciler import Reconciler
@@ -230,11 +230,20 @@ def webhook_secrets(settings: Settings) -> "Secrets":
     return lambda kind: settings.webhook_secrets(kind) if kind in settings.webhooks else None
 
 
-def forge_poll(settings: Settings, kept: Stores, connected: "Capabilities", tasks: "TaskService") -> "ForgePoll":
-    """What finds out about pull requests on forges when no webhook told."""
+def forge_polls(settings: Settings, kept: Stores, connected: "Capabilities", tasks: "TaskService") -> "list[Poll]":
+    """What finds out about pull requests on forges, and tickets there, when no webhook told."""
     from services.forge_poll import ForgePoll
+    from services.ticket_poll import TicketPoll
 
-    return ForgePoll(kept.watches, connected, tasks.tell_forge_changed, timedelta(seconds=settings.forge_poll_seconds))
+    period = timedelta(seconds=settings.forge_poll_seconds)
+    polls: list[Poll] = [ForgePoll(kept.watches, connected, tasks.tell_forge_changed, period)] if settings.forges else []
+    rules, wanted = settings.tickets, "tickets" in settings.model_fields_set
+    # Who configured neither webhooks nor tickets expects no label to start anything.
+    systems = {host: access.kind for host, access in settings.forges.items() if wanted or access.kind in settings.webhooks}
+    if systems and (rules.label or rules.assignees):
+        begin = inbox(settings, kept, tasks).begin
+        polls.append(TicketPoll(kept.watches, kept.runs, connected, begin, rules, systems, period))
+    return polls
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ from contracts.errors import NotFound
 from contracts.forge import Forge, KeptComment, PullRequest, PullRequestDraft, ShownCheck
 from contracts.review import Review, Thread, ThreadAnswer
 from contracts.ticket import TicketPlace
+from contracts.ticket_search import AskedTicket, FoundTickets, TicketSearch
 from contracts.watching import Look, Watch
 from mcp_servers.repo.hosted import SEPARATOR, HostedPullRequest, hosted_repository
 from mcp_servers.repo.looking import problem
@@ -21,6 +22,14 @@ class HostedForge(Forge, Protocol):
 
     def git_access(self, remote: str) -> Mapping[str, str]:
         """What git needs in its environment. Blocks."""
+        ...
+
+    async def search_tickets(self, search: TicketSearch) -> FoundTickets:
+        """Open tickets that ask for a task, of the lists that changed since the search before."""
+        ...
+
+    async def asked_ticket(self, search: TicketSearch, number: int) -> AskedTicket:
+        """A ticket and who asked for a task with it. Raises ``NotFound``."""
         ...
 
     async def keep_ticket_comment(self, place: TicketPlace, key: str, body: str) -> KeptComment:

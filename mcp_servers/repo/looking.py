@@ -7,7 +7,7 @@ import asyncio
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from contracts.errors import ForgeUnavailable, NotFound, PatchwrightError, RateLimited
@@ -40,11 +40,11 @@ class Shared:
 
 
 class Comparison:
-    """One look at one pull request: each resource against what was seen of it."""
+    """One look: each resource against what was seen of it before."""
 
-    def __init__(self, ask: Ask, watch: Watch) -> None:
+    def __init__(self, ask: Ask, before: Mapping[str, Seen]) -> None:
         self._ask = ask
-        self._before = watch.seen
+        self._before = before
         self.seen: dict[str, Seen] = {}
         self.changed = False
 

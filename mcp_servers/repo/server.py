@@ -26,7 +26,7 @@ from mcp_servers.repo.pushing import OWN
 from mcp_servers.repo.remotes import Credentials, no_credentials
 from mcp_servers.repo.service_tools import add_service_tools, plan_ref
 from mcp_servers.repo.ticket_tools import add_ticket_tools
-from mcp_servers.repo.tickets.tickets import Tickets, TicketSystem
+from mcp_servers.repo.tickets.tickets import Tickets
 from mcp_servers.scope import Scope, scope_from, scope_of
 
 R = TypeVar("R")
@@ -41,7 +41,7 @@ MAX_TREE = 20_000
 
 def build_server(
     mirrors: Mirrors, forge: Forge, default: Scope | None = None, credentials: Credentials = no_credentials,
-    tickets: TicketSystem | None = None,
+    tickets: Tickets | None = None,
 ) -> MCPServer:
     """The server over a folder of mirrors and a forge; ``default`` is the workspace of clients that name none."""
     server = MCPServer("patchwright-repo", instructions=INSTRUCTIONS, log_level="WARNING", middleware=[_remember_meta])

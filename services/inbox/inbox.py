@@ -147,16 +147,23 @@ class Inbox:
                     opened.ignored.append("no unfinished task has that pull request, or it tells what we did ourselves")
         return opened
 
-    async def _begun(self, hint: TicketHint, opened: _Opened) -> None:
+    async def begin(self, hint: TicketHint) -> str | Ignored:
+        """Make a ticket a task: what was done, in words, or why nothing was. Raises ``OrchestratorUnavailable``."""
         request = self._intake.request(hint)
         if isinstance(request, Ignored):
             log.warning("The ticket %s of %s starts no task: %s", hint.key, hint.system, request.reason)
-            opened.ignored.append(request.reason)
-            return
+            return request
         record, created = await self._tasks.submit(request)
         if created:
             await self._tasks.runs.tickets.want(record.task.id)
-        opened.done.append(f"{'started' if created else 'known as'} {record.task.id}")
+        return f"{'started' if created else 'known as'} {record.task.id}"
+
+    async def _begun(self, hint: TicketHint, opened: _Opened) -> None:
+        done = await self.begin(hint)
+        if isinstance(done, Ignored):
+            opened.ignored.append(done.reason)
+        else:
+            opened.done.append(done)
 
     async def _failed(self, delivery: Delivery, error: Exception) -> None:
         """Our own defect: tried again a few times, as it may be a matter of what else is there; then left for a person."""

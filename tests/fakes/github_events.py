@@ -127,7 +127,7 @@ class Events:
         }
 
     def _issue(self, issue: Issue) -> dict[str, Any]:
-        return shapes.issue(self._fake.url, self._repo.path, issue)
+        return shapes.issue(self._fake.url, self._repo.path, issue, self._repo.association(issue.author))
 
     def _on_pull(self, pull: Pull, event: str, action: str, **facts: Any) -> None:
         self._tell(event, action, pull_request=self._fake.simple(self._repo, pull), **facts)

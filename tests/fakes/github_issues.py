@@ -19,18 +19,19 @@ def issues(fake: "FakeGitHub", asked: Asked, grant: Grant, repo: Repository) -> 
     def wanted(one: Issue) -> bool:
         return (
             state in ("all", one.state)
-            and set(labels) <= set(one.labels)
+            and {name.casefold() for name in labels} <= {name.casefold() for name in one.labels}
             and one.updated_at >= since
             and (assignee is None or assignee in one.assignees)
         )
 
     found = by_update(asked, [one for one in (*repo.issues.values(), *repo.pulls.values()) if wanted(one)])
-    return paged(fake, asked, [shapes.issue(fake.url, repo.path, one) for one in found])
+    return paged(fake, asked, [shapes.issue(fake.url, repo.path, one, repo.association(one.author)) for one in found])
 
 
 @ROUTES.on("GET", "/repos/{owner}/{repo}/issues/{number}", READS_ISSUES)
 def issue(fake: "FakeGitHub", asked: Asked, grant: Grant, repo: Repository, number: str) -> Told:
-    return Told(200, shapes.issue(fake.url, repo.path, fake.ticket(repo.path, number)))
+    found = fake.ticket(repo.path, number)
+    return Told(200, shapes.issue(fake.url, repo.path, found, repo.association(found.author)))
 
 
 @ROUTES.on("GET", "/repos/{owner}/{repo}/issues/{number}/comments", READS_ISSUES)
@@ -43,6 +44,12 @@ def comments(fake: "FakeGitHub", asked: Asked, grant: Grant, repo: Repository, n
 def write_comment(fake: "FakeGitHub", asked: Asked, grant: Grant, repo: Repository, number: str) -> Told:
     made = fake.add_comment(repo, fake.ticket(repo.path, number), grant.login, asked.json["body"])
     return Told(201, shapes.issue_comment(fake.url, repo.path, int(number), made))
+
+
+@ROUTES.on("GET", "/repos/{owner}/{repo}/issues/{number}/events", READS_ISSUES)
+def issue_events(fake: "FakeGitHub", asked: Asked, grant: Grant, repo: Repository, number: str) -> Told:
+    found = fake.ticket(repo.path, number).events
+    return paged(fake, asked, [shapes.issue_event(fake.url, repo.path, one) for one in found])
 
 
 @ROUTES.on("GET", "/repos/{owner}/{repo}/issues/comments/{comment}", READS_ISSUES)

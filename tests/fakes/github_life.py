@@ -10,7 +10,7 @@ from tests.fakes import github_shapes as shapes
 from tests.fakes.forge_life import Remark
 from tests.fakes.forge_server import FakeForge, Refused
 from tests.fakes.github_events import Events, headers
-from tests.fakes.github_state import Comment, Issue, Pull, Repository, Review, Run, Status, Thread
+from tests.fakes.github_state import Comment, Event, Issue, Pull, Repository, Review, Run, Status, Thread
 from tests.fakes.scripted_ci import Check, Outcome, ScriptedCi
 from tests.fakes.webhooks import Webhooks
 
@@ -43,6 +43,7 @@ class GitHubLife(FakeForge):
         with self.lock:
             place = self.repositories[repo]
             made = Issue(place.next_number(), title, body, author, self.now(), self.now(), labels=list(labels))
+            made.events += [Event(next(self.ids), author, made.created_at, label=label) for label in labels]
             place.issues[made.number] = made
             self.events(place, author).issue(made, "opened")
             return made.number
@@ -61,6 +62,7 @@ class GitHubLife(FakeForge):
         with self.lock:
             ticket, events = self._touched(repo, number, person)
             ticket.assignees.append(assignee)
+            ticket.events.append(Event(next(self.ids), person, ticket.updated_at, assignee=assignee))
             self._on_ticket(events, ticket, "assigned", assignee=events.user(assignee))
 
     def comment_issue(self, repo: str, number: int, author: str, body: str) -> int:
@@ -77,6 +79,7 @@ class GitHubLife(FakeForge):
             return
         ticket.labels.append(label)
         ticket.updated_at = self.now()
+        ticket.events.append(Event(next(self.ids), person, ticket.updated_at, label=label))
         events = self.events(repo, person)
         self._on_ticket(events, ticket, "labeled", label=events.label(label))
 

@@ -219,7 +219,7 @@ def whole_pull_request(simple: dict[str, Any], pull: Any, mergeable: bool | None
     }
 
 
-def issue(url: str, path: str, one: Any) -> dict[str, Any]:
+def issue(url: str, path: str, one: Any, association: str) -> dict[str, Any]:
     """An issue; a pull request is one, too, and says so."""
     api, html = f"{url}/repos/{path}/issues/{one.number}", f"{url}/{path}/issues/{one.number}"
     assignees = [user(url, name) for name in one.assignees]
@@ -246,13 +246,31 @@ def issue(url: str, path: str, one: Any) -> dict[str, Any]:
         "closed_at": None if one.state == "open" else NOW,
         "created_at": one.created_at,
         "updated_at": one.updated_at,
-        "author_association": "MEMBER",
+        "author_association": association,
     }
     if hasattr(one, "head"):
         pull, page = f"{url}/repos/{path}/pulls/{one.number}", f"{url}/{path}/pull/{one.number}"
         made["html_url"] = page
         made["pull_request"] = {"url": pull, "html_url": page, "diff_url": f"{page}.diff", "patch_url": f"{page}.patch"}
     return made
+
+
+def issue_event(url: str, path: str, one: Any) -> dict[str, Any]:
+    """A label or an assignee that was added to an issue."""
+    made = {
+        "id": one.id,
+        "node_id": node_id("Event", one.id),
+        "url": f"{url}/repos/{path}/issues/events/{one.id}",
+        "actor": user(url, one.person),
+        "event": "labeled" if one.label else "assigned",
+        "commit_id": None,
+        "commit_url": None,
+        "created_at": one.created_at,
+        "performed_via_github_app": None,
+    }
+    if one.label:
+        return made | {"label": {"name": one.label, "color": "ededed"}}
+    return made | {"assignee": user(url, one.assignee), "assigner": user(url, one.person)}
 
 
 def issue_comment(url: str, path: str, number: int, comment: Any) -> dict[str, Any]:

@@ -82,6 +82,17 @@ class Status:
 
 
 @dataclass
+class Event:
+    """A label or an assignee that was added."""
+
+    id: int
+    person: str
+    created_at: str
+    label: str = ""
+    assignee: str = ""
+
+
+@dataclass
 class Issue:
     """A ticket; a pull request is one, too."""
 
@@ -95,6 +106,7 @@ class Issue:
     labels: list[str] = field(default_factory=list)
     assignees: list[str] = field(default_factory=list)
     comments: list[Comment] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
 
 
 @dataclass(kw_only=True)
@@ -131,6 +143,10 @@ class Repository(BareRepository):
 
     def next_number(self) -> int:
         return next(self._numbers)
+
+    def association(self, person: str) -> str:
+        """What somebody is to the repository."""
+        return "COLLABORATOR" if self.people.get(person) in ("write", "admin") else "NONE"
 
     def ticket(self, number: int) -> Issue | None:
         """An issue or a pull request."""

@@ -12,7 +12,7 @@ from tests.fakes.forge_life import APPROVED, CHANGES_REQUESTED, Remark
 from tests.fakes.forge_server import FakeForge, Refused
 from tests.fakes.gitlab_events import Events
 from tests.fakes.gitlab_shapes import GitLabShapes
-from tests.fakes.gitlab_state import LEVELS, Discussion, Issue, Job, Merge, Note, Project
+from tests.fakes.gitlab_state import LEVELS, Discussion, Issue, Job, LabelEvent, Merge, Note, Project
 from tests.fakes.scripted_ci import Check, Outcome, ScriptedCi
 from tests.fakes.webhooks import Delivery, Webhooks
 
@@ -54,6 +54,7 @@ class GitLabLife(GitLabShapes, FakeForge):
             project = self.projects[repo]
             made = Issue(len(project.issues) + 1, title, body, author, self.now(), self.now(), labels=list(labels))
             project.issues[made.iid] = made
+            made.label_events += [LabelEvent(next(self.ids), author, made.created_at, label, "add") for label in labels]
             self.events(project, author).issue(made, "open")
             return made.iid
 
@@ -67,6 +68,9 @@ class GitLabLife(GitLabShapes, FakeForge):
         with self.lock:
             issue = self._issue(repo, number)
             before, issue.labels, issue.updated_at = issue.labels, change(issue.labels), self.now()
+            for name in sorted(set(before) ^ set(issue.labels)):
+                action = "add" if name in issue.labels else "remove"
+                issue.label_events.append(LabelEvent(next(self.ids), person, issue.updated_at, name, action))
             old, new = ([gitlab_events.label(name) for name in names] for names in (before, issue.labels))
             self.events(self.projects[repo], person).issue(issue, "update", {"labels": {"previous": old, "current": new}})
 
@@ -75,6 +79,7 @@ class GitLabLife(GitLabShapes, FakeForge):
             issue = self._issue(repo, number)
             before, issue.updated_at = list(issue.assignees), self.now()
             issue.assignees.append(assignee)
+            self.add_note(self.projects[repo], issue, person, f"assigned to @{assignee}", system=True)
             old, new = ([self.user(name) for name in names] for names in (before, issue.assignees))
             self.events(self.projects[repo], person).issue(issue, "update", {"assignees": {"previous": old, "current": new}})
 

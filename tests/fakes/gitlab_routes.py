@@ -293,6 +293,16 @@ def issue(fake: "FakeGitLab", asked: Asked, project: Project, ticket: Issue) -> 
     return Told(200, fake.issue_shape(project, ticket))
 
 
+@ROUTES.on("GET", f"{ISSUE}/resource_label_events")
+def label_events(fake: "FakeGitLab", asked: Asked, project: Project, ticket: Issue) -> Told:
+    told = [
+        {"id": one.id, "user": fake.user(one.person), "created_at": one.created_at, "action": one.action,
+         "resource_type": "Issue", "label": {"name": one.label, "color": "#ededed"}}
+        for one in ticket.label_events
+    ]
+    return paged(asked, told)
+
+
 @ROUTES.on("GET", f"{ISSUE}/notes")
 def issue_notes(fake: "FakeGitLab", asked: Asked, project: Project, ticket: Issue) -> Told:
     return _listed(fake, asked, ticket, "Issue")

@@ -48,6 +48,7 @@ class GitLabShapes:
             "state": issue.state,
             "author": self.user(issue.author),
             "labels": issue.labels,
+            "confidential": issue.confidential,
             "assignees": [self.user(name) for name in issue.assignees],
             "user_notes_count": sum(not note.system for note in issue.notes),
             "web_url": f"{self.url}/{project.path}/-/issues/{issue.iid}",

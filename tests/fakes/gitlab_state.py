@@ -58,6 +58,17 @@ class Job:
 
 
 @dataclass
+class LabelEvent:
+    """A label that was added or removed."""
+
+    id: int
+    person: str
+    created_at: str
+    label: str
+    action: str
+
+
+@dataclass
 class Issue:
     """A ticket, or what a merge request shares with it."""
 
@@ -71,6 +82,8 @@ class Issue:
     labels: list[str] = field(default_factory=list)
     assignees: list[str] = field(default_factory=list)
     discussions: list[Discussion] = field(default_factory=list)
+    label_events: list[LabelEvent] = field(default_factory=list)
+    confidential: bool = False
 
     @property
     def notes(self) -> list[Note]:

@@ -14,7 +14,7 @@ REFERENCE = re.compile(r'"#/components/([^"/]+)/([^"]+)"')
 SPOKEN = re.compile(
     r"/(app|user)|/app/installations/\{installation_id\}/access_tokens"
     r"|/repos/\{owner\}/\{repo\}/(installation|check-runs.*|pulls(/\{pull_number\}(/reviews|/requested_reviewers"
-    r"|/comments(/\{comment_id\}/replies)?)?)?|issues(/\{issue_number\}(/(comments|labels))?|/comments/\{comment_id\})?"
+    r"|/comments(/\{comment_id\}/replies)?)?)?|issues(/\{issue_number\}(/(comments|labels|events))?|/comments/\{comment_id\})?"
     r"|commits/\{ref\}/(check-runs|status)|statuses/\{sha\}|collaborators/\{username\}/permission|(rules/)?branches/\{branch\}"
     r"|actions/jobs/\{job_id\}/(logs|rerun)|actions/workflows(/\{workflow_id\}/(runs|dispatches))?|contents/\{path\})"
 )

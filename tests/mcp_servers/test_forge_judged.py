@@ -12,6 +12,8 @@ from graphql import build_schema, parse, validate
 from contracts.ci import CiCheck, CiKind
 from contracts.errors import NotFound
 from contracts.forge import ShownCheck, ShownCheckState
+from contracts.ticket_search import TicketSearch
+from contracts.watching import Watch
 from mcp_servers.repo.github.app import PersonalToken
 from mcp_servers.repo.github.documents import DOCUMENTS
 from mcp_servers.repo.github.words import check_run, is_bot, login, pull_request
@@ -99,6 +101,25 @@ async def with_a_personal_token(place: GitHubPlace, pull_request_id: str, commit
     await forge.show_check(pull_request_id, ShownCheck(commit=commit, state=ShownCheckState.PASSED, title="ok"))
     await forge.keep_comment(pull_request_id, "status", "Hello.")
     assert [one.context for one in place.repository.statuses][-1] == "Patchwright"
+
+
+async def test_looking_again_and_looking_for_tickets_break_no_rule(place: GitHubPlace, tmp_path: Path):
+    bench = Workbench(tmp_path, place, place.forge.git_access)
+    made = await bench.publish(bench.commit("look\n"), head_branch="patchwright/looked-at")
+    place.server.violations.clear()
+    place.server.review(REPOSITORY, made.number, "ada", "CHANGES_REQUESTED", "Hm.", (("a.txt", 1, "Why?"),))
+    place.server.comment(REPOSITORY, made.number, "ada", "And this?")
+    place.server.run(REPOSITORY, made.head_commit, "build", conclusion="failure")
+    place.server.status(REPOSITORY, made.head_commit, "old-ci", "success")
+    (look,) = await place.forge.look([Watch(pull_request_id=made.id)])
+    assert look.changed and not look.problem and len(look.watch.seen) == 8
+    number = place.server.open_issue(REPOSITORY, "ada", "Ticket")
+    place.server.label_issue(REPOSITORY, number, "bob", "patchwright")
+    place.server.assign_issue(REPOSITORY, number, "bob", "ada")
+    wanted = TicketSearch(system="github", host=place.host, repository=REPOSITORY, label="patchwright", assignees=("ada",))
+    assert [one.number for one in (await place.forge.search_tickets(wanted)).tickets] == [number]
+    assert (await place.forge.asked_ticket(wanted, number)).requester == "bob"
+    assert not broken(place), "\n".join(broken(place))
 
 
 async def test_the_judge_sees_a_rule_that_is_broken(place: GitHubPlace):

@@ -13,9 +13,10 @@ from contracts.errors import Conflict, InvalidInput, NotFound
 from contracts.forge import KeptComment, PullRequest, PullRequestDraft, PullRequestState, ShownCheck
 from contracts.review import Review, Thread, ThreadAnswer
 from contracts.ticket import TicketPlace
+from contracts.ticket_search import AskedTicket, FoundTickets, TicketSearch
 from contracts.watching import Look, Watch
 from mcp_servers.repo.git_access import git_access
-from mcp_servers.repo.github import ci, documents, rerunning, watching
+from mcp_servers.repo.github import asking, ci, documents, rerunning, watching
 from mcp_servers.repo.github.app import Credential
 from mcp_servers.repo.github.connection import Endpoint, GitHubConnection
 from mcp_servers.repo.github.people import People
@@ -198,6 +199,16 @@ class GitHubForge:
             rerunning.trigger(place.connection, head["ref"], head["sha"], name)
 
         await self._of(pull_request_id, deed)
+
+    async def search_tickets(self, search: TicketSearch) -> FoundTickets:
+        """Open issues that ask for a task, of the lists that changed since the search before."""
+        where = HostedRepository(self._host, search.repository)
+        return await self._in_turn(where, lambda place: asking.search(place.connection, search))
+
+    async def asked_ticket(self, search: TicketSearch, number: int) -> AskedTicket:
+        """An issue and who asked for a task with it. Raises ``NotFound``."""
+        where = HostedRepository(self._host, search.repository)
+        return await self._in_turn(where, lambda place: asking.asked(place.connection, search, number))
 
     async def look(self, watches: Sequence[Watch]) -> list[Look]:
         """Whether anything changed at pull requests since the look before; free of quota where nothing did."""

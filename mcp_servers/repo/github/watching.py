@@ -14,7 +14,7 @@ from mcp_servers.repo.looking import Comparison, Shared
 
 def look(connection: GitHubConnection, number: int, watch: Watch, shared: Shared) -> Look:
     """Look once. Raises what the connection raises."""
-    found = Comparison(connection.look, watch)
+    found = Comparison(connection.look, watch.seen)
     issue = found.see("issue", f"issues/{number}", "looking at the pull request", _issue)
     if issue is not None:
         watch = watch.model_copy(update={"comments": issue.get("comments") or 0})
@@ -28,7 +28,7 @@ def look(connection: GitHubConnection, number: int, watch: Watch, shared: Shared
 
 def _see_branches(connection: GitHubConnection, found: Comparison, watch: Watch, shared: Shared) -> Watch:
     head = found.see_if_there("head", _branch(watch.head_branch), "looking at the head branch", _tip)
-    together = Comparison(shared.asking(connection.look), watch)
+    together = Comparison(shared.asking(connection.look), watch.seen)
     together.see_if_there("base", _branch(watch.base_branch), "looking at the base branch", _tip)
     found.seen |= together.seen
     found.changed = found.changed or together.changed

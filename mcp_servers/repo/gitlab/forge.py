@@ -13,9 +13,10 @@ from contracts.errors import Conflict, InvalidInput, NotFound
 from contracts.forge import KeptComment, PullRequest, PullRequestDraft, PullRequestState, ShownCheck
 from contracts.review import Review, Thread, ThreadAnswer
 from contracts.ticket import TicketPlace
+from contracts.ticket_search import AskedTicket, FoundTickets, TicketSearch
 from contracts.watching import Look, Watch
 from mcp_servers.repo.git_access import git_access
-from mcp_servers.repo.gitlab import ci, watching
+from mcp_servers.repo.gitlab import asking, ci, watching
 from mcp_servers.repo.gitlab.connection import GitLabConnection
 from mcp_servers.repo.gitlab.people import People
 from mcp_servers.repo.gitlab.threads import Remarks
@@ -199,6 +200,16 @@ class GitLabForge:
     async def trigger(self, pull_request_id: str, name: str) -> None:
         """Start the merge request's pipeline. Raises ``Conflict`` when GitLab does not."""
         await self._of(pull_request_id, lambda place, number: ci.trigger(place.connection, number, _get(place, number)))
+
+    async def search_tickets(self, search: TicketSearch) -> FoundTickets:
+        """Open issues that ask for a task, of the lists that changed since the search before."""
+        where = HostedRepository(self._host, search.repository)
+        return await self._in_turn(where, lambda place: asking.search(place.connection, search))
+
+    async def asked_ticket(self, search: TicketSearch, number: int) -> AskedTicket:
+        """An issue and who asked for a task with it. Raises ``NotFound``."""
+        where = HostedRepository(self._host, search.repository)
+        return await self._in_turn(where, lambda place: asking.asked(place.connection, search, number))
 
     async def look(self, watches: Sequence[Watch]) -> list[Look]:
         """Whether anything changed at merge requests since the look before."""

@@ -16,7 +16,7 @@ from mcp_servers.repo.looking import Comparison, Shared
 def look(connection: GitLabConnection, number: int, watch: Watch, shared: Shared) -> Look:
     """Look once. Raises what the connection raises."""
     ask = shared.asking(connection.look)
-    found = Comparison(ask, watch)
+    found = Comparison(ask, watch.seen)
     wanted = {"iids[]": _chunk(shared.numbers, number), "state": "all", "per_page": PAGE}
     listed = found.see("merge", "merge_requests", "looking at the merge requests", lambda told: _merge(told, number), **wanted)
     if listed is not None:
