@@ -7,11 +7,12 @@ import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
 import httpx2
 
-from contracts.errors import PatchwrightError
+from contracts.errors import InvalidInput, PatchwrightError
 from services import settings as configuration
 from services.sandbox_supply import bubblewrap_works, engine_of, what_to_install
 from services.settings import Settings
@@ -53,6 +54,7 @@ async def examine(settings: Settings) -> list[Finding]:
         _model,
         _disk,
         _data_folder,
+        _secrets,
         _configuration,
     ]
     findings: list[Finding] = []
@@ -237,6 +239,29 @@ async def _data_folder(settings: Settings) -> list[Finding]:
             "data folder", Standing.OK, str(settings.data_dir) + ("" if settings.data_dir.is_dir() else " (made on first use)")
         )
     ]
+
+
+async def _secrets(settings: Settings) -> list[Finding]:
+    """Whether what the configuration names as secrets can be read; they are read again whenever they are needed."""
+    named: dict[str, Callable[[], object]] = {}
+    for host, access in settings.forges.items():
+        named[f"forge {host}"] = partial(settings.forge_app_key if access.app_id else settings.forge_token, host)
+    for system in ("jira", "linear"):
+        if getattr(settings.tickets, system) is not None:
+            named[f"tickets {system}"] = partial(settings.ticket_token, system)
+    for kind in settings.webhooks:
+        named[f"webhooks {kind}"] = partial(settings.every_webhook_secret, kind)
+    return [_readable(name, read) for name, read in named.items()]
+
+
+def _readable(name: str, read: Callable[[], object]) -> Finding:
+    try:
+        told = read()
+    except InvalidInput as missing:
+        return Finding(name, Standing.MISSING, missing.message, "Write the secret there, for the service's user alone.")
+    if not told:
+        return Finding(name, Standing.MISSING, "the secret is empty", "Write the secret there.")
+    return Finding(name, Standing.OK, "its secrets can be read")
 
 
 async def _configuration(settings: Settings) -> list[Finding]:

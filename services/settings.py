@@ -34,7 +34,7 @@ from contracts.word import StrictWord
 from services.forge_access import ForgeAccess
 from services.ledger.providers import DEFAULT_PROVIDER, ModelProvider, ModelRoute, Recovery
 from services.ticket_rules import TicketAccess, TicketRules
-from services.webhook_access import KnownSecret, WebhookAccess, WebhookKind
+from services.webhook_access import KnownSecret, WebhookAccess, WebhookKind, WebhookSecret
 
 PREFIX = "PATCHWRIGHT_"
 CONFIG_VARIABLE = "PATCHWRIGHT_CONFIG"
@@ -289,12 +289,14 @@ class Settings(BaseSettings):
         found = []
         for secret in self.webhooks[kind].secrets:
             try:
-                told = (_secret_file(secret.file, "webhooks: a secret") if secret.file else
-                        _secret_variable(secret.variable, "webhooks: a secret"))
-                found.append(KnownSecret(told.encode(), secret.repositories))
+                found.append(_webhook_secret(kind, secret))
             except InvalidInput as missing:
                 log.warning("%s", missing.message)
         return found
+
+    def every_webhook_secret(self, kind: WebhookKind) -> bool:
+        """Whether each secret of a kind says something. Raises ``InvalidInput`` that names one that cannot be read."""
+        return all(_webhook_secret(kind, secret).value for secret in self.webhooks[kind].secrets)
 
     def ticket_token(self, system: Literal["jira", "linear"]) -> str:
         """The token for comments in a ticket system, as it is right now. Raises ``InvalidInput``."""
@@ -504,6 +506,12 @@ def _secret_variable(name: str, what: str) -> str:
     if not (secret := os.environ.get(name, "")):
         raise InvalidInput(f"{what} is to be in {name}, which is not set.")
     return secret
+
+
+def _webhook_secret(kind: str, secret: WebhookSecret) -> KnownSecret:
+    what = f"webhooks: a secret of {kind}"
+    told = _secret_file(secret.file, what) if secret.file else _secret_variable(secret.variable, what)
+    return KnownSecret(told.encode(), secret.repositories)
 
 
 def _provider_key(name: str, provider: ModelProvider) -> str:
