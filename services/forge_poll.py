@@ -26,8 +26,8 @@ Tell = Callable[[str, str], Awaitable[object]]
 HINT, KEY = "poll", "forge-poll"
 TICKS = 6
 """Times in a period that it is looked who is due: so the looks spread, and none comes late."""
-AT_ONCE = 15
-"""Pull requests of one host that a tick looks at. With eight requests each and ticks of ten seconds that is 720 a minute;
+AT_ONCE = 12
+"""Pull requests of one host that a tick looks at. With eight requests each and ticks of ten seconds that is 576 a minute;
 GitHub's secondary limit is 900. Where there are more, each waits its turn and is looked at less often."""
 AFTER_A_PROBLEM = timedelta(minutes=10)
 """Until a pull request is looked at again that we cannot see; its forge may count such requests."""

@@ -194,3 +194,22 @@ async def test_the_same_in_one_repository_does_not_depend_on_how_busy_it_is(tmp_
             place.server.comment(place.path, place.server.open_issue(place.path, "ada", "Busy"), "bob", "Yes.")
         spent = place.forge.spent()
         assert not await watcher.changed() and place.forge.spent() == spent
+
+
+async def test_the_last_of_the_quota_is_left_to_tasks(tmp_path: Path):
+    with github_place(tmp_path) as made_place:
+        place: Any = made_place
+        bench = Workbench(tmp_path, place, place.forge.git_access)
+        made = await bench.publish(bench.commit("one\n"))
+        watcher = Watcher(place, made)
+        await watcher.changed()
+        place.server.quota = 450
+        await place.forge.keep_comment(made.id, "status", "Working.")
+        asked = len(place.server.seen)
+        found = await watcher.look()
+        assert "kept for tasks" in found.problem and 1_700 < found.retry_after_seconds <= 1_801
+        assert len(place.server.seen) == asked
+        assert (await place.forge.get(made.id)).number == made.number
+        place.server.quota = 4_000
+        await place.forge.keep_comment(made.id, "status", "Done.")
+        assert (await watcher.look()).changed

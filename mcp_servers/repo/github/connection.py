@@ -3,6 +3,7 @@
 import json
 import logging
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
@@ -17,7 +18,7 @@ from urllib3.util.retry import Retry
 
 from contracts.errors import ForgeUnavailable, PatchwrightError, RateLimited
 from mcp_servers.repo.github.failures import failure_of, graphql_failure
-from mcp_servers.repo.pace import Pace
+from mcp_servers.repo.pace import LONGEST_SECONDS, Pace
 from mcp_servers.repo.proxies import Proxy, no_proxy, send_requests_through, send_through
 
 API_VERSION = "2022-11-28"
@@ -26,6 +27,8 @@ MAX_PAGES = 50
 REMEMBERED = 256
 """Answers kept with their ETag; a 304 costs no quota."""
 LOG_BYTES = 4 << 20
+KEPT_FOR_TASKS = 0.1
+"""Share of the quota that looking at pull requests again leaves alone."""
 USER_AGENT = "patchwright"
 
 
@@ -101,6 +104,7 @@ class GitHubConnection:
         # PyGithub keeps the request under way in its connection object: one at a time.
         self._one_request = threading.Lock()
         self._known: OrderedDict[str, tuple[str, Any, str]] = OrderedDict()
+        self._scarce_until = 0.0
         self.spent = 0
         """Requests that counted against the quota."""
 
@@ -120,6 +124,7 @@ class GitHubConnection:
 
     def look(self, path: str, deed: str, etag: str, parameters: Mapping[str, Any]) -> tuple[str, Any]:
         """One answer and its tag, nothing remembered here; None in its place when it is still the one of ``etag``."""
+        self._keep_quota_for_tasks()
         sent = {"If-None-Match": etag} if etag else {}
         status, headers, answer = self._asked("GET", self._placed(path), deed, parameters, None, sent)
         return (etag, None) if status == 304 else (headers.get("etag", ""), answer)
@@ -210,12 +215,24 @@ class GitHubConnection:
             except (requests.RequestException, RuntimeError) as error:
                 raise ForgeUnavailable(f"GitHub did not answer {deed}: {_plain(error)}. It is asked again.") from error
         self.spent += status != 304
+        self._note_quota(told)
         answer = text if raw and status < 400 else _parsed(text, deed, status)
         if status == 401:
             raise _Unauthorised(failure_of(deed, status, told, answer))
         if status >= 400:
             raise self._noted(failure_of(deed, status, told, answer))
         return status, told, answer
+
+    def _note_quota(self, headers: Mapping[str, str]) -> None:
+        told = [headers.get(f"x-ratelimit-{name}", "") for name in ("remaining", "limit", "reset")]
+        if headers.get("x-ratelimit-resource", "core") == "core" and all(one.isdigit() for one in told):
+            left, limit, reset = map(int, told)
+            self._scarce_until = reset if left < limit * KEPT_FOR_TASKS else 0.0
+
+    def _keep_quota_for_tasks(self) -> None:
+        """Looking is for what webhooks did not tell; it must not use up what tasks need."""
+        if (wait := min(self._scarce_until - time.time(), LONGEST_SECONDS)) > 0:
+            raise RateLimited("The rest of GitHub's quota is kept for tasks; it is looked again after its reset.", wait)
 
     def _noted(self, failure: PatchwrightError) -> PatchwrightError:
         """A limit is one for everybody who uses the credential."""
