@@ -20,6 +20,8 @@ from contracts.word import Word
 
 MOST_LOGS = 12
 """Jobs whose logs are fetched; where more are red, they are so for the same reasons."""
+READ_CHARACTERS = 2 << 20
+"""Of the end of a log; reading so much takes half a second."""
 PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----.{0,20000}?-----END [A-Z ]{0,40}PRIVATE KEY-----", re.DOTALL)
 REMOVED = "(credential removed)"
 
@@ -111,7 +113,7 @@ class CiEvidence:
             return without_credentials(check.summary)
         except (CredentialRefused, InvalidInput) as refused:
             return without_credentials(f"{check.summary}\nIts log cannot be read: {refused.message}".strip())
-        return await asyncio.to_thread(without_credentials, log.text)
+        return await asyncio.to_thread(without_credentials, log.text[-READ_CHARACTERS:])
 
     async def _quarantine(self) -> tuple[str, ...]:
         """The list of the base branch as the change stands on it; that of the task's beginning where it cannot be read."""

@@ -109,7 +109,7 @@ class DiagnosingDeeds:
             request.task.id,
             [
                 NewEvent(
-                    kind=EventKind.NOTE,
+                    kind=EventKind.CI,
                     text=f"The forge's check {one.sentence}"[:2_000],
                     step="DiagnoseCI",
                     key=f"ci/{request.commit}/{one.check.id}/{one.check.name}/{one.fault}",

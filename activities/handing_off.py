@@ -1,5 +1,6 @@
 """The note to people when a task stops at an open pull request: why, what was tried, and what they can do."""
 
+import hashlib
 from collections.abc import Sequence
 
 from activities.capabilities import CallScope, Capabilities
@@ -81,7 +82,7 @@ class HandingOffDeeds:
                     kind=EventKind.NOTE,
                     text=told[:2_000],
                     step="HandOff",
-                    key=f"{KEY}/{request.kind}/{request.commit}/{request.resumed}/{request.ci_rounds}/{request.foreign_commit}",
+                    key=f"{KEY}/{request.commit}/{hashlib.sha256(asked['body'].encode()).hexdigest()[:24]}",
                     data={"kind": request.kind, "url": kept.url},
                 )
             ],

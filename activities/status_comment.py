@@ -8,6 +8,7 @@ from activities.plain_words import line
 from activities.stores.run_store import RunStore
 from contracts.checks import ChecksReport
 from contracts.ci import CiState
+from contracts.ci_faults import Fault
 from contracts.errors import CredentialRefused, NotFound
 from contracts.event import EventKind, NewEvent
 from contracts.forge import KeptComment, PullRequest, PullRequestState
@@ -18,6 +19,7 @@ from contracts.task import TaskState
 
 log = logging.getLogger(__name__)
 KEY = "status"
+MOST_FLAKY = 20
 STOPPED = (TaskState.HALTED, TaskState.PAUSED)
 CI_WORDS = {
     CiState.NONE: "have not begun",
@@ -50,7 +52,14 @@ class StatusComments:
         failed = f": {', '.join(line(name, 80) for name in seen.ci_failed)}" if seen.ci_failed else ""
         record = await self._run_store.get(task_id)
         ci = f"The forge's checks {CI_WORDS[seen.ci]}{failed}." if seen.state is PullRequestState.OPEN else ""
+        ci += await self._flaky(task_id, seen.head_commit) if ci else ""
         await self._show(task_id, pull_request_id, seen.head_commit, ci, _next(seen, record), scope)
+
+    async def _flaky(self, task_id: str, head: str) -> str:
+        """Which checks of the head commit are known to be flaky: people should know what a green one is worth."""
+        told = [event.data for event in await self._run_store.events_of_kinds(task_id, [EventKind.CI])]
+        names = sorted({one["name"] for one in told if (one["commit"], one["fault"]) == (head, Fault.FLAKY)})
+        return f" Flaky: {', '.join(line(name, 80) for name in names[:MOST_FLAKY])}." if names else ""
 
     async def _show(self, task_id: str, pull_request_id: str, head: str, checks: str, waits: str, scope: CallScope) -> None:
         rows = await self._run_store.remarks.of_task(task_id)

@@ -36,6 +36,8 @@ class EventKind(StrEnum):
     """``data``: thread_id, commit, addressed."""
     COMMENT = "comment"
     """Our status comment at a pull request says something else; ``data``: sha256, url."""
+    CI = "ci"
+    """Whose fault a red check of the forge is; ``data``: name, commit, fault, url."""
     GUARDRAIL = "guardrail"
     """A gate said no; ``data.rule``."""
     ARTIFACT = "artifact"

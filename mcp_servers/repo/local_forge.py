@@ -23,6 +23,7 @@ from mcp_servers.repo.pushing import pushed_by_us
 from mcp_servers.repo.remotes import Credentials, no_credentials, push_ref, ref_on, refs_like
 
 log = logging.getLogger(__name__)
+MOST_PREVIEWS = 1_000
 HEAD_REF = re.compile(r"refs/pull/([1-9][0-9]{0,8})/head", re.ASCII)
 
 
@@ -187,6 +188,8 @@ class LocalForge:
         try:
             mirror = self._mirror(found.repo)
             tip = mirror.target(f"refs/remotes/origin/{found.base_branch}")
+            if len(self._previews) > MOST_PREVIEWS:
+                self._previews.clear()
             if tip and (found.head_commit, tip) not in self._previews:
                 self._previews[found.head_commit, tip] = merges_cleanly(mirror, found.head_commit, tip)
             return tip, self._previews.get((found.head_commit, tip))

@@ -12,6 +12,8 @@ from mcp_servers.git_process import GitFailed, run_git
 from mcp_servers.object_store import Mirror
 
 MERGE_SECONDS = 300
+PREVIEW_SECONDS = 20
+"""Whoever only looks does not wait for longer."""
 CLEAN, CONFLICTS = 0, 1
 """Exit codes of ``git merge-tree`` that are answers."""
 FIXED = ("-c", "merge.directoryRenames=false", "-c", "merge.renames=true")
@@ -58,16 +60,16 @@ def merge_base_branch(mirror: Mirror, workspace: Workspace, commit: str, base: s
 def merges_cleanly(mirror: Mirror, head: str, tip: str) -> bool | None:
     """Whether a branch merges into its base without conflicts; None when it cannot be said."""
     try:
-        return not merged_tree(mirror, head, tip).conflicts
+        return not merged_tree(mirror, head, tip, PREVIEW_SECONDS).conflicts
     except (Conflict, RepositoryUnusable):
         return None
 
 
-def merged_tree(mirror: Mirror, ours: str, theirs: str) -> MergedTree:
+def merged_tree(mirror: Mirror, ours: str, theirs: str, seconds: float = MERGE_SECONDS) -> MergedTree:
     """The tree that git makes of two commits; files with conflicts hold markers. Raises ``Conflict`` for unrelated histories."""
     arguments = ("merge-tree", "--write-tree", "-z", "--messages", mirror.resolve(ours), mirror.resolve(theirs))
     try:
-        told = run_git(mirror.path, *FIXED, *arguments, seconds=MERGE_SECONDS, answers=(CLEAN, CONFLICTS))
+        told = run_git(mirror.path, *FIXED, *arguments, seconds=seconds, answers=(CLEAN, CONFLICTS))
     except GitFailed as error:
         if "unrelated histories" in error.stderr:
             raise Conflict("The branch and its base share no commit any more; rebase the branch by hand, or close it.") from None

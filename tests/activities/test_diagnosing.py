@@ -308,3 +308,12 @@ async def test_the_note_is_one_comment_that_says_whose_fault_it_is_and_what_to_d
 def repository(task: Desk) -> Any:
     place = task.place
     return place.repository if place.kind == "github" else place.project
+
+
+async def test_people_are_told_which_green_check_is_flaky(task: Desk):
+    await published(task, ("far", lambda commit: TEST_FAILS if commit.attempt == 1 else Outcome()))
+    await diagnosed(task)
+    await diagnosed(task, reran=("far",))
+    await task.observe()
+    said = [body for body in (await task.place.ending(await task.now()))["comments"] if "Flaky" in body]
+    assert len(said) == 1 and "Flaky: far." in said[0]

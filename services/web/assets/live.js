@@ -43,7 +43,8 @@
   function follow() {
     const stream = new EventSource(`${log.dataset.events}?after=${log.dataset.after}`);
     const kinds = ["state", "step_started", "step_finished", "step_failed", "model_call", "tool_call", "handoff", "commit", "plan",
-      "check", "pull_request", "review", "thread_answer", "guardrail", "artifact", "note"];
+      "check", "pull_request", "review", "thread_answer", "comment", "ci",
+      "guardrail", "artifact", "note"];
     stream.onopen = () => { if (lamp) lamp.textContent = "live"; };
     stream.onerror = () => { if (lamp) lamp.textContent = "reconnecting"; };
     for (const kind of kinds) stream.addEventListener(kind, (message) => { append(JSON.parse(message.data)); later(); });
