@@ -65,6 +65,7 @@ class Inbox:
         self._came = asyncio.Event()
         self._told: dict[str, float] = {}
         self._gathering = False
+        self._away = False
 
     def concerns_us(self, kind: str, event: str) -> bool:
         """Whether an event may be about something of ours."""
@@ -84,9 +85,9 @@ class Inbox:
         """Carry out what came in, for as long as this process lives, whatever is away in between."""
         while True:
             self._came.clear()
-            self._gathering = False
+            self._gathering = self._away = False
             try:
-                while await self.carry_out():
+                while await self.carry_out() and not self._away:
                     pass
             except PatchwrightError as away:
                 log.info("Deliveries wait: %s", away.message)
@@ -99,6 +100,7 @@ class Inbox:
         """Carry out what is due now; the number of deliveries that were taken up."""
         if not await self._store.waiting():
             return 0
+        self._away = False
         claimed = await self._store.claim()
         opened = [found for delivery in claimed if (found := await self._opened(delivery)) is not None]
         reached, problem = await self._told_tasks(opened)
@@ -122,6 +124,7 @@ class Inbox:
             return await self._understood(delivery)
         except PatchwrightError as error:
             if error.retryable or error.infrastructure:
+                self._away = True
                 await self._store.put_off(delivery.number, AWAY_PAUSE, error.message, counts=False)
             else:
                 await self._failed(delivery, error)
@@ -185,6 +188,9 @@ class Inbox:
             if self._told.get(name, float("-inf")) > time.monotonic() - GATHER_SECONDS:
                 problems[name] = ""  # it was told a moment ago; what came since is gathered
                 continue
+            if self._away:
+                problems[name] = "it waits for what is away"
+                continue
             try:
                 await self._tasks.tell_forge_changed(name, why)
             except NotFound:
@@ -192,6 +198,8 @@ class Inbox:
             except Exception as error:
                 log.info("The task %s could not be told: %s", name, error)
                 problems[name] = str(error) or type(error).__name__
+                # Asking for each of many tasks would take longer than anybody else is kept waiting for.
+                self._away = isinstance(error, PatchwrightError)
                 continue
             reached.add(name)
             self._remember(name)

@@ -36,35 +36,33 @@ class JiraReader:
             return [Ignored("nobody asked for a task with it")]
         if text(issue, "fields", "status", "statusCategory", "key") == "done":
             return [Ignored("the issue is done")]
-        host, scheme = self._site(issue)
-        if not host:
+        if not (site := self._site(issue)):
             return [Ignored("it is of another Jira than the one that is configured, or says nothing of its address")]
-        return [self._ticket(told, issue, key, host, scheme)]
+        return [self._ticket(told, issue, key, site)]
 
-    def _ticket(self, told: Json, issue: Json, key: str, host: str, scheme: str) -> TicketHint:
+    def _ticket(self, told: Json, issue: Json, key: str, site: str) -> TicketHint:
         fields, person = below(issue, "fields"), below(told, "user")
         described = fields.get("description") if fields else issue.get("description")
         kind = text(fields, "issuetype", "name") or text(issue, "type")
         return TicketHint(
             system="jira",
-            host=host,
+            host=host_of(site),
             key=key,
             title=text(fields, "summary") or text(issue, "summary"),
             description=markdown(described),
-            url=f"{scheme}://{host}/browse/{key}",
+            url=f"{site}/browse/{key}",
             labels=(*_labels(issue), *((kind,) if kind else ())),
             requester=text(person, "emailAddress") or text(person, "displayName") or text(told, "requester"),
             project=key.rpartition("-")[0],
         )
 
-    def _site(self, issue: Json) -> tuple[str, str]:
-        """The host of the issue and its scheme; empty when it is not ours."""
-        told = host_of(text(issue, "self")) or host_of(text(issue, "url"))
+    def _site(self, issue: Json) -> str:
+        """Where the issue's Jira is; empty when that is not ours."""
+        told = text(issue, "self").partition("/rest/")[0] or text(issue, "url").partition("/browse/")[0]
         if self._rules.jira is not None:
-            ours = host_of(self._rules.jira.url)
-            return (ours if told in (ours, GATEWAY, "") else ""), self._rules.jira.url.partition(":")[0]
-        scheme = (text(issue, "self") or text(issue, "url")).partition(":")[0]
-        return ("" if told == GATEWAY else told), scheme
+            ours = self._rules.jira.url
+            return ours if host_of(told) in (host_of(ours), GATEWAY, "") else ""
+        return "" if host_of(told) in (GATEWAY, "") else told.rstrip("/")
 
 
 def _gained(told: Json) -> tuple[tuple[str, ...], tuple[str, ...]]:

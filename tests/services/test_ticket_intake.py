@@ -246,10 +246,18 @@ async def test_the_configured_jira_is_the_only_one(tmp_path: Path) -> None:
     async with open_door(tmp_path, tickets=tickets) as door:
         await sent_by_jira(door, jira("jira:issue_updated", LABEL, issue=ENG | {"self": "https://evil.example/rest/api/2/issue/1"}))
         assert await requests(door) == []
+        assert (await reasons(door))[0].startswith("it is of another Jira")
         gateway = ENG | {"self": "https://api.atlassian.com/ex/jira/1/rest/api/2/issue/10002"}
         await sent_by_jira(door, jira("jira:issue_updated", {"field": "assignee", "to": "5b10"}, issue=gateway))
         (request,) = await requests(door)
         assert request.source == TicketSource(system="jira", key="shop.atlassian.net/ENG-12")
+
+
+async def test_a_jira_below_a_path_keeps_it(door: Door) -> None:
+    await sent_by_jira(door, jira("jira:issue_updated", LABEL, issue=ENG | {"self": "https://it.example/jira/rest/api/2/issue/1"}))
+    (request,) = await requests(door)
+    assert request.ticket_url == "https://it.example/jira/browse/ENG-12" and request.source is not None
+    assert request.source.key == "it.example/ENG-12"
 
 
 def text(told: str, *marks: dict[str, Any]) -> dict[str, Any]:

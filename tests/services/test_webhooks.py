@@ -16,6 +16,7 @@ from urllib.parse import quote, urlencode
 import pytest
 
 from activities.stores import delivery_store
+from contracts.errors import StoreUnavailable
 from contracts.task import TaskState
 from services.inbox import inbox as inbox_module
 from services.settings import IsolatedSettings
@@ -555,3 +556,21 @@ def test_a_secret_is_read_from_its_variable_whenever_it_is_needed(tmp_path: Path
     assert settings.webhook_secrets("github") == []
     monkeypatch.setenv("OUR_HOOK", "word")
     assert [secret.value for secret in settings.webhook_secrets("github")] == [b"word"]
+
+
+async def test_while_temporal_hangs_it_is_asked_once_for_each_batch(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inbox_module, "AWAY_PAUSE", timedelta(0))
+    for number in range(20, 30):
+        await watched(door, number=number)
+        await door.github("pull_request_review", REVIEW | {"pull_request": {"number": number, "user": {"login": "b"}}})
+    asked = []
+
+    async def hangs(name: str, hint: str) -> bool:
+        asked.append(name)
+        raise StoreUnavailable("The database did not answer.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(door.service.tasks, "tell_forge_changed", hangs)
+        assert await door.inbox.carry_out() == 10 and len(asked) == 1
+    await door.carried_out()
+    assert len(door.told) == 10 and {state for _, state, _ in await door.kept()} == {"handled"}
