@@ -107,10 +107,6 @@ class Capabilities:
         """How a tool describes itself. Raises ``NotFound``."""
         return self._known(name)[2]
 
-    def server_of(self, name: str) -> str:
-        """The server that offers a tool. Raises ``NotFound``."""
-        return self._known(name)[1]
-
     @property
     def names(self) -> list[str]:
         """Every tool's name."""

@@ -9,20 +9,18 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from activities.attempts import release_lost_attempts
 from mcp_servers.runner.sandbox import TierReport
 from services import wiring
-from services.api.app import create_app
 from services.forge_poll import forges_polled
 from services.housekeeping import Housekeeper, house_kept
-from services.instance import Stack, allowed_hosts, announced, only_one, temporal
+from services.instance import Stack, announced, only_one, temporal
 from services.ledger.address import LedgerAddress, configured_address
 from services.ledger.serving import ledger
 from services.models import ConfiguredModels
-from services.pull_request_diffs import MirrorDiffs
 from services.serving import address_of, listening, serving
 from services.settings import Settings
 from services.telemetry import telemetry
 from services.temporal_server import SEARCH_ATTRIBUTES
 from services.ticket_comments import TicketTeller, tickets_told
-from services.worker import connect, ensure_search_attributes, make_workers
+from services.worker import connect, ensure_search_attributes
 
 log = logging.getLogger(__name__)
 THREADS = 64
@@ -54,22 +52,9 @@ async def stack(settings: Settings, scripted: bool = False) -> AsyncIterator[Sta
         models = ConfiguredModels(settings, await opened.enter_async_context(_ledger(settings)))
         opened.push_async_callback(models.close)
         tasks = wiring.task_service(settings, kept, forge, client, server.ui_url)
-        token = settings.access_token()
-        app = create_app(
-            tasks, token, MirrorDiffs(wiring.mirrors(settings)), allowed_hosts=allowed_hosts(settings),
-            inbox=wiring.inbox(settings, kept, tasks), webhook_secrets=wiring.webhook_secrets(settings),
-        )
+        app = wiring.front_door(settings, kept, tasks)
         deeds = wiring.deeds(kept, connected, models, settings.public_url)
-        workers = make_workers(
-            client,
-            settings.task_queue,
-            deeds,
-            settings.pools,
-            settings.serve_pools,
-            drain_seconds=settings.drain_seconds,
-            deployment_version=settings.deployment_version,
-        )
-        await opened.enter_async_context(workers)
+        await opened.enter_async_context(wiring.workers(settings, client, deeds))
         await release_lost_attempts(client, kept.runs)
         await opened.enter_async_context(serving(app, door, app.state.closing))
         await tasks.start_unstarted()
@@ -77,7 +62,7 @@ async def stack(settings: Settings, scripted: bool = False) -> AsyncIterator[Sta
         await opened.enter_async_context(house_kept(keeper))
         await opened.enter_async_context(forges_polled(*wiring.forge_polls(settings, kept, connected, tasks)))
         await opened.enter_async_context(tickets_told(TicketTeller(kept.runs, connected, settings.public_url)))
-        running = Stack(url, token, server.address, server.ui_url, tier)
+        running = Stack(url, settings.access_token(), server.address, server.ui_url, tier)
         opened.enter_context(announced(settings, running, scripted))
         yield running
 

@@ -181,7 +181,7 @@ async def _worker(part: Part, interceptors: list[Any]) -> AsyncIterator[None]:
     from services.ledger.address import configured_address
     from services.models import ConfiguredModels
     from services.temporal_server import SEARCH_ATTRIBUTES
-    from services.worker import connect_patiently, make_workers
+    from services.worker import connect_patiently
 
     settings = part.settings
     async with AsyncExitStack() as opened:
@@ -191,15 +191,7 @@ async def _worker(part: Part, interceptors: list[Any]) -> AsyncIterator[None]:
         opened.push_async_callback(models.close)
         client = await connect_patiently(settings.temporal_address, settings.temporal_namespace, interceptors, SEARCH_ATTRIBUTES)
         deeds = wiring.deeds(kept, connected, models, settings.public_url)
-        async with make_workers(
-            client,
-            settings.task_queue,
-            deeds,
-            settings.pools,
-            settings.serve_pools,
-            drain_seconds=settings.drain_seconds,
-            deployment_version=settings.deployment_version,
-        ):
+        async with wiring.workers(settings, client, deeds):
             await release_lost_attempts(client, kept.runs)
             async with (
                 _housekeeping(settings, kept, connected),
@@ -244,9 +236,6 @@ def _tickets(settings: Settings, kept: "wiring.Stores", connected: "Capabilities
 
 @asynccontextmanager
 async def _api(part: Part, interceptors: list[Any]) -> AsyncIterator[None]:
-    from services.api.app import create_app
-    from services.instance import allowed_hosts
-    from services.pull_request_diffs import MirrorDiffs
     from services.serving import serving
     from services.worker import connect
 
@@ -254,11 +243,7 @@ async def _api(part: Part, interceptors: list[Any]) -> AsyncIterator[None]:
     async with wiring.stores(settings) as kept:
         client = await connect(settings.temporal_address, settings.temporal_namespace, interceptors, lazy=True)
         tasks = wiring.task_service(settings, kept, wiring.local_forge(settings, part.base_url), client, part.ui_url)
-        diffs = MirrorDiffs(wiring.mirrors(settings))
-        app = create_app(
-            tasks, settings.access_token(), diffs, allowed_hosts=allowed_hosts(settings),
-            inbox=wiring.inbox(settings, kept, tasks), webhook_secrets=wiring.webhook_secrets(settings),
-        )
+        app = wiring.front_door(settings, kept, tasks)
         async with (
             _door(part, settings.host, settings.port, "PATCHWRIGHT_PORT") as door,
             serving(app, door, app.state.closing),

@@ -14,6 +14,7 @@ from services.settings import Settings, machine_environment
 
 # What only some processes need is imported where it is made: each process loads what it runs and nothing else.
 if TYPE_CHECKING:
+    from fastapi import FastAPI
     from mcp.server.mcpserver import MCPServer
     from temporalio.client import Client
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from services.models import ConfiguredModels
     from services.reconciling.reconciler import Reconciler
     from services.tasks import TaskService
+    from services.worker import Workers
 
 MCP_SERVERS = ("fs", "repo", "code_search", "runner")
 Deed = Callable[..., Any]
@@ -309,6 +311,37 @@ def deeds(kept: Stores, connected: "Capabilities", models: "ConfiguredModels", p
         CommandDeeds(kept.runs, shelf, connected).answer,
         ProgressDeeds(kept.runs, connected).record,
     ]
+
+
+def workers(settings: Settings, client: "Client", offered: list[Deed]) -> "Workers":
+    """Workers for the pools that this process serves."""
+    from services.worker import make_workers
+
+    return make_workers(
+        client,
+        settings.task_queue,
+        offered,
+        settings.pools,
+        settings.serve_pools,
+        drain_seconds=settings.drain_seconds,
+        deployment_version=settings.deployment_version,
+    )
+
+
+def front_door(settings: Settings, kept: Stores, tasks: "TaskService") -> "FastAPI":
+    """API, pages and the inbox of webhooks as one application."""
+    from services.api.app import create_app
+    from services.instance import allowed_hosts
+    from services.pull_request_diffs import MirrorDiffs
+
+    return create_app(
+        tasks,
+        settings.access_token(),
+        MirrorDiffs(mirrors(settings)),
+        allowed_hosts=allowed_hosts(settings),
+        inbox=inbox(settings, kept, tasks),
+        webhook_secrets=webhook_secrets(settings),
+    )
 
 
 def agent_cards() -> "tuple[AgentCard, ...]":

@@ -11,8 +11,8 @@ from pydantic import Field
 from activities.stores.journal_store import JournalRow
 from contracts.event import EventKind, TaskEvent
 from contracts.word import Word
-from services.chaos.ticket import BRANCH
 from services.cli.service import Service
+from services.sample_remote import BRANCH
 
 TRAILER = "Patchwright-Call: "
 NOTIFICATION = "notify/"

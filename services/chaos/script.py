@@ -15,6 +15,7 @@ from services.scripted_model.script import Call, ModelRequest, ScriptEnded, Turn
 LEAST_TURNS, MOST_TURNS = 30, 210
 """A shorter story has no room for its doors; the cards of coder and fixer end a run after 120 answers."""
 PARTS = 20
+PART = "parts/part_{:02}.md"
 COMMAND_EVERY = 8
 COMMAND_SECONDS = (0.3, 1.2, 2.0, 0.6)
 """How long the commands take, in turn: long enough that kills land in them."""
@@ -87,7 +88,7 @@ class _Work:
     def _part(self) -> Call:
         self.steps += 1
         text = "".join(f"{line:02} step {self.steps:03}: one of the lines of this part\n" for line in range(30))
-        return Call("write_file", {"path": f"parts/part_{self.steps % PARTS:02}.md", "content": text})
+        return Call("write_file", {"path": PART.format(self.steps % PARTS), "content": text})
 
     def _command(self) -> Turn:
         self.commands += 1
@@ -126,7 +127,9 @@ def _values(line: str, with_test: bool = False) -> Turn:
 
 
 def _plan() -> Turn:
-    edits = tuple(PlannedEdit(path=path, intent="leave a mark") for path in (VALUES, TRAIL, "tests/test_values.py"))
+    parts = [PART.format(number) for number in range(PARTS)]
+    marks = (VALUES, TRAIL, COMMAND_LOG, "tests/test_values.py", *parts)
+    edits = tuple(PlannedEdit(path=path, intent="leave a mark") for path in marks)
     return Turn.json(ChangePlan(goal="Every step leaves its mark", edits=edits, tests=("tests/test_values.py",)))
 
 

@@ -7,9 +7,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-import pygit2
+from services.sample_remote import BRANCH, make_sample_remote
 
-BRANCH = "main"
 TURNS = re.compile(r"\bAmong (\d+) model calls\b")
 VALUES = "steps/values.py"
 TRAIL = "steps/trail.md"
@@ -47,10 +46,4 @@ def ticket(turns: int, repo: Path, key: str) -> dict[str, Any]:
 
 def make_remote(path: Path) -> str:
     """Make the project's remote, a bare repository; the id of its only commit."""
-    repository = pygit2.init_repository(str(path), bare=True, initial_head=BRANCH)
-    index = pygit2.Index()
-    for name, text in FILES.items():
-        index.add(pygit2.IndexEntry(name, repository.create_blob(text.encode()), pygit2.enums.FileMode.BLOB))
-    author = pygit2.Signature("Stefan Steps", "stefan@example.com")
-    tree = index.write_tree(repository)
-    return str(repository.create_commit(f"refs/heads/{BRANCH}", author, author, "Every step leaves its mark\n", tree, []))
+    return make_sample_remote(path, FILES, ("Stefan Steps", "stefan@example.com"), "Every step leaves its mark")

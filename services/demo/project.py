@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pygit2
 
-BRANCH = "main"
+from services.sample_remote import BRANCH, make_sample_remote
+
 SPLIT = '''\
 """Split amounts among people. All amounts are whole cents."""
 
@@ -133,13 +134,8 @@ TICKET = {
 
 def make_remote(path: Path) -> str:
     """Make the project's remote, a bare repository; the id of its only commit."""
-    repository = pygit2.init_repository(str(path), bare=True, initial_head=BRANCH)
-    index = pygit2.Index()
-    for name, text in FILES.items():
-        index.add(pygit2.IndexEntry(name, repository.create_blob(text.encode()), pygit2.enums.FileMode.BLOB))
-    author = pygit2.Signature("Tess Tally", "tess@example.com")
-    tree = index.write_tree(repository)
-    return str(repository.create_commit(f"refs/heads/{BRANCH}", author, author, "Invoices, and who pays what\n", tree, []))
+    return make_sample_remote(path, FILES, ("Tess Tally", "tess@example.com"), "Invoices, and who pays what")
+
 
 
 def commits_between(path: Path, base: str, branch: str) -> list[str]:

@@ -12,7 +12,8 @@ from contracts.errors import PatchwrightError
 from contracts.task import TaskState
 from services.cli.service import Service
 from services.cli.watching import task_events
-from services.demo.project import BRANCH, TICKET, commits_between, tip
+from services.demo.project import TICKET, commits_between, tip
+from services.sample_remote import BRANCH
 
 REVIEWER = "demo reviewer (scripted)"
 REMARK = "`rest` could be the rest of the people. Name it for what it is, and say in the docstring who pays the extra cent."
