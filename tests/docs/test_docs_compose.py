@@ -13,7 +13,7 @@ import yaml
 
 from services.ledger.serving import DRAIN_SECONDS
 from services.process import MCP, ROLES
-from services.settings import Settings, variable_of
+from services.settings import CONFIG_VARIABLE, IsolatedSettings, Settings, variable_of
 from services.temporal_server import SEARCH_ATTRIBUTES
 from services.wiring import MCP_SERVERS
 
@@ -30,6 +30,8 @@ SECRETS = {
     "PATCHWRIGHT_MCP_TOKEN": {"worker", "mcp-fs", "mcp-repo", "mcp-code-search", "mcp-runner"},
     "POSTGRES_PASSWORD": {"postgres", "temporal", "worker", "api"},
 }
+
+CONFIGURED = {"/etc/patchwright/config.yaml": "${CONFIG_FILE:-./deploy/compose.config.yaml}:ro"}
 
 
 def mounted(name: str) -> dict[str, str]:
@@ -64,12 +66,14 @@ def test_each_role_has_the_volumes_of_its_own_privilege():
     assert {name: mounted(name) for name in OURS} == {
         "ledger": {"/data": "ledger"},
         "mcp-fs": {"/data/mirrors": "mirrors"},
-        "mcp-repo": {"/data": "forge", "/data/mirrors": "mirrors"},
+        "mcp-repo": {"/data": "forge", "/data/mirrors": "mirrors", **CONFIGURED,
+                     "/etc/patchwright/forges": "${FORGE_SECRETS:-./deploy/secrets/forges}:ro"},
         "mcp-code-search": {"/data/mirrors": "mirrors:ro", "/data/code-index": "code-index"},
         "mcp-runner": {"/data/mirrors": "mirrors", "/data/dependencies": "dependencies",
                        "/var/run/docker.sock": "${DOCKER_SOCKET:-/var/run/docker.sock}"},
-        "worker": {"/data/artifacts": "artifacts"},
-        "api": {"/data": "forge", "/data/mirrors": "mirrors:ro", "/data/artifacts": "artifacts"},
+        "worker": {"/data/artifacts": "artifacts", **CONFIGURED},
+        "api": {"/data": "forge", "/data/mirrors": "mirrors:ro", "/data/artifacts": "artifacts", **CONFIGURED,
+                "/etc/patchwright/webhooks": "${WEBHOOK_SECRETS:-./deploy/secrets/webhooks}:ro"},
     }
     dockerfile = (ROOT / "deploy" / "service" / "Dockerfile").read_text()
     for place in {place for name in OURS for place in mounted(name) if place.startswith("/data")}:
@@ -94,9 +98,21 @@ def test_the_worker_is_told_where_everybody_is():
 
 
 def test_every_setting_of_a_role_is_one_of_the_code():
-    known = {variable_of(field) for field in Settings.model_fields}
+    known = {variable_of(field) for field in Settings.model_fields} | {CONFIG_VARIABLE}
     for name, service in OURS.items():
         assert {variable for variable in service["environment"] if variable.startswith("PATCHWRIGHT_")} <= known, name
+
+
+def test_the_configuration_is_empty_at_first_and_its_example_is_one_whose_secrets_are_mounted():
+    text = (ROOT / "deploy" / "compose.config.yaml").read_text()
+    assert yaml.safe_load(text) is None
+    example = re.sub(r"^# ?", "", text.split("#\n", 1)[1], flags=re.MULTILINE)
+    settings = IsolatedSettings(**yaml.safe_load(example))
+    assert all(access.app_key_file.startswith("/etc/patchwright/forges/") for access in settings.forges.values())
+    secrets = [secret.file for access in settings.webhooks.values() for secret in access.secrets]
+    assert secrets and all(file.startswith("/etc/patchwright/webhooks/") for file in secrets)
+    for name in ("api", "worker", "mcp-repo"):
+        assert OURS[name]["environment"][CONFIG_VARIABLE] in mounted(name)
 
 
 def test_every_role_is_watched_started_again_and_given_time_to_stop():

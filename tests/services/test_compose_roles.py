@@ -39,6 +39,7 @@ class Rehearsal:
             r"postgresql\+asyncpg://\S+": database,
             r"^temporal:7233$": temporal,
             r"^0\.0\.0\.0$": "127.0.0.1",
+            r"^/etc/patchwright/config\.yaml$": str(ROOT / "deploy" / "compose.config.yaml"),
             **{f"http://{role}:\\d+/": f"http://127.0.0.1:{port}/" for role, port in self._ports.items()},
         }
 
