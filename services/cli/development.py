@@ -39,7 +39,17 @@ def test(context: typer.Context) -> None:
     """
     if not ensure_sandbox(configuration.load(), say):
         say("no sandbox can be had here; the tests that need one will be skipped and say so.")
+    _have_judges()
     _become_pytest(context.args)
+
+
+def _have_judges() -> None:
+    """Get the npm packages that judge what we say to forges, once: 490 MB below tests/npm."""
+    if (ROOT / "tests" / "npm" / "node_modules" / ".package-lock.json").is_file():
+        return
+    say("getting the npm packages that judge what we say to forges …")
+    if subprocess.run([sys.executable, "-m", "tests.fakes.node"], cwd=ROOT, check=False).returncode:
+        say("they cannot be had here; the tests that need them will be skipped and say so.")
 
 
 def check() -> None:
