@@ -16,7 +16,7 @@ from datetime import timedelta
 from typing import Protocol
 
 from activities.capabilities import CallScope, Capabilities
-from activities.stores.watch_store import DueWatch, WatchStore
+from activities.stores.watch_store import Due, WatchStore
 from contracts.errors import PatchwrightError
 from contracts.watching import Look, Looks
 
@@ -52,7 +52,7 @@ class ForgePoll:
         """Begin to look at whatever is due, each host by itself: one that hangs keeps nobody else waiting."""
         if not await self._store.hold(KEY, self._name, 2 * self.tick + timedelta(seconds=5)):
             return []
-        by_host: dict[str, list[DueWatch]] = defaultdict(list)
+        by_host: dict[str, list[Due]] = defaultdict(list)
         for due in await self._store.due():
             by_host[_host(due)].append(due)
         begun = {}
@@ -73,9 +73,9 @@ class ForgePoll:
             await self._store.let_go(KEY, self._name)
             await self._store.forget_ended()
 
-    async def _look(self, host: str, due: Sequence[DueWatch]) -> int:
-        asked = {"watches": [one.watch.model_dump(mode="json") for one in due]}
+    async def _look(self, host: str, due: Sequence[Due]) -> int:
         try:
+            asked = {"watches": [watch.model_dump(mode="json") for watch in await self._store.recall(due)]}
             found = await self._capabilities.ask(Looks, "look_at_pull_requests", asked, CallScope(), KEY)
             return sum([await self._settled(host, one, look) for one, look in zip(due, found.looks, strict=True)])
         except PatchwrightError as away:
@@ -84,26 +84,26 @@ class ForgePoll:
             log.exception("Pull requests on %s could not be looked at", host)
         return 0
 
-    async def _settled(self, host: str, due: DueWatch, look: Look) -> bool:
+    async def _settled(self, host: str, due: Due, look: Look) -> bool:
         if look.problem:
             await self._put_off(host, due, look)
             return False
         if look.changed:
             await self._tell(due.task_id, HINT)
-        await self._store.keep(DueWatch(due.task_id, look.watch), self._period - self.tick)
+        await self._store.keep(due.task_id, look.watch, self._period - self.tick)
         return look.changed
 
-    async def _put_off(self, host: str, due: DueWatch, look: Look) -> None:
-        log.info("%s could not be looked at: %s", due.watch.pull_request_id, look.problem)
+    async def _put_off(self, host: str, due: Due, look: Look) -> None:
+        log.info("%s could not be looked at: %s", due.pull_request_id, look.problem)
         if look.retry_after_seconds:
             self._silent_until[host] = time.monotonic() + look.retry_after_seconds
         pause = timedelta(seconds=look.retry_after_seconds) if look.passing else AFTER_A_PROBLEM
-        await self._store.keep(due, max(pause, self._period - self.tick), look.problem)
+        await self._store.keep(due.task_id, look.watch, max(pause, self._period - self.tick), look.problem)
 
 
-def _host(due: DueWatch) -> str:
+def _host(due: Due) -> str:
     """The host in an id such as ``github~github.com~octo~hello~12``."""
-    return due.watch.pull_request_id.split("~")[1]
+    return due.pull_request_id.split("~")[1]
 
 
 class Poll(Protocol):

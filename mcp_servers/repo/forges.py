@@ -1,7 +1,5 @@
 """Every forge of this service as one: a repository's host says which one is meant, and so does a pull request's id."""
 
-import asyncio
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
@@ -14,7 +12,7 @@ from contracts.ticket import TicketPlace
 from contracts.ticket_search import AskedTicket, FoundTickets, TicketSearch
 from contracts.watching import Look, Watch
 from mcp_servers.repo.hosted import SEPARATOR, HostedPullRequest, hosted_repository
-from mcp_servers.repo.looking import problem
+from mcp_servers.repo.looking import in_groups, problem
 
 
 class HostedForge(Forge, Protocol):
@@ -128,12 +126,8 @@ class Forges:
 
         Raises ``NotFound`` for an id of no host.
         """
-        by_host: dict[str, list[Watch]] = defaultdict(list)
-        for watch in watches:
-            by_host[HostedPullRequest.of(watch.pull_request_id).repository.host].append(watch)
-        groups = await asyncio.gather(*(self._looks(host, wanted) for host, wanted in by_host.items()))
-        found = {look.watch.pull_request_id: look for group in groups for look in group}
-        return [found[watch.pull_request_id] for watch in watches]
+        hosts = [HostedPullRequest.of(watch.pull_request_id).repository.host for watch in watches]
+        return await in_groups(hosts, lambda host, group: self._looks(host, [watches[at] for at in group]))
 
     async def _looks(self, host: str, watches: Sequence[Watch]) -> list[Look]:
         if host not in self._hosted:

@@ -8,12 +8,13 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from contracts.errors import ForgeUnavailable, NotFound, PatchwrightError, RateLimited
 from contracts.watching import Look, Seen, Watch
 from mcp_servers.repo.hosted import HostedPullRequest, HostedRepository
 
+K = TypeVar("K")
 Ask = Callable[[str, str, str, dict[str, Any]], tuple[str, Any]]
 """(path, deed, tag, parameters) → (tag, content); the content is None when it is the one of the tag. Blocks."""
 Glance = Callable[[HostedRepository, int, Watch, "Shared"], Awaitable[Look]]
@@ -84,13 +85,22 @@ async def looks(watches: Sequence[Watch], glance: Glance) -> list[Look]:
 
     What is wrong with one of them leaves the others alone; a host that is away or wants silence is left alone.
     """
-    grouped: dict[HostedRepository, list[tuple[int, Watch]]] = defaultdict(list)
-    for watch in watches:
-        meant = HostedPullRequest.of(watch.pull_request_id)
-        grouped[meant.repository].append((meant.number, watch))
-    done = await asyncio.gather(*(_of_repository(place, wanted, glance) for place, wanted in grouped.items()))
-    found = {look.watch.pull_request_id: look for group in done for look in group}
-    return [found[watch.pull_request_id] for watch in watches]
+    meant = [HostedPullRequest.of(watch.pull_request_id) for watch in watches]
+
+    def of_group(place: HostedRepository, group: Sequence[int]) -> Awaitable[Sequence[Look]]:
+        return _of_repository(place, [(meant[at].number, watches[at]) for at in group], glance)
+
+    return await in_groups([one.repository for one in meant], of_group)
+
+
+async def in_groups(keys: Sequence[K], of_group: Callable[[K, Sequence[int]], Awaitable[Sequence[Look]]]) -> list[Look]:
+    """Looks of several groups at once, put back in order; ``of_group`` gets a key and the places that have it."""
+    grouped: dict[K, list[int]] = defaultdict(list)
+    for at, key in enumerate(keys):
+        grouped[key].append(at)
+    done = await asyncio.gather(*(of_group(key, group) for key, group in grouped.items()))
+    found = {at: look for group, told in zip(grouped.values(), done, strict=True) for at, look in zip(group, told, strict=True)}
+    return [found[at] for at in range(len(keys))]
 
 
 async def _of_repository(place: HostedRepository, wanted: Sequence[tuple[int, Watch]], glance: Glance) -> list[Look]:

@@ -8,7 +8,7 @@ import pytest
 
 from activities.stores.database import Database, open_database
 from activities.stores.run_store import RunStore
-from activities.stores.watch_store import DueWatch, WatchStore
+from activities.stores.watch_store import Due, WatchStore
 from contracts.steps import ProgressRequest
 from contracts.task import Task, TaskRequest, TaskState
 from contracts.watching import Seen, Watch
@@ -39,7 +39,7 @@ async def a_task(runs: RunStore, name: str, pull_request_id: str) -> None:
     await runs.record_progress(ProgressRequest(task_id=name, state=state, key="1", pull_request_id=pull_request_id))
 
 
-def names(found: list[DueWatch]) -> list[str]:
+def names(found: list[Due]) -> list[str]:
     return [due.task_id for due in found]
 
 
@@ -48,27 +48,28 @@ async def test_who_waits_longest_comes_first_and_what_was_seen_comes_back(databa
     for name in ("pw-a", "pw-b", "pw-c"):
         await a_task(runs, name, f"github~github.com~octo~hello~{ord(name[-1])}")
     await a_task(runs, "pw-local", "local-1")
-    first, second, third = await store.due()
-    assert names([first, second, third]) == ["pw-a", "pw-b", "pw-c"] and first.watch.seen == {}
-    seen = first.watch.model_copy(update={"seen": {"issue": Seen(place="p", etag='W/"1"', digest="d")}})
-    await store.keep(DueWatch("pw-a", seen), timedelta(seconds=-1))
-    await store.keep(DueWatch("pw-b", second.watch), timedelta(seconds=-2), "cannot be seen \x00")
-    await store.keep(DueWatch("pw-c", third.watch), timedelta(hours=1))
+    due = await store.due()
+    first, second, third = await store.recall(due)
+    assert names(due) == ["pw-a", "pw-b", "pw-c"] and first.seen == {}
+    seen = first.model_copy(update={"seen": {"issue": Seen(place="p", etag='W/"1"', digest="d")}})
+    await store.keep("pw-a", seen, timedelta(seconds=-1))
+    await store.keep("pw-b", second, timedelta(seconds=-2), "cannot be seen \x00")
+    await store.keep("pw-c", third, timedelta(hours=1))
     assert names(await store.due()) == ["pw-b", "pw-a"]
-    assert (await store.due())[1].watch == seen
-    assert [name for name, _ in await store.problems()] == [second.watch.pull_request_id]
-    await store.keep(DueWatch("pw-b", second.watch), timedelta(seconds=-2))
+    assert await store.recall(await store.due()) == [second, seen]
+    assert [name for name, _ in await store.problems()] == [second.pull_request_id]
+    await store.keep("pw-b", second, timedelta(seconds=-2))
     assert await store.problems() == []
 
 
 async def test_another_pull_request_of_a_task_begins_anew(database: Database):
     runs, store = RunStore(database), WatchStore(database)
     await a_task(runs, "pw-again", "github~github.com~octo~hello~1")
-    await store.keep(DueWatch("pw-again", Watch(pull_request_id="github~github.com~octo~hello~1")), timedelta(hours=1))
+    await store.keep("pw-again", Watch(pull_request_id="github~github.com~octo~hello~1", comments=7), timedelta(hours=1))
     assert "pw-again" not in names(await store.due())
     await runs.set_pull_request("pw-again", "github~github.com~octo~hello~2")
-    (found,) = [due for due in await store.due() if due.task_id == "pw-again"]
-    assert found.watch.pull_request_id.endswith("~2") and not found.watch.seen
+    (found,) = await store.recall([due for due in await store.due() if due.task_id == "pw-again"])
+    assert found.pull_request_id.endswith("~2") and not found.comments
 
 
 async def test_one_holder_at_a_time(database: Database):

@@ -141,8 +141,10 @@ async def test_several_are_looked_at_in_one_call_and_what_is_wrong_with_one_is_i
     place.server.comment(place.path, second.number, "ada", "Hm.")
     again = await place.forge.look([look.watch for look in first])
     assert [look.changed for look in again] == [True, False, False]
+    twice = await place.forge.look([again[0].watch, first[0].watch])
+    assert [look.changed for look in twice] == [False, True], "two tasks may watch one pull request, each with its memory"
     bases = [one for one in place.server.seen if one.path.endswith("/branches/main")]
-    assert len(bases) == 2, "the base branch is asked for once in a call"
+    assert len(bases) == 3, "the base branch is asked for once in a call"
 
 
 async def test_comments_beyond_a_page_are_found(place: Any, made: PullRequest):
