@@ -8,6 +8,7 @@ from activities.composition import TICKET_URL
 from activities.edge import deed
 from activities.plain_words import cell, code, line
 from activities.shelf import Shelf
+from activities.status_comment import StatusComments
 from activities.stores.run_store import RunStore
 from contracts.ci import FailedJob, FailedJobs
 from contracts.ci_faults import Fault
@@ -60,10 +61,11 @@ WHOSE = {
 class HandingOffDeeds:
     """``HandOff``."""
 
-    def __init__(self, run_store: RunStore, shelf: Shelf, capabilities: Capabilities) -> None:
+    def __init__(self, run_store: RunStore, shelf: Shelf, capabilities: Capabilities, public_url: str = "") -> None:
         self.run_store = run_store
         self._shelf = shelf
         self._capabilities = capabilities
+        self._status = StatusComments(run_store, capabilities, public_url)
 
     @deed("HandOff")
     async def hand_off(self, request: HandoffRequest) -> Handoff:
@@ -74,6 +76,7 @@ class HandingOffDeeds:
         scope = CallScope(opened.workspace, opened.base_commit, request.preparation.policy)
         asked = {"pull_request_id": request.pull_request_id, "key": KEY, "body": handoff_note(request, jobs)}
         kept = await self._capabilities.ask(KeptComment, "keep_comment", asked, scope, f"{request.task.id}/{KEY}")
+        await self._status.stopped(request, scope)
         told = "The note to people is taken back" if request.resumed else f"People are told: {request.reason}"
         await self.run_store.append(
             request.task.id,

@@ -15,6 +15,7 @@ from contracts.forge import KeptComment, PullRequest, PullRequestState
 from contracts.record import TaskRecord
 from contracts.remarks import RemarkCounts, counted
 from contracts.sighting import Sighting
+from contracts.steps import HandoffRequest
 from contracts.task import TaskState
 
 log = logging.getLogger(__name__)
@@ -60,6 +61,12 @@ class StatusComments:
         told = [event.data for event in await self._run_store.events_of_kinds(task_id, [EventKind.CI])]
         names = sorted({one["name"] for one in told if (one["commit"], one["fault"]) == (head, Fault.FLAKY)})
         return f" Flaky: {', '.join(line(name, 80) for name in names[:MOST_FLAKY])}." if names else ""
+
+    async def stopped(self, note: HandoffRequest, scope: CallScope) -> None:
+        """Say that the task stopped, or that it goes on again. A note beside work that goes on says nothing of that."""
+        if note.commit and (await self._run_store.get(note.task.id)).state is TaskState.HALTED:
+            waits = "It goes on." if note.resumed else f"It stopped, and waits for a person: {line(note.reason)}"
+            await self._show(note.task.id, note.pull_request_id, note.commit, "", waits, scope)
 
     async def _show(self, task_id: str, pull_request_id: str, head: str, checks: str, waits: str, scope: CallScope) -> None:
         rows = await self._run_store.remarks.of_task(task_id)

@@ -302,7 +302,7 @@ def deeds(kept: Stores, connected: "Capabilities", models: "ConfiguredModels", p
         checking.judge,
         checking.run_checks,
         DiagnosingDeeds(kept.runs, shelf, connected).diagnose,
-        HandingOffDeeds(kept.runs, shelf, connected).hand_off,
+        HandingOffDeeds(kept.runs, shelf, connected, public_url).hand_off,
         MovedBaseDeeds(kept.runs, connected).merge,
         publishing.publish,
         publishing.close,

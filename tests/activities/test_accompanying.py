@@ -107,3 +107,11 @@ async def test_whoever_asked_for_changes_is_asked_to_look_again(at: Desk) -> Non
     await at.publish("two\n", draft=False)
     # GitLab's verdicts name no commit, and it keeps the reviewer's standing itself.
     assert (await at.now()).reviewers == (("ada",) if at.place.kind == "github" else ())
+
+
+async def test_the_comment_says_that_a_task_stopped_and_goes_on(at: Desk) -> None:
+    await at.publish()
+    for resumed, said in ((False, "It stopped, and waits for a person: The budget is used up."), (True, "It goes on.")):
+        await at.hand_off("The budget is used up.", resumed)
+        (status,) = [one for one in (await at.place.ending(await at.now()))["comments"] if one.startswith("**Patchwright**")]
+        assert said in status

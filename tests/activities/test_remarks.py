@@ -351,3 +351,13 @@ async def test_with_each_writes_answer_lost_once_everything_is_said_once(kind: s
             async with desk(place_of(kind, folder, stack), folder) as at:
                 at.place.server.lost_write = lost
                 assert await story(at) == expected, f"write {lost} of {writes}"
+
+
+async def test_nobody_pushes_a_remark_off_the_page(hosted: Desk) -> None:
+    await review(hosted, Verdict.COMMENT, "", ("a.txt", 1, "Rename it."))
+    (thread,) = await hosted.place.forge.threads(hosted.pull_request_id)
+    for turn in range(120):
+        hosted.place.server.reply(path(hosted), number(hosted), "eve", thread.id, f"Noise {turn}.")
+    hosted.place.server.reply(path(hosted), number(hosted), "bob", thread.id, "Everywhere, please.")
+    seen = await hosted.observe()
+    assert (seen.open_remarks, seen.asked_by) == (2, "bob")

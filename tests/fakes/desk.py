@@ -15,6 +15,7 @@ from activities.agent_run.invocation import AgentAnswer, AgentTask
 from activities.capabilities import Capabilities
 from activities.commanding import CommandDeeds
 from activities.editing import EditingDeeds
+from activities.handing_off import HandingOffDeeds
 from activities.observing import ObservingDeeds
 from activities.publishing import PublishingDeeds
 from activities.shelf import Shelf
@@ -33,6 +34,7 @@ from contracts.steps import (
     CommandRequest,
     EditResult,
     FeedbackRequest,
+    HandoffRequest,
     PinnedCards,
     Preparation,
     ProgressRequest,
@@ -139,6 +141,17 @@ class Desk:
         )  # fmt: skip
         deeds = EditingDeeds(self.store, self.shelf, self.connected, fixer)  # type: ignore[arg-type]
         return await self.run(deeds.address, request), fixer.told
+
+    async def hand_off(self, reason: str, resumed: bool = False) -> None:
+        """HandOff of a task that has halted."""
+        assert self.made is not None
+        progress = ProgressRequest(task_id=self.task.id, state=TaskState.HALTED, key=f"9{resumed:d}", reason=reason)
+        await self.store.record_progress(progress)
+        note = HandoffRequest(
+            task=self.task, preparation=self.preparation, pull_request_id=self.pull_request_id, reason=reason,
+            commit=self.made.head_commit, resumed=resumed,
+        )  # fmt: skip
+        await self.run(HandingOffDeeds(self.store, self.shelf, self.connected, self.public_url).hand_off, note)
 
     async def rows(self) -> list[Remark]:
         """The task's rows."""

@@ -14,15 +14,16 @@ if TYPE_CHECKING:
     from tests.fakes.github import FakeGitHub
 
 SDL = """
-type Query { repository(owner: String!, name: String!): Repository }
+interface Node { id: ID! }
+type Query { repository(owner: String!, name: String!): Repository node(id: ID!): Node }
 type Repository { pullRequest(number: Int!): PullRequest }
 type PullRequest { id: ID! isDraft: Boolean! reviewThreads(first: Int, after: String): ThreadConnection! }
-type ThreadConnection { pageInfo: PageInfo! nodes: [Thread] }
+type ThreadConnection { pageInfo: PageInfo! nodes: [PullRequestReviewThread] }
 type PageInfo { hasNextPage: Boolean! endCursor: String }
 enum DiffSide { LEFT RIGHT }
-type Thread { id: ID! isResolved: Boolean! isOutdated: Boolean! path: String! line: Int originalLine: Int diffSide: DiffSide!
-  comments(first: Int): CommentConnection! }
-type CommentConnection { nodes: [Comment] }
+type PullRequestReviewThread implements Node { id: ID! isResolved: Boolean! isOutdated: Boolean! path: String! line: Int
+  originalLine: Int diffSide: DiffSide! comments(first: Int, after: String): PullRequestReviewCommentConnection! }
+type PullRequestReviewCommentConnection { pageInfo: PageInfo! nodes: [Comment] }
 type Comment { databaseId: Int body: String! createdAt: String! author: Actor pullRequestReview: Review }
 interface Actor { login: String! }
 type User implements Actor { login: String! }
@@ -30,7 +31,7 @@ type Bot implements Actor { login: String! }
 type Review { databaseId: Int }
 input ResolveReviewThreadInput { threadId: ID! }
 input MarkPullRequestReadyForReviewInput { pullRequestId: ID! }
-type ResolvePayload { thread: Thread }
+type ResolvePayload { thread: PullRequestReviewThread }
 type ReadyPayload { pullRequest: PullRequest }
 type Mutation {
   resolveReviewThread(input: ResolveReviewThreadInput!): ResolvePayload
@@ -65,6 +66,14 @@ class _Root:
             return self._pull(self.fake.pull(repo.path, number))
 
         return {"pullRequest": pull_request}
+
+    def node(self, _info: Any, id: str) -> Any:
+        for repo in self.fake.repositories.values():
+            if self.grant.repository in ("", repo.path):
+                for thread in (one for found in repo.pulls.values() for one in found.threads):
+                    if thread.id == id:
+                        return {"__typename": "PullRequestReviewThread", **self._thread(thread)}
+        raise GraphQLError("Could not resolve to a node.", extensions={"type": "NOT_FOUND"})
 
     def resolveReviewThread(self, _info: Any, input: dict[str, str]) -> Any:
         self._must_write()
@@ -103,6 +112,11 @@ class _Root:
         return {"id": shapes.node_id("PullRequest", found.number), "isDraft": found.draft, "reviewThreads": threads}
 
     def _thread(self, thread: Thread) -> Any:
+        def comments(_info: Any, first: int = 100, after: str | None = None) -> Any:
+            start = int(after or 0)
+            page = {"hasNextPage": len(nodes) > start + first, "endCursor": str(start + first)}
+            return {"pageInfo": page, "nodes": nodes[start : start + first]}
+
         nodes = [
             {
                 "databaseId": one.id,
@@ -124,5 +138,5 @@ class _Root:
             "line": thread.line,
             "originalLine": thread.line,
             "diffSide": "RIGHT",
-            "comments": lambda _info, first=100: {"nodes": nodes[:first]},
+            "comments": comments,
         }

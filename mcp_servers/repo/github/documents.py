@@ -1,6 +1,19 @@
 """The GraphQL documents: what GitHub's REST API cannot tell or do. A test holds each against GitHub's schema."""
 
-THREADS = """
+COMMENTS = """
+fragment Comments on PullRequestReviewCommentConnection {
+  pageInfo { hasNextPage endCursor }
+  nodes {
+    databaseId
+    body
+    createdAt
+    author { __typename login }
+    pullRequestReview { databaseId }
+  }
+}
+"""
+
+THREADS = COMMENTS + """
 query Threads($owner: String!, $name: String!, $number: Int!, $after: String) {
   repository(owner: $owner, name: $name) {
     pullRequest(number: $number) {
@@ -14,17 +27,19 @@ query Threads($owner: String!, $name: String!, $number: Int!, $after: String) {
           line
           originalLine
           diffSide
-          comments(first: 100) {
-            nodes {
-              databaseId
-              body
-              createdAt
-              author { __typename login }
-              pullRequestReview { databaseId }
-            }
-          }
+          comments(first: 100) { ...Comments }
         }
       }
+    }
+  }
+}
+"""
+
+MORE_COMMENTS = COMMENTS + """
+query MoreComments($thread: ID!, $after: String) {
+  node(id: $thread) {
+    ... on PullRequestReviewThread {
+      comments(first: 100, after: $after) { ...Comments }
     }
   }
 }
@@ -46,4 +61,4 @@ mutation MarkReady($pullRequest: ID!) {
 }
 """
 
-DOCUMENTS = {"threads": THREADS, "resolve": RESOLVE, "mark_ready": MARK_READY}
+DOCUMENTS = {"threads": THREADS, "more_comments": MORE_COMMENTS, "resolve": RESOLVE, "mark_ready": MARK_READY}

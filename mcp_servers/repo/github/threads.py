@@ -77,10 +77,20 @@ class Remarks:
                 documents.THREADS, "reading the threads", owner=owner, name=name, number=self._number, after=after
             )
             threads = told["repository"]["pullRequest"]["reviewThreads"]
-            found += [node for node in threads["nodes"] if node["comments"]["nodes"]]
+            found += [self._whole(node) for node in threads["nodes"] if node["comments"]["nodes"]]
             if not threads["pageInfo"]["hasNextPage"]:
                 return found
             after = threads["pageInfo"]["endCursor"]
+
+    def _whole(self, node: dict[str, Any]) -> dict[str, Any]:
+        """A thread with all that was said in it: what somebody without access writes must not push others off the page."""
+        said, page = list(node["comments"]["nodes"]), node["comments"]["pageInfo"]
+        while page["hasNextPage"]:
+            told = self._connection.graphql(
+                documents.MORE_COMMENTS, "reading a long thread", thread=node["id"], after=page["endCursor"]
+            )["node"]["comments"]
+            said, page = said + told["nodes"], told["pageInfo"]
+        return {**node, "comments": {"nodes": said}}
 
     def _on_lines(self) -> list[Thread]:
         return [
