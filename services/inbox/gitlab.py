@@ -110,10 +110,9 @@ class GitLabReader:
     def _asked(self, told: Json) -> bool:
         """Whether a label or assignee that asks for a task is there since now.
 
-        Not when the issue is opened with it: there GitLab lets a guest do so, later only whoever plans.
+        Only what ``changes`` tells counts. What an issue is opened with is not there, and should not count: GitLab lets a
+        guest do so, and later only whoever plans.
         """
-        if text(told, "object_attributes", "action") != "update":
-            return False
         before = set(texts(told, "title", "changes", "labels", "previous"))
         labels = [name for name in texts(told, "title", "changes", "labels", "current") if name not in before]
         had = set(texts(told, "username", "changes", "assignees", "previous"))

@@ -149,6 +149,8 @@ async def sent_by_gitlab(door: Door, told: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("told", [
     gitlab(changes=GAINED),
+    # As GitLab's own documentation shows it.
+    gitlab("open", changes=GAINED),
     gitlab(changes={"assignees": {"previous": [], "current": [{"username": "patchwright-bot"}]}}),
     gitlab(changes=GAINED, object_kind="work_item"),
 ])
@@ -161,7 +163,7 @@ async def test_a_gitlab_issue_that_gains_the_label_or_the_assignee_becomes_a_tas
 
 
 @pytest.mark.parametrize("told", [
-    gitlab(), gitlab("open"), gitlab("open", changes=GAINED), gitlab("close"),
+    gitlab(), gitlab("open"), gitlab("close"),
     gitlab(changes={"title": {"previous": "a", "current": "b"}}),
     gitlab(changes={"labels": {"previous": GAINED["labels"]["current"], "current": GAINED["labels"]["current"]}}),
     gitlab(changes=GAINED, attributes={"confidential": True}),
