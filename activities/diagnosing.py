@@ -22,6 +22,9 @@ ALL_CHARACTERS = 48_000
 LEAST_CHARACTERS = 600
 """Of one job's log, however many there are."""
 MOST_NAMES = 100
+"""Checks of one list; a workflow's history carries them."""
+MOST_JOBS = 40
+"""Jobs that the fixer and people are shown."""
 SHOWN = 10
 """Checks that a summary names."""
 TOLD = {
@@ -101,7 +104,8 @@ class DiagnosingDeeds:
     async def _kept(self, request: DiagnosisRequest, failed: Sequence[Finding]) -> ArtifactRef | None:
         if not failed:
             return None
-        jobs = FailedJobs(commit=request.commit, jobs=tuple(_job(finding) for finding in failed))
+        shown = sorted(failed, key=_importance)[:MOST_JOBS]
+        jobs = FailedJobs(commit=request.commit, jobs=tuple(_job(finding) for finding in shown))
         return await self._shelf.keep_words(request.task.id, "DiagnoseCI", f"failed-jobs-{request.commit[:12]}.json", jobs)
 
     async def _tell(self, request: DiagnosisRequest, findings: Sequence[Finding]) -> None:
@@ -147,7 +151,8 @@ def _passed_now(report: CiReport, reran: Sequence[str]) -> list[Finding]:
 
 def _late(report: CiReport) -> list[str]:
     """Required checks that never began, when nothing else is on its way that might make them begin."""
-    return [] if report.state_open else list(report.missing)
+    own = (check for check in report.checks if check.kind is not CiKind.STATUS)
+    return [] if any(check.state is CiState.PENDING for check in own) else list(report.missing)[:MOST_NAMES]
 
 
 def _job(finding: Finding) -> FailedJob:
@@ -172,19 +177,23 @@ def _diagnosis(findings: Sequence[Finding], logs: ArtifactRef | None) -> Diagnos
                 placed.add(one.check.name)
                 names.append(one.check.name)
     return Diagnosis(
-        ours=tuple(lists[Fault.OURS]),
-        on_base=tuple(lists[Fault.ON_BASE]),
-        flaky=tuple(lists[Fault.FLAKY]),
-        rerun=tuple(lists[Fault.RERUN]),
-        later=tuple(lists[Fault.LATER]),
-        for_people=tuple(lists[Fault.PEOPLE]),
+        ours=tuple(lists[Fault.OURS][:MOST_NAMES]),
+        on_base=tuple(lists[Fault.ON_BASE][:MOST_NAMES]),
+        flaky=tuple(lists[Fault.FLAKY][:MOST_NAMES]),
+        rerun=tuple(lists[Fault.RERUN][:MOST_NAMES]),
+        later=tuple(lists[Fault.LATER][:MOST_NAMES]),
+        for_people=tuple(lists[Fault.PEOPLE][:MOST_NAMES]),
         logs=logs,
         summary=_summary(findings),
     )
 
 
+def _importance(finding: Finding) -> int:
+    return list(TOLD).index(finding.fault)
+
+
 def _summary(findings: Sequence[Finding]) -> str:
-    told = sorted(findings, key=lambda one: list(TOLD).index(one.fault))
+    told = sorted(findings, key=_importance)
     more = f" And {len(told) - SHOWN} more." if len(told) > SHOWN else ""
     said = ". ".join(one.sentence.rstrip(".")[:400] for one in told[:SHOWN])
     return f"{said}.{more}" if told else "No check is red any more."

@@ -10,6 +10,7 @@ from contracts.steps import BaseMerge, BaseRequest
 
 SHOWN = 100
 """Conflicts that are named one by one."""
+TOLD_CHARACTERS = 500
 GONE = "Commits that this change was made on are gone from {branch}: the change alone was carried over, they do not come back."
 
 
@@ -36,7 +37,7 @@ class MovedBaseDeeds:
         merged = await self._capabilities.ask(BaseMerged, "merge_base_branch", asked, scope, key)
         note = GONE.format(branch=opened.base_branch) if merged.rewritten else ""
         await self._tell(request, merged, note)
-        conflicts = [conflict.told for conflict in merged.conflicts[:SHOWN]]
+        conflicts = [conflict.told[:TOLD_CHARACTERS] for conflict in merged.conflicts[:SHOWN]]
         if len(merged.conflicts) > SHOWN:
             conflicts.append(f"… and {len(merged.conflicts) - SHOWN} more")
         return BaseMerge(base_commit=merged.base_commit, commit=merged.commit, conflicts=tuple(conflicts), note=note)

@@ -209,6 +209,20 @@ async def test_a_job_whose_neighbours_still_run_is_run_again_later(task: Desk):
     assert (await diagnosed(task)).rerun == ("far",)
 
 
+@pytest.mark.parametrize("place", ["github"], indirect=True)
+async def test_a_hundred_and_fifty_red_checks_are_still_a_short_story(task: Desk):
+    await task.publish()
+    assert task.made is not None
+    for number in range(150):
+        log = f"say.c:{number}:1: error: {'x' * 900}\n" * 20
+        task.place.server.run("makers/thing", task.made.head_commit, f"{number} {'n' * 250}", conclusion="failure", log=log)
+    found = await diagnosed(task)
+    jobs = await logs_of(task, found)
+    assert len(found.ours) == 100 and len(found.model_dump_json()) < 60_000
+    assert len(jobs.jobs) == 40 and sum(len(job.log) for job in jobs.jobs) < 60_000
+    assert len([one for one in task.place.server.seen if one.path.endswith("/logs")]) == 12
+
+
 # -- what never began ----------------------------------------------------------------------------------------
 
 WORKFLOW = "name: CI\non:\n  push:\n    branches: [main]\n{by_hand}jobs:\n  t:\n    name: {job}\n    runs-on: x\n    steps: []\n"
@@ -322,3 +336,19 @@ async def test_people_are_told_which_green_check_is_flaky(task: Desk):
     await task.observe()
     said = [body for body in (await task.place.ending(await task.now()))["comments"] if "Flaky" in body]
     assert len(said) == 1 and "Flaky: far." in said[0]
+
+
+@pytest.mark.parametrize("place", ["github"], indirect=True)
+async def test_a_workflow_whose_start_was_not_answered_is_started_once(place: Any, tmp_path: Path):
+    place.repository.required = ["tests"]
+    text = WORKFLOW.format(by_hand="  workflow_dispatch:\n", job="tests")
+    place.repository.write("main", "ada", {".github/workflows/ci.yml": text}, "CI")
+    async with desk(place, tmp_path) as task:
+        await task.publish()
+        place.server.lose("POST", "dispatches$")
+        environment = activity()
+        with pytest.raises(ApplicationError):
+            await diagnosed(task, environment=environment)
+        found = await diagnosed(task, environment=environment)
+        assert (found.rerun, len(place.repository.dispatched)) == (("tests",), 1)
+        assert (await diagnosed(task, reran=("tests",))).for_people == ("tests",), "it did not begin all the same"
