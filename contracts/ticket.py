@@ -21,10 +21,11 @@ class TicketPlace(Word):
 
     @property
     def source(self) -> TicketSource | None:
-        """What makes the same ticket the same task, over all hosts; None when it is longer than a source can be."""
+        """What makes the same ticket the same task, over all hosts; None for what is no key or longer than a source can be."""
         lead = f"{self.host.lower()}/"
         key = f"{lead}{self.repository}#{self.key}" if self.repository else f"{lead}{self.key}"
-        return TicketSource(system=self.system, key=key) if len(key) <= SOURCE_KEY_CHARACTERS else None
+        usable = len(key) <= SOURCE_KEY_CHARACTERS and key.isprintable()
+        return TicketSource(system=self.system, key=key) if usable else None
 
     @classmethod
     def of(cls, source: TicketSource | None) -> "TicketPlace | None":

@@ -39,7 +39,7 @@ class TicketIntake:
             system=hint.system, host=hint.host, repository=hint.repository.path if hint.repository else "", key=hint.key
         )
         if place.source is None:
-            return Ignored("the ticket's address is longer than 200 characters")
+            return Ignored("the ticket's address is no text, or longer than 200 characters")
         description = UNPRINTABLE.sub("", hint.description)[:DESCRIPTION_CHARACTERS]
         try:
             return TaskRequest(

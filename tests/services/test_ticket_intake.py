@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import json
+import random
 import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -14,6 +15,8 @@ import pytest
 from contracts.task import TaskKind, TaskRequest, TicketSource
 from contracts.ticket import TicketPlace
 from services.inbox import inbox as inbox_module
+from services.inbox.concerned import concerned
+from services.inbox.hints import PullRequestHint, TicketHint
 from services.inbox.intake import criteria
 from services.inbox.jira_text import from_wiki, markdown
 from services.ticket_rules import TicketRules
@@ -387,3 +390,42 @@ def test_a_source_leads_back_to_its_ticket(source: TicketSource) -> None:
     ("github", "octo/hello#x"), ("github", "12"), ("github", "github.com#1"), ("request", "a/b#1"), ("jira", "host/")])
 def test_what_is_no_place_leads_nowhere(system: str, key: str) -> None:
     assert TicketPlace.of(TicketSource(system=system, key=key)) is None
+
+
+# -- whatever comes -------------------------------------------------------------------------------------------
+
+STRANGE: tuple[Any, ...] = (
+    None, True, 0, -1, 1.5, "", "x", "\ud800\x00", "https://[", "a/b", [], [None], [[]], {}, {"x": None}, 2**70)
+
+
+def twisted(value: Any, chance: random.Random) -> Any:
+    """A payload with some of its values replaced by others of any type."""
+    if chance.random() < 0.04:
+        return chance.choice(STRANGE)
+    if isinstance(value, dict):
+        return {name: twisted(below, chance) for name, below in value.items() if chance.random() > 0.02}
+    return [twisted(below, chance) for below in value] if isinstance(value, list) else value
+
+
+async def test_no_payload_is_beyond_the_readers(door: Door) -> None:
+    chance, described = random.Random(4), FIELDS | {"description": DOCUMENT}
+    sound: dict[str, list[tuple[str, Any]]] = {
+        "github": [("issues", LABELED), ("issues", github("assigned", assignee={"login": "patchwright-bot"}))],
+        "gitlab": [("issue", gitlab(changes=GAINED)), ("note", gitlab(merge_request={"iid": 1})),
+                   ("push", gitlab(ref="refs/heads/x"))],
+        "jira": [("jira:issue_updated", jira("jira:issue_updated", LABEL, issue=ENG | {"fields": described})),
+                 ("automation", CUSTOM)],
+        "linear": [("Issue", linear(before={"labelIds": ["l1"]})), ("Issue", linear("create"))],
+    }
+    for kind, payloads in sound.items():
+        reader = door.inbox._readers[kind]
+        for number in range(3_000):
+            event, told = payloads[number % len(payloads)]
+            told = twisted(told, chance)
+            events = [event, *reader.events] if number % 10 == 0 else [event]
+            for one in events:
+                for reading in reader.read(one, told if isinstance(told, dict) else {}):
+                    if isinstance(reading, TicketHint):
+                        door.inbox._intake.request(reading)
+                    elif isinstance(reading, PullRequestHint) and number % 300 == 0:
+                        await concerned(door.service.runs, reading)
