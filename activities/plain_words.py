@@ -17,7 +17,7 @@ UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0") | {chr(code) for code in range(0xFE00, 0xFE0F)}
 HIDDEN = (0xE0100, 0xE01EF)
 """Letters and marks that nobody sees: fillers, and variation selectors that can carry any text."""
-BLOCK = re.compile(r"^(\s*)([#=>+](?=.)|:(?=[-\s])|-(?=[-:\s]|$)|=+$|\d{1,9}(?=[.)](?:\s|$)))", re.MULTILINE)
+BLOCK = re.compile(r"^(\s*)([#=>+]|:(?=[-\s])|-(?=[-:\s]|$)|\d{1,9}(?=[.)](?:\s|$)))", re.MULTILINE)
 """What makes the line, or the one above it, more than words: headings, lists, quotations, tables, definitions."""
 REFERENCE = r"(?:[A-Z][A-Z0-9_]+-\d|https?:|[\w./-]{0,100}[#!&]\d)"
 CLOSING = re.compile(
@@ -34,7 +34,7 @@ POWERS = re.compile(
     r"|\[(?=\[|[A-Za-z_]+[\]:_])"  # GitLab's [TOC], [[page]] and [vulnerability:1]
     r"|:(?=//)|www(?=\.)"  # addresses that become links or load images
     r"|:(?=[\w+-]{1,60}:)"  # short names that become pictures
-    r"|\[(?=[\w \t-]{0,30}\b(?:skip|no|ci|actions)\b)|skip(?=-checks\b)|\*(?=\*\*NO_CI)"  # checks that would not run
+    r"|\[(?=[\w \t-]{0,30}\b(?:skip|no|ci|actions)\b)|skip(?=-checks\b)|NO_(?=CI)"  # checks that would not run
     r"|<(?=!--)",  # text that people do not see and the next model does
     re.IGNORECASE,
 )
@@ -46,12 +46,13 @@ LINE_POWERS = re.compile(
 """Quick actions of GitLab, and trailers that would say who made a commit."""
 
 
+LINE_END = re.compile("\r\n|[\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 UNUSUAL = re.compile(r"[^\n\t -~]")
 
 
 def shown(text: str) -> str:
     """The characters that people see, and none that only machines do."""
-    return UNUSUAL.sub(lambda found: "" if _is_unseen(found[0]) else found[0], text.replace("\r\n", "\n"))
+    return UNUSUAL.sub(lambda found: "" if _is_unseen(found[0]) else found[0], LINE_END.sub("\n", text))
 
 
 def _is_unseen(char: str) -> bool:
@@ -69,8 +70,8 @@ def powerless(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """Harmless words on one line, for titles and subjects."""
-    return " ".join(harmless(text).split())
+    """Harmless words on one line, for titles and subjects. One line first: a power must not come about by joining lines."""
+    return " ".join(harmless(" ".join(text.split())).split())
 
 
 def plain(text: str, limit: int = TEXT_LIMIT) -> str:
@@ -91,7 +92,7 @@ def quoted(text: str) -> str:
 
 def line(text: str, limit: int = 500) -> str:
     """Free text as Markdown within a line."""
-    return " ".join(plain(text, limit).split())
+    return " ".join(plain(" ".join(text.split())[:limit], limit).split())
 
 
 def code(text: str, limit: int = 300) -> str:
