@@ -108,6 +108,16 @@ async def test_what_is_red_on_the_base_too_is_not_ours(task: Desk):
     assert runs_of(task, "tests") == 1
 
 
+async def test_what_broke_at_the_tip_of_the_base_meanwhile_is_not_ours(task: Desk):
+    ci = task.place.server.ci
+    ci.check("tests", lambda commit: TEST_FAILS if commit.file("broken.txt") or commit.file("a.txt") == "one" else Outcome())
+    ci.pushed(repository(task), "main", repository(task).sha("main"))
+    await task.publish()
+    ci.pushed(repository(task), "main", repository(task).write("main", "bob", {"broken.txt": "x\n"}, "Theirs"))
+    found = await diagnosed(task)
+    assert (found.on_base, found.ours, found.rerun) == (("tests",), (), ())
+
+
 async def test_a_test_that_fails_here_alone_is_ours_though_the_check_is_red_on_the_base(task: Desk):
     def tests(commit: CiCommit) -> Outcome:
         ours = "FAILED tests/test_a.py::test_new - boom\n" if commit.file("a.txt") == "one" else ""
