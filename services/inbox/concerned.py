@@ -32,8 +32,11 @@ async def _by_what_is_told(runs: RunStore, hint: PullRequestHint) -> list[TaskRe
 
 
 async def _of_branch(runs: RunStore, branch: str) -> list[TaskRecord]:
+    name = branch.removeprefix(OWN)
+    if not (name.isascii() and name.isprintable()):
+        return []
     try:
-        record = await runs.get(branch.removeprefix(OWN))
+        record = await runs.get(name)
     except NotFound:
         return []
     return [] if record.state.final else [record]

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import re
 import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
@@ -11,7 +12,7 @@ from datetime import timedelta
 from typing import Protocol
 
 from activities.stores.delivery_store import Delivery, DeliveryState, DeliveryStore, KnownDelivery, NewDelivery
-from contracts.errors import NotFound, PatchwrightError
+from contracts.errors import NotFound, PatchwrightError, StoreUnavailable
 from services.inbox.concerned import concerned
 from services.inbox.hints import Ignored, Reading, TicketHint
 from services.inbox.intake import TicketIntake
@@ -26,6 +27,7 @@ GATHER_SECONDS = 1.0
 MAX_ATTEMPTS = 5
 """Times that we fail to read a delivery before it is left for a person."""
 REMEMBERED = 1_000
+UNUSUAL = re.compile(r"[^ -~]")
 HINT_CHARACTERS = 200
 log = logging.getLogger(__name__)
 
@@ -145,7 +147,7 @@ class Inbox:
                 await self._begun(reading, opened)
             else:
                 names = await concerned(self._tasks.runs, reading)
-                opened.tasks |= dict.fromkeys(names, f"{reading.kind} {reading.why}"[:HINT_CHARACTERS])
+                opened.tasks |= dict.fromkeys(names, _hint(f"{reading.kind} {reading.why}"))
                 if not names:
                     opened.ignored.append("no unfinished task has that pull request, or it tells what we did ourselves")
         return opened
@@ -179,17 +181,17 @@ class Inbox:
 
     # -- telling the tasks -------------------------------------------------------------------------------------
 
-    async def _told_tasks(self, opened: Sequence[_Opened]) -> tuple[set[str], dict[str, str]]:
+    async def _told_tasks(self, opened: Sequence[_Opened]) -> tuple[set[str], dict[str, Exception | None]]:
         """Tell each task once, whatever many deliveries are about it: those that know, and why others do not yet."""
         wanted = {name: why for one in opened for name, why in one.tasks.items()}
         reached: set[str] = set()
-        problems: dict[str, str] = {}
+        problems: dict[str, Exception | None] = {}
         for name, why in wanted.items():
             if self._told.get(name, float("-inf")) > time.monotonic() - GATHER_SECONDS:
-                problems[name] = ""  # it was told a moment ago; what came since is gathered
+                problems[name] = None  # it was told a moment ago; what came since is gathered
                 continue
             if self._away:
-                problems[name] = "it waits for what is away"
+                problems[name] = StoreUnavailable("It waits for what is away.")
                 continue
             try:
                 await self._tasks.tell_forge_changed(name, why)
@@ -197,7 +199,7 @@ class Inbox:
                 pass
             except Exception as error:
                 log.info("The task %s could not be told: %s", name, error)
-                problems[name] = str(error) or type(error).__name__
+                problems[name] = error
                 # Asking for each of many tasks would take longer than anybody else is kept waiting for.
                 self._away = isinstance(error, PatchwrightError)
                 continue
@@ -212,16 +214,24 @@ class Inbox:
             del self._told[next(iter(self._told))]
 
     async def _settled(
-        self, one: _Opened, reached: set[str], problems: Mapping[str, str]
+        self, one: _Opened, reached: set[str], problems: Mapping[str, Exception | None]
     ) -> tuple[DeliveryState, str] | None:
         """What became of a delivery; None when it waits to be tried again."""
         late = [name for name in one.tasks if name not in reached]
         if late:
-            away = next((problems[name] for name in late if problems[name]), "")
-            pause = AWAY_PAUSE if away else timedelta(seconds=GATHER_SECONDS)
-            self._gathering = True
-            await self._store.put_off(one.delivery.number, pause, away, counts=False)
+            errors = [error for name in late if (error := problems[name]) is not None]
+            if defects := [error for error in errors if not isinstance(error, PatchwrightError)]:
+                await self._failed(one.delivery, defects[0])
+                return None
+            pause = AWAY_PAUSE if errors else timedelta(seconds=GATHER_SECONDS)
+            self._gathering = self._gathering or not errors
+            await self._store.put_off(one.delivery.number, pause, str(errors[0]) if errors else "", counts=False)
             return None
         if done := [*one.done, *(f"told {name}" for name in one.tasks)]:
             return DeliveryState.HANDLED, ", ".join(done)
         return DeliveryState.IGNORED, "; ".join(dict.fromkeys(one.ignored))
+
+
+def _hint(words: str) -> str:
+    """A few plain words, whatever a payload says that happened."""
+    return UNUSUAL.sub("?", words)[:HINT_CHARACTERS]

@@ -574,3 +574,27 @@ async def test_while_temporal_hangs_it_is_asked_once_for_each_batch(door: Door, 
         assert await door.inbox.carry_out() == 10 and len(asked) == 1
     await door.carried_out()
     assert len(door.told) == 10 and {state for _, state, _ in await door.kept()} == {"handled"}
+
+
+async def test_a_task_that_cannot_be_told_for_a_defect_of_ours_is_not_tried_for_ever(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(name: str, hint: str) -> bool:
+        raise TypeError("a defect")
+
+    await watched(door)
+    monkeypatch.setattr(inbox_module, "timedelta", lambda **_: timedelta(0))
+    monkeypatch.setattr(door.service.tasks, "tell_forge_changed", fails)
+    await door.github(*hints()["a review"])
+    await door.carried_out()
+    assert [(state, reason) for _, state, reason in await door.kept()] == [("failed", "TypeError: a defect")]
+
+
+async def test_strange_words_in_a_payload_reach_nobody(door: Door) -> None:
+    name = await watched(door)
+    await door.github("pull_request_review", REVIEW | {"action": "sub\ud800\x00é\nmitted" + "x" * 500})
+    await door.github("push", of({"ref": f"refs/heads/patchwright/{name}\x00\ud800"}))
+    await door.carried_out()
+    ((told, _, (hint,)),) = [said for said in door.service.temporal.said if said[1] == "forge_changed"]
+    assert told == name and hint.startswith("github pull_request_review sub????mitted") and len(hint) == 200
+    assert [state for _, state, _ in await door.kept()] == ["handled", "ignored"]
