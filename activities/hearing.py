@@ -28,7 +28,9 @@ def _in_thread(thread: Thread, approving: set[str]) -> Iterable[Heard]:
             continue
         answered_last = bool(ours) and index == ours[-1] - 1 and ours[-1] == len(thread.messages) - 1
         reopened = answered_last and not thread.resolved
-        yield from (Heard(remark=one, reopened=reopened) for one in _said(thread, message, index, approving))
+        answered = bool(ours) and index < ours[-1]
+        for one in _said(thread, message, index, approving):
+            yield Heard(remark=one, reopened=reopened, answered=answered, resolved=thread.resolved)
 
 
 def _said(thread: Thread, message: ThreadMessage, index: int, approving: set[str]) -> Iterable[Remark]:

@@ -76,6 +76,10 @@ class Heard(Word):
     """Its state: open, or ignored, or withdrawn."""
     reopened: bool = False
     """Whether we had the last word in its thread and the thread is not resolved all the same."""
+    answered: bool = False
+    """Whether we said something in its thread after it."""
+    resolved: bool = False
+    """Whether its thread is resolved."""
 
 
 class HeardRemark(Word):
@@ -137,6 +141,16 @@ def renewed(known: Remark | None, heard: Heard) -> Remark:
     if known.state is RemarkState.ADDRESSED and heard.reopened:
         return now.model_copy(update={"reason": REOPENED})
     return known
+
+
+def recalled(heard: Heard) -> Remark:
+    """What a row says where the rows were lost, by what the forge still shows of it."""
+    now = heard.remark
+    if now.state is not RemarkState.OPEN or not heard.answered:
+        return now
+    if now.command:
+        return now.model_copy(update={"state": RemarkState.CARRIED_OUT})
+    return now.model_copy(update={"state": RemarkState.ADDRESSED if heard.resolved else RemarkState.ANSWERED})
 
 
 def withdrawn(known: Remark) -> Remark:

@@ -14,7 +14,7 @@ from contracts.review import FeedbackAnswers
 
 CREDENTIAL = re.compile(
     r"-----BEGIN (?:[A-Z ]+ )?PRIVATE KEY-----"
-    r"|\bgh[pousr]_[A-Za-z0-9]{36,}|\bgithub_pat_[A-Za-z0-9_]{60,}|\bglpat-[A-Za-z0-9_-]{20,}"
+    r"|gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{60,}|glpat-[A-Za-z0-9_-]{20,}"
     r"|\bAKIA[0-9A-Z]{16}\b|\bsk-(?:proj-|ant-)?[A-Za-z0-9_-]{32,}|\bxox[abpr]-[A-Za-z0-9-]{20,}"
 )
 """Credentials by their public prefixes."""

@@ -9,7 +9,7 @@ from activities.stores.availability import repeatable
 from activities.stores.database import Database
 from activities.stores.event_log import printable
 from activities.stores.tables import remarks
-from contracts.remarks import Heard, HeardRemark, Remark, RemarkState, renewed, withdrawn
+from contracts.remarks import Heard, HeardRemark, Remark, RemarkState, recalled, renewed, withdrawn
 
 Rows = list[Remark]
 
@@ -33,7 +33,9 @@ class RemarkStore:
         async with self._database.writing() as connection:
             known = {row.key: row for row in await _rows(connection, task_id)}
             for key, heard in now.items():
-                await self._keep(connection, task_id, known.get(key), renewed(known.get(key), heard))
+                # We answer only what has a row: answers without a single row are those of a store from before a restore.
+                row = renewed(known.get(key), heard) if known else recalled(heard)
+                await self._keep(connection, task_id, known.get(key), row)
             for key, row in known.items():
                 if key not in now:
                     await self._keep(connection, task_id, row, withdrawn(row))

@@ -1,6 +1,7 @@
 """What people say at a pull request becomes rows, on each forge alike: addressed or answered, and none is dropped."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -361,3 +362,19 @@ async def test_nobody_pushes_a_remark_off_the_page(hosted: Desk) -> None:
     hosted.place.server.reply(path(hosted), number(hosted), "bob", thread.id, "Everywhere, please.")
     seen = await hosted.observe()
     assert (seen.open_remarks, seen.asked_by) == (2, "bob")
+
+
+async def test_rows_that_a_restore_lost_are_read_from_the_forge_again(hosted: Desk, tmp_path: Path) -> None:
+    await review(hosted, Verdict.COMMENT, "", ("a.txt", 1, "Rename it."))
+    comment(hosted, "ada", "/patchwright plan")
+    seen = await hosted.observe()
+    await hosted.answer(seen.commands[0])
+    (row,) = [one for one in await hosted.rows() if not one.command]
+    await hosted.publish("two\n", await hosted.answered(AnswerDraft(thread_id=row.thread_id, body="Renamed.")))
+    comment(hosted, "bob", "Drop it.")
+    with sqlite3.connect(tmp_path / "store.db") as older:
+        older.execute("DELETE FROM remarks")
+    older.close()
+    seen = await hosted.observe()
+    assert (seen.open_remarks, seen.asked_by, seen.commands) == (1, "bob", ())
+    assert sorted(one.state.value for one in await hosted.rows()) == ["addressed", "carried_out", "open"]
