@@ -70,11 +70,17 @@ class Events:
 
     def push(self, branch: str, before: str, after: str) -> None:
         made, gone = before in ("", NOBODY), after in ("", NOBODY)
+        page = f"{self._fake.url}/{self._repo.path}/commit/{after}"
+        git_user = {"name": self._sender, "email": "p@example.com", "username": self._sender}
         commit = {
             "id": after,
+            "tree_id": after,
+            "distinct": True,
+            "url": page,
+            "committer": git_user,
             "message": "A commit",
             "timestamp": shapes.NOW,
-            "author": {"name": self._sender, "email": "p@example.com", "username": self._sender},
+            "author": git_user,
             "added": [],
             "removed": [],
             "modified": ["a.txt"],
@@ -106,13 +112,29 @@ class Events:
     def status(self, status: Status) -> None:
         told = shapes.status(self._fake.url, self._repo.path, status)
         named = {key: told[key] for key in ("id", "state", "description", "target_url", "context", "created_at", "updated_at")}
-        branches = [{"name": name, "commit": {"sha": sha}} for name, sha in self._repo.heads().items() if sha == status.sha]
-        self._tell("status", "", sha=status.sha, name=self._repo.path, commit={"sha": status.sha}, branches=branches, **named)
+        commit = shapes.commit(self._fake.url, self._repo.path, status.sha)
+        tip = {"sha": status.sha, "url": commit["url"]}
+        heads = [name for name, sha in self._repo.heads().items() if sha == status.sha]
+        branches = [{"name": name, "commit": tip, "protected": False} for name in heads]
+        self._tell("status", "", sha=status.sha, name=self._repo.path, commit=commit, branches=branches, **named)
 
     def _suite(self, sha: str, last: Run) -> dict[str, Any]:
         branch = next((name for name, at in self._repo.heads().items() if at == sha), None)
+        api = f"{self._fake.url}/repos/{self._repo.path}/check-suites/1"
+        git_user = {"name": "p", "email": "p@example.com"}
         return {
             "id": 1,
+            "url": api,
+            "check_runs_url": f"{api}/check-runs",
+            "latest_check_runs_count": 1,
+            "head_commit": {
+                "id": sha,
+                "tree_id": sha,
+                "message": "A commit",
+                "timestamp": shapes.NOW,
+                "author": git_user,
+                "committer": git_user,
+            },
             "node_id": shapes.node_id("CheckSuite", 1),
             "head_branch": branch,
             "head_sha": sha,

@@ -247,12 +247,20 @@ def issue(url: str, path: str, one: Any, association: str) -> dict[str, Any]:
         "created_at": one.created_at,
         "updated_at": one.updated_at,
         "author_association": association,
+        "active_lock_reason": None,
+        "reactions": reactions(api),
     }
     if hasattr(one, "head"):
         pull, page = f"{url}/repos/{path}/pulls/{one.number}", f"{url}/{path}/pull/{one.number}"
         made["html_url"] = page
         made["pull_request"] = {"url": pull, "html_url": page, "diff_url": f"{page}.diff", "patch_url": f"{page}.patch"}
     return made
+
+
+def reactions(api: str) -> dict[str, Any]:
+    """Nobody reacted."""
+    kinds = ("+1", "-1", "laugh", "confused", "heart", "hooray", "eyes", "rocket")
+    return {"url": f"{api}/reactions", "total_count": 0, **dict.fromkeys(kinds, 0)}
 
 
 def issue_event(url: str, path: str, one: Any) -> dict[str, Any]:
@@ -286,6 +294,7 @@ def issue_comment(url: str, path: str, number: int, comment: Any) -> dict[str, A
         "issue_url": f"{url}/repos/{path}/issues/{number}",
         "author_association": "NONE",
         "performed_via_github_app": None,
+        "reactions": reactions(f"{url}/repos/{path}/issues/comments/{comment.id}"),
     }
 
 
@@ -320,6 +329,10 @@ def review_comment(url: str, path: str, number: int, comment: Any, thread: Any) 
         "line": thread.line,
         "original_line": thread.line,
         "side": "RIGHT",
+        "start_line": None,
+        "original_start_line": None,
+        "start_side": None,
+        "reactions": reactions(api),
         "commit_id": "a" * 40,
         "original_commit_id": "a" * 40,
         "user": user(url, comment.author),
@@ -419,8 +432,24 @@ def installation(url: str, owner: str, slug: str, permissions: dict[str, str]) -
 
 def branch(url: str, path: str, name: str, sha: str, contexts: list[str]) -> dict[str, Any]:
     api = f"{url}/repos/{path}"
+    protection = {
+        "enabled": bool(contexts),
+        "required_status_checks": {"enforcement_level": "non_admins" if contexts else "off", "contexts": contexts, "checks": []},
+    }
+    return {
+        "name": name,
+        "commit": commit(url, path, sha),
+        "_links": {"html": f"{url}/{path}/tree/{name}", "self": f"{api}/branches/{name}"},
+        "protected": bool(contexts),
+        "protection": protection,
+        "protection_url": f"{api}/branches/{name}/protection",
+    }
+
+
+def commit(url: str, path: str, sha: str) -> dict[str, Any]:
+    api = f"{url}/repos/{path}"
     git_user = {"name": "p", "email": "p@example.com", "date": NOW}
-    commit = {
+    return {
         "url": f"{api}/commits/{sha}",
         "sha": sha,
         "node_id": node_id("Commit", 1),
@@ -433,22 +462,11 @@ def branch(url: str, path: str, name: str, sha: str, contexts: list[str]) -> dic
             "message": "m",
             "comment_count": 0,
             "tree": {"sha": sha, "url": f"{api}/git/trees/{sha}"},
+            "verification": {"verified": False, "reason": "unsigned", "signature": None, "payload": None, "verified_at": None},
         },
         "author": None,
         "committer": None,
         "parents": [],
-    }
-    protection = {
-        "enabled": bool(contexts),
-        "required_status_checks": {"enforcement_level": "non_admins" if contexts else "off", "contexts": contexts, "checks": []},
-    }
-    return {
-        "name": name,
-        "commit": commit,
-        "_links": {"html": f"{url}/{path}/tree/{name}", "self": f"{api}/branches/{name}"},
-        "protected": bool(contexts),
-        "protection": protection,
-        "protection_url": f"{api}/branches/{name}/protection",
     }
 
 
