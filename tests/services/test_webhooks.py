@@ -20,6 +20,7 @@ from contracts.errors import StoreUnavailable
 from contracts.task import TaskState
 from services.inbox import inbox as inbox_module
 from services.settings import IsolatedSettings
+from services.supervisor import RoleStart, _environment
 from tests.fakes.node import package
 from tests.fakes.service import TOKEN
 from tests.fakes.webhook_door import NEW, OLD, SIGNING, Door, open_door, signed
@@ -541,7 +542,9 @@ def test_secrets_that_cannot_be_meant_are_refused(told: dict[str, Any], tmp_path
         IsolatedSettings(data_dir=tmp_path, webhooks=told)
 
 
-def test_a_role_gets_the_variables_that_its_settings_name_and_no_others(tmp_path: Path) -> None:
+def test_a_role_gets_the_variables_that_its_settings_name_and_no_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings = IsolatedSettings(
         data_dir=tmp_path, webhooks={"github": {"secrets": [{"variable": "OUR_HOOK"}]}},
         forges={"gitlab.com": {"kind": "gitlab", "token_variable": "OUR_FORGE"}},
@@ -549,6 +552,11 @@ def test_a_role_gets_the_variables_that_its_settings_name_and_no_others(tmp_path
     )
     assert settings.named_variables("api") == {"OUR_HOOK"} and settings.named_variables("worker") == set()
     assert settings.named_variables("mcp-repo") == {"OUR_FORGE", "OUR_LINEAR"}
+    ours = {"OUR_HOOK", "OUR_FORGE", "OUR_LINEAR", "OUR_OTHER"}
+    for name in ours:
+        monkeypatch.setenv(name, "word")
+    passed = {role: set(_environment(RoleStart(role, settings, None, "", ""))) & ours for role in ("api", "worker", "mcp-repo")}
+    assert passed == {"api": {"OUR_HOOK"}, "worker": set(), "mcp-repo": {"OUR_FORGE", "OUR_LINEAR"}}
 
 
 def test_a_secret_is_read_from_its_variable_whenever_it_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
