@@ -97,6 +97,8 @@ class FakeForge:
         self.violations: list[str] = []
         """What the proxy found wrong."""
         self.etags = True
+        self.undecided = 0
+        """So many times yet it says that it does not know whether a pull request merges."""
         self.lost_write = -1
         """The writing request, counted from 0, whose answer is lost; -1 when none is, or it was."""
 

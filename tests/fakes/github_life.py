@@ -318,6 +318,9 @@ class GitHubLife(FakeForge):
 
     def _mergeability(self, repo: Repository, pull: Pull) -> tuple[bool | None, str]:
         head, base = repo.head(pull), repo.sha(pull.base)
+        if self.undecided:
+            self.undecided -= 1
+            return None, "unknown"
         if pull.state != "open" or not head or not base:
             return None, "unknown"
         if not repo.merges_cleanly(base, head):

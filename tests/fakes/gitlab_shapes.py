@@ -10,6 +10,7 @@ class GitLabShapes:
 
     url: str
     users: list[str]
+    undecided: int
 
     def user(self, name: str) -> dict[str, Any]:
         if name not in self.users:
@@ -19,6 +20,7 @@ class GitLabShapes:
     def shape(self, project: Project, merge: Merge) -> dict[str, Any]:
         head, base, seen = project.head(merge), project.sha(merge.target), project.base_as_seen(merge)
         clean = not (head and base) or merge.state != "opened" or project.merges_cleanly(base, head)
+        checking, self.undecided = self.undecided > 0, max(0, self.undecided - 1)
         return {
             **self.issue_shape(project, merge),
             "id": 9000 + merge.iid,
@@ -32,9 +34,9 @@ class GitLabShapes:
             "diff_refs": {"base_sha": seen, "head_sha": head, "start_sha": seen},
             "web_url": f"{self.url}/{project.path}/-/merge_requests/{merge.iid}",
             "merge_commit_sha": merge.merge_commit,
-            "merge_status": "can_be_merged" if clean else "cannot_be_merged",
-            "detailed_merge_status": _merge_status(project, merge, head, clean),
-            "has_conflicts": not clean,
+            "merge_status": "checking" if checking else "can_be_merged" if clean else "cannot_be_merged",
+            "detailed_merge_status": "checking" if checking else _merge_status(project, merge, head, clean),
+            "has_conflicts": not clean and not checking,
             "head_pipeline": _pipeline(project, merge, head),
         }
 

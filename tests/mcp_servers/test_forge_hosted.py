@@ -194,6 +194,13 @@ async def test_all_pages_are_read(place: Any, made: PullRequest):
     assert len(await place.forge.threads(made.id)) == 230
 
 
+async def test_a_forge_that_finds_out_only_when_asked_whether_it_merges_is_asked_again(place: Any, made: PullRequest):
+    place.server.undecided = 2
+    assert (await place.forge.get(made.id)).mergeable is True
+    place.server.undecided = 9
+    assert (await place.forge.get(made.id)).mergeable is None
+
+
 # -- CI ------------------------------------------------------------------------------------------------------
 
 

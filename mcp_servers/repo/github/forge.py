@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -31,6 +32,8 @@ from mcp_servers.repo.shown_report import shown_report
 R = TypeVar("R")
 THREADS = 8
 """Repositories that are spoken about at once."""
+MERGEABLE_PAUSES = (0.5, 1.5)
+"""Seconds before a pull request is read again that GitHub does not know to be mergeable or not."""
 
 
 class _Repository:
@@ -83,6 +86,12 @@ class GitHubForge:
 
         def deed(place: _Repository, number: int) -> PullRequest:
             found = self._word(place, _get(place, number))
+            for seconds in MERGEABLE_PAUSES:
+                if found.mergeable is not None or found.state is not PullRequestState.OPEN:
+                    break
+                # Being asked makes GitHub find out, in the background; nothing tells when it has.
+                time.sleep(seconds)
+                found = self._word(place, _get(place, number))
             return found.model_copy(update={"base_tip": _tip(place, found.base_branch)})
 
         return await self._of(pull_request_id, deed)
