@@ -128,10 +128,12 @@ def _judged(
 def _check_place(proven: Sequence[KnownSecret], told: Mapping[str, Any]) -> None:
     """Whoever administers one repository's webhook must not speak of another one."""
     addresses = (text(told, "repository", "html_url"), text(told, "project", "web_url"), text(told, "repository", "homepage"))
-    place = repository_at(next(filter(None, addresses), ""))
-    named = f"{place.host}/{place.path}" if place else ""
-    if not may_tell(proven, named):
-        raise RequestRefused(403, f"The secret that signs this may not speak of {named or 'what names no repository'}.")
+    # Each of them, whichever is read later: a payload can name several.
+    places = [repository_at(address) for address in addresses if address] or [None]
+    for place in places:
+        named = f"{place.host}/{place.path}" if place else ""
+        if not may_tell(proven, named):
+            raise RequestRefused(403, f"The secret that signs this may not speak of {named or 'what names no repository'}.")
 
 
 def _headers(request: Request) -> Headers:

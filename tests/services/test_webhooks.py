@@ -531,6 +531,20 @@ async def test_a_secret_speaks_of_its_own_repositories_alone(tmp_path: Path) -> 
         assert len(await door.kept()) == 3
 
 
+async def test_naming_a_repository_of_one_s_own_first_does_not_help(tmp_path: Path) -> None:
+    (tmp_path / "one").write_text(NEW)
+    secrets = [{"file": str(tmp_path / "one"), "repositories": ["gitlab.example.com/mine/*"]}]
+    mine, theirs = "https://gitlab.example.com/mine/a", "https://gitlab.example.com/theirs/b"
+    async with open_door(tmp_path, webhooks={"gitlab": {"secrets": secrets}}) as door:
+        for told in ({"repository": {"html_url": mine}, "project": {"web_url": theirs}},
+                     {"project": {"web_url": mine}, "repository": {"homepage": theirs}},
+                     {"project": {"web_url": mine}, "repository": {"html_url": theirs}}):
+            body = json.dumps({"object_kind": "push"} | told)
+            assert (await door.post("gitlab", body, {"X-Gitlab-Token": NEW})).status_code == 403
+        body = json.dumps({"object_kind": "push", "project": {"web_url": mine}, "repository": {"homepage": mine}})
+        assert (await door.post("gitlab", body, {"X-Gitlab-Token": NEW})).status_code == 202
+
+
 @pytest.mark.parametrize("told", [
     {"github": {"secrets": []}}, {"github": {"secrets": [{}]}}, {"bitbucket": {"secrets": [{"file": "/x"}]}},
     {"github": {"secrets": [{"file": "/x", "variable": "X"}]}}, {"github": {"secrets": ["word"]}},
