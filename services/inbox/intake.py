@@ -11,6 +11,7 @@ from contracts.ticket import TicketPlace
 from mcp_servers.repo.hosted import HostedRepository
 from services.forge_access import ForgeAccess
 from services.inbox.hints import Ignored, TicketHint
+from services.inbox.payload import host_of
 from services.ticket_rules import TicketRules
 
 TITLE_CHARACTERS = 300
@@ -18,6 +19,7 @@ DESCRIPTION_CHARACTERS = 100_000
 CRITERIA = 50
 CRITERION_CHARACTERS = 1_000
 REQUESTER_CHARACTERS = 200
+URL_CHARACTERS = 2_000
 OPEN_ITEM = re.compile(r"^[ \t]{0,12}(?:[-*+]|\d{1,3}[.)])[ \t]+\[ \][ \t]+(\S.*)$", re.MULTILINE)
 HEADING = re.compile(r"^[ \t]{0,3}(?:#{1,6}[ \t]+|\*\*)(.*)$", re.MULTILINE)
 UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
@@ -46,7 +48,7 @@ class TicketIntake:
                 repo=repository,
                 title=_line(hint.title, TITLE_CHARACTERS) or hint.key,
                 description=description,
-                ticket_url=hint.url if hint.url.startswith(("https://", "http://")) and len(hint.url) <= 2_000 else "",
+                ticket_url=hint.url if host_of(hint.url) == hint.host and len(hint.url) <= URL_CHARACTERS else "",
                 source=place.source,
                 acceptance_criteria=criteria(description),
                 kind=self._rules.kind(hint.labels),

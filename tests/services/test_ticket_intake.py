@@ -114,6 +114,12 @@ async def test_a_ticket_whose_words_cannot_be_kept_is_cut_to_what_can(door: Door
     assert len(request.title) == 300 and len(request.description) == 100_000 and request.ticket_url == ""
 
 
+async def test_a_ticket_s_address_is_kept_where_it_is_one_of_its_own_system(door: Door) -> None:
+    for number, address in enumerate(("https://evil.example/login", "https://github.com/Octo/hello/issues/2"), 1):
+        await door.github("issues", github("labeled", {"number": number, "html_url": address}, label={"name": "patchwright"}))
+    assert [request.ticket_url for request in await requests(door)] == ["https://github.com/Octo/hello/issues/2", ""]
+
+
 async def test_a_ticket_is_started_though_temporal_was_away_when_it_came(
     door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
