@@ -6,6 +6,7 @@ out before the look is remembered: whoever dies in between sends it once more, w
 
 import asyncio
 import contextlib
+import hashlib
 import logging
 import time
 import uuid
@@ -18,11 +19,14 @@ from typing import Protocol
 from activities.capabilities import CallScope, Capabilities
 from activities.stores.watch_store import Due, WatchStore
 from contracts.errors import PatchwrightError
+from contracts.event import EventKind, NewEvent
 from contracts.watching import Look, Looks
 
 log = logging.getLogger(__name__)
 Tell = Callable[[str, str], Awaitable[object]]
 """(task, hint): something happened at its pull request."""
+Note = Callable[[str, Sequence[NewEvent]], Awaitable[object]]
+"""(task, events): what people read in the task's log; the same event again is told once."""
 HINT, KEY = "poll", "forge-poll"
 TICKS = 6
 """Times in a period that it is looked who is due: so the looks spread, and none comes late."""
@@ -36,8 +40,8 @@ AFTER_A_PROBLEM = timedelta(minutes=10)
 class ForgePoll:
     """Looks at what is due. Several processes may do so: one of them does, while the others wait for its lease to end."""
 
-    def __init__(self, store: WatchStore, capabilities: Capabilities, tell: Tell, period: timedelta) -> None:
-        self._store, self._capabilities, self._tell = store, capabilities, tell
+    def __init__(self, store: WatchStore, capabilities: Capabilities, tell: Tell, note: Note, period: timedelta) -> None:
+        self._store, self._capabilities, self._tell, self._note = store, capabilities, tell, note
         self._period = period
         self.tick = period / TICKS
         self._name = uuid.uuid4().hex
@@ -95,10 +99,14 @@ class ForgePoll:
 
     async def _put_off(self, host: str, due: Due, look: Look) -> None:
         log.info("%s could not be looked at: %s", due.pull_request_id, look.problem)
+        if not look.passing:
+            told = f"Its pull request cannot be looked at, so that nothing of what people say there is heard: {look.problem}"
+            key = f"unseen-{hashlib.sha256(look.problem.encode()).hexdigest()[:16]}"
+            await self._note(due.task_id, [NewEvent(kind=EventKind.NOTE, text=told, key=key)])
         if look.retry_after_seconds:
             self._silent_until[host] = time.monotonic() + look.retry_after_seconds
         pause = timedelta(seconds=look.retry_after_seconds) if look.passing else AFTER_A_PROBLEM
-        await self._store.keep(due.task_id, look.watch, max(pause, self._period - self.tick), look.problem)
+        await self._store.keep(due.task_id, look.watch, max(pause, self._period - self.tick))
 
 
 def _host(due: Due) -> str:

@@ -238,7 +238,9 @@ def forge_polls(settings: Settings, kept: Stores, connected: "Capabilities", tas
     from services.ticket_poll import TicketPoll
 
     period = timedelta(seconds=settings.forge_poll_seconds)
-    polls: list[Poll] = [ForgePoll(kept.watches, connected, tasks.tell_forge_changed, period)] if settings.forges else []
+    polls: list[Poll] = []
+    if settings.forges:
+        polls.append(ForgePoll(kept.watches, connected, tasks.tell_forge_changed, kept.runs.append, period))
     rules, wanted = settings.tickets, "tickets" in settings.model_fields_set
     # Who configured neither webhooks nor tickets expects no label to start anything.
     systems = {host: access.kind for host, access in settings.forges.items() if wanted or access.kind in settings.webhooks}

@@ -182,7 +182,6 @@ forge_watches = Table(
     Column("task_id", String(100), primary_key=True),
     Column("pull_request_id", String(200), nullable=False),
     Column("watch", Text, nullable=False),
-    Column("problem", Text, nullable=False),
     Column("due_at", Moment, nullable=False),
 )
 

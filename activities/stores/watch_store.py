@@ -8,7 +8,6 @@ from sqlalchemy import and_, delete, or_, select
 
 from activities.stores.availability import repeatable
 from activities.stores.database import Database
-from activities.stores.event_log import printable
 from activities.stores.tables import forge_watches, leases, tasks
 from contracts.task import FINAL_STATES
 from contracts.watching import Watch
@@ -59,23 +58,16 @@ class WatchStore:
         ]
 
     @repeatable
-    async def keep(self, task_id: str, watch: Watch, pause: timedelta, problem: str = "") -> None:
-        """Remember what was seen, or why nothing was, and look again after a pause."""
+    async def keep(self, task_id: str, watch: Watch, pause: timedelta) -> None:
+        """Remember what was seen, and look again after a pause."""
         facts = {
             "pull_request_id": watch.pull_request_id,
             "watch": watch.model_dump_json(),
-            "problem": printable(problem)[:2_000],
             "due_at": datetime.now(UTC) + pause,
         }
         wanted = self._database.insert(forge_watches).values(task_id=task_id, **facts)
         kept = wanted.on_conflict_do_update(index_elements=["task_id"], set_=facts)
         await self._database.run(lambda connection: connection.execute(kept))
-
-    @repeatable
-    async def problems(self) -> list[tuple[str, str]]:
-        """Pull requests that could not be looked at last time, each with the reason."""
-        wanted = select(forge_watches.c.pull_request_id, forge_watches.c.problem).where(forge_watches.c.problem != "")
-        return await self._database.look(lambda connection: [(name, why) for name, why in connection.execute(wanted)])
 
     @repeatable
     async def forget_ended(self) -> int:

@@ -99,14 +99,19 @@ def told() -> Told:
 
 
 @pytest.fixture
-def poll(store: WatchStore, repo: Capabilities, told: Told) -> ForgePoll:
-    return ForgePoll(store, repo, told, AT_ONCE)
+def poll(store: WatchStore, repo: Capabilities, told: Told, runs: RunStore) -> ForgePoll:
+    return ForgePoll(store, repo, told, runs.append, AT_ONCE)
 
 
 async def a_task(runs: RunStore, name: str, pull_request_id: str, state: TaskState = TaskState.AWAITING_REVIEW) -> None:
     task = Task(id=name, request=TaskRequest(repo="/srv/x.git", title=name), created_at=datetime.now(UTC))
     await runs.accept(task, "", "")
     await runs.record_progress(ProgressRequest(task_id=name, state=state, key="1", pull_request_id=pull_request_id))
+
+
+async def unseen(runs: RunStore, name: str) -> list[str]:
+    """What the task's log says about looks that saw nothing."""
+    return [event.text for event in await runs.events(name) if "cannot be looked at" in event.text]
 
 
 async def ended(runs: RunStore, name: str) -> None:
@@ -159,9 +164,9 @@ async def test_only_unfinished_tasks_with_a_pull_request_on_a_forge_are_asked_ab
 
 
 async def test_nobody_is_looked_at_twice_in_a_period(
-    place: Any, made: PullRequest, store: WatchStore, repo: Capabilities, told: Told
+    place: Any, made: PullRequest, store: WatchStore, repo: Capabilities, told: Told, runs: RunStore
 ):
-    poll = ForgePoll(store, repo, told, timedelta(minutes=1))
+    poll = ForgePoll(store, repo, told, runs.append, timedelta(minutes=1))
     await poll.poll()
     asked = len(place.server.seen)
     for _ in range(3):
@@ -170,9 +175,9 @@ async def test_nobody_is_looked_at_twice_in_a_period(
 
 
 async def test_another_process_polls_when_the_one_that_did_is_gone(
-    place: Any, made: PullRequest, store: WatchStore, repo: Capabilities, told: Told
+    place: Any, made: PullRequest, store: WatchStore, repo: Capabilities, told: Told, runs: RunStore
 ):
-    first, second = (ForgePoll(store, repo, told, AT_ONCE) for _ in range(2))
+    first, second = (ForgePoll(store, repo, told, runs.append, AT_ONCE) for _ in range(2))
     await first.poll()
     told.tasks()
     place.server.comment(place.path, made.number, "ada", "Hm.")
@@ -187,25 +192,24 @@ async def test_another_process_polls_when_the_one_that_did_is_gone(
 
 
 async def test_a_host_that_wants_silence_is_left_alone_for_so_long(
-    place: Any, made: PullRequest, poll: ForgePoll, store: WatchStore, told: Told
+    place: Any, made: PullRequest, poll: ForgePoll, runs: RunStore, told: Told
 ):
     place.server.fail("GET", "issues/|merge_requests$", 429, {"message": "slow down"}, Retry_After="90")
     await poll.poll()
     asked = len(place.server.seen)
     await poll.poll()
     assert told.tasks() == [] and len(place.server.seen) == asked
-    ((name, why),) = await store.problems()
-    assert name == made.id and "limits us" in why
+    assert await unseen(runs, "pw-1") == [], "what passes by itself is no news"
 
 
 async def test_a_pull_request_that_cannot_be_seen_leaves_the_others_alone(
-    place: Any, made: PullRequest, runs: RunStore, poll: ForgePoll, store: WatchStore, told: Told
+    place: Any, made: PullRequest, runs: RunStore, poll: ForgePoll, told: Told
 ):
     await a_task(runs, "pw-0", made.id[: -len(str(made.number))] + "4711")
     await a_task(runs, "pw-2", f"{place.kind}~elsewhere.example~a~b~1")
     await poll.poll()
     assert told.tasks() == ["pw-1"]
-    assert {name.rpartition("~")[2] for name, _ in await store.problems()} == {"4711", "1"}
+    assert len(await unseen(runs, "pw-0")) == 1 and "No forge is configured" in (await unseen(runs, "pw-2"))[0]
     asked = len(place.server.seen)
     place.server.comment(place.path, made.number, "ada", "Hm.")
     await poll.poll()
@@ -217,7 +221,7 @@ async def test_a_host_that_hangs_keeps_no_other_waiting(store: WatchStore, told:
     await a_task(runs, "pw-1", "github~hangs.example~a~b~1")
     await a_task(runs, "pw-2", "github~answers.example~a~b~1")
     hanging = Hanging("hangs.example")
-    poll = ForgePoll(store, hanging, told, AT_ONCE)  # type: ignore[arg-type]
+    poll = ForgePoll(store, hanging, told, runs.append, AT_ONCE)  # type: ignore[arg-type]
     for _ in range(2):
         await poll.begin()
         await asyncio.wait_for(told.heard.wait(), 10)
@@ -243,9 +247,9 @@ class Hanging:
 
 
 async def test_it_goes_on_while_the_service_runs_and_gives_its_turn_back(
-    place: Any, made: PullRequest, store: WatchStore, repo: Capabilities, told: Told
+    place: Any, made: PullRequest, store: WatchStore, repo: Capabilities, told: Told, runs: RunStore
 ):
-    poll = ForgePoll(store, repo, told, timedelta(milliseconds=60))
+    poll = ForgePoll(store, repo, told, runs.append, timedelta(milliseconds=60))
     async with forges_polled(poll):
         for act in range(3):
             await asyncio.wait_for(told.heard.wait(), 10)

@@ -12,7 +12,6 @@ def upgrade() -> None:
         sa.Column("task_id", sa.String(length=100), nullable=False),
         sa.Column("pull_request_id", sa.String(length=200), nullable=False),
         sa.Column("watch", sa.Text(), nullable=False),
-        sa.Column("problem", sa.Text(), nullable=False),
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("task_id", name="pk_forge_watches")
     )
