@@ -378,3 +378,32 @@ async def test_rows_that_a_restore_lost_are_read_from_the_forge_again(hosted: De
     seen = await hosted.observe()
     assert (seen.open_remarks, seen.asked_by, seen.commands) == (1, "bob", ())
     assert sorted(one.state.value for one in await hosted.rows()) == ["addressed", "carried_out", "open"]
+
+
+async def test_an_answer_that_was_lost_is_found_though_the_change_went_on(hosted: Desk, tmp_path: Path) -> None:
+    comment(hosted, "ada", "/patchwright explain")
+    (command,) = (await hosted.observe()).commands
+    await hosted.answer(command)
+    with sqlite3.connect(tmp_path / "store.db") as before:
+        before.execute("UPDATE remarks SET state = 'open'")
+    before.close()
+    await hosted.publish("two\nthree\n")
+    await hosted.answer(command)
+    (thread,) = await hosted.place.forge.threads(hosted.pull_request_id)
+    assert sum(message.ours for message in thread.messages) == 1
+
+
+async def test_a_thread_that_is_opened_again_asks_again(hosted: Desk) -> None:
+    await review(hosted, Verdict.COMMENT, "", ("a.txt", 1, "Rename it."))
+    await hosted.observe()
+    (row,) = await hosted.rows()
+    await hosted.publish("two\n", await hosted.answered(AnswerDraft(thread_id=row.thread_id, body="Renamed.")))
+    assert (await hosted.observe()).open_remarks == 0
+    if hosted.place.kind == "github":
+        hosted.place.repository.pulls[number(hosted)].threads[0].resolved = False
+    else:
+        (thread,) = [one for one in hosted.place.project.merges[number(hosted)].discussions if one.path]
+        thread.resolved = False
+    assert (await hosted.observe()).open_remarks == 1
+    (row,) = await hosted.rows()
+    assert (row.state, row.reason) == (RemarkState.OPEN, "its thread was opened again")
