@@ -122,7 +122,7 @@ class GitHubLife(FakeForge):
             pull = self.pull(repo, number)
             for one in pull.reviews:
                 if one.author == author and one.state in ("APPROVED", "CHANGES_REQUESTED"):
-                    one.state, pull.updated_at = "DISMISSED", self.now()
+                    one.state = "DISMISSED"
                     self.events(self.repositories[repo], person).review(pull, one, "dismissed")
 
     def reply(self, repo: str, number: int, author: str, thread: str, body: str) -> int:
@@ -168,8 +168,9 @@ class GitHubLife(FakeForge):
         raise Refused(404, {"message": "Not Found"})
 
     def _changed(self, repo: Repository, ticket: Issue, thread: Thread | None, one: Comment, body: str | None) -> Comment:
+        # Nobody says that the ticket's own moment moves with it; so here it does not.
         action, before, one.updated_at = "edited" if body is not None else "deleted", one.body, self.now()
-        ticket.updated_at, one.body = one.updated_at, one.body if body is None else body
+        one.body = one.body if body is None else body
         more = {"changes": {"body": {"from": before}}} if body is not None else {}
         events = self.events(repo, one.author)
         if thread is None:
