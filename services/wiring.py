@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from activities.stores.watch_store import WatchStore
     from contracts.card import AgentCard
     from mcp_servers.object_store import Mirrors
-    from mcp_servers.repo.forges import Forges, HostedForge
+    from mcp_servers.repo.forges import Forges
+    from mcp_servers.repo.host_forge import HostForge
     from mcp_servers.repo.local_forge import LocalForge
     from mcp_servers.repo.tickets.tickets import Tickets
     from mcp_servers.runner.sandboxes import Sandboxes
@@ -93,7 +94,7 @@ def forges(settings: Settings, base_url: str) -> "Forges":
     return Forges(local_forge(settings, base_url), {host: hosted_forge(settings, host) for host in settings.forges})
 
 
-def hosted_forge(settings: Settings, host: str) -> "HostedForge":
+def hosted_forge(settings: Settings, host: str) -> "HostForge":
     """GitHub or GitLab on a host; the credential is read whenever it is needed, so that it can be replaced."""
     from mcp_servers.repo.pace import Paces
 

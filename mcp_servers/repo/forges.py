@@ -1,49 +1,27 @@
 """Every forge of this service as one: a repository's host says which one is meant, and so does a pull request's id."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 from contracts.checks import ChecksReport
 from contracts.ci import CiCheck, CiReport, JobLog
 from contracts.errors import NotFound
 from contracts.forge import Forge, KeptComment, PullRequest, PullRequestDraft, ShownCheck
 from contracts.review import Review, Thread, ThreadAnswer
-from contracts.ticket import TicketPlace
-from contracts.ticket_search import AskedTicket, FoundTickets, TicketSearch
 from contracts.watching import Look, Watch
+from mcp_servers.repo.host_forge import HostForge
 from mcp_servers.repo.hosted import SEPARATOR, HostedPullRequest, hosted_repository
 from mcp_servers.repo.looking import in_groups, problem
-
-
-class HostedForge(Forge, Protocol):
-    """A forge on a host, which git reaches with the forge's own credential."""
-
-    def git_access(self, remote: str) -> Mapping[str, str]:
-        """What git needs in its environment. Blocks."""
-        ...
-
-    async def search_tickets(self, search: TicketSearch) -> FoundTickets:
-        """Open tickets that ask for a task, of the lists that changed since the search before."""
-        ...
-
-    async def asked_ticket(self, search: TicketSearch, number: int) -> AskedTicket:
-        """A ticket and who asked for a task with it. Raises ``NotFound``."""
-        ...
-
-    async def keep_ticket_comment(self, place: TicketPlace, key: str, body: str) -> KeptComment:
-        """The one comment of a key on a ticket beside the code."""
-        ...
 
 
 class Forges:
     """Keeps ``contracts.forge.Forge``; whatever lives on no host that is known belongs to the local forge."""
 
-    def __init__(self, local: Forge, hosted: Mapping[str, HostedForge]) -> None:
+    def __init__(self, local: Forge, hosted: Mapping[str, HostForge]) -> None:
         self._local = local
         self._hosted = {host.lower(): forge for host, forge in hosted.items()}
 
     @property
-    def hosted(self) -> Mapping[str, HostedForge]:
+    def hosted(self) -> Mapping[str, HostForge]:
         """Those that live on a host, by that host."""
         return self._hosted
 

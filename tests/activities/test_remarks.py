@@ -197,7 +197,7 @@ async def test_somebody_who_gets_write_access_is_heard(hosted: Desk) -> None:
     comment(hosted, "stranger", "Rename it.")
     assert (await hosted.observe()).open_remarks == 0
     hosted.place.server.permit(path(hosted), "stranger", "write")
-    hosted.place.forge._repositories.clear() if hosted.place.kind == "github" else hosted.place.forge._projects.clear()
+    hosted.place.forge.forget()
     assert (await hosted.observe()).open_remarks == 1
 
 

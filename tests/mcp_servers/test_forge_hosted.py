@@ -340,7 +340,7 @@ async def test_writes_keep_their_distance(tmp_path: Path):
     with github_place(tmp_path) as place:
         bench = Workbench(tmp_path, place, place.forge.git_access)
         made = await bench.publish(bench.commit("one\n"))
-        slow = GitHubForge(place.host, place.endpoint, place.forge._credential, 0.3, place.server.url)
+        slow = GitHubForge(place.host, place.endpoint, place.forge.credential, 0.3, place.server.url)
         began = time.monotonic()
         for key in "abc":
             await slow.keep_comment(made.id, key, "x")
