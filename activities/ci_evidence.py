@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from temporalio import activity
 
@@ -37,6 +37,13 @@ class SeenChecks(Word):
         """The check of that name that failed there; None when it did not, or never ran."""
         checks = (check for report in self.base_reports for check in report.checks)
         return next((check for check in checks if check.name == name and check.state is CiState.FAILED), None)
+
+    def green_at_tip(self, names: Collection[str]) -> bool:
+        """Whether all of these are green at the base branch's tip, which has moved since the change was made."""
+        if len(self.base_reports) < 2:
+            return False
+        states = {check.name: check.state for check in self.base_reports[-1].checks}
+        return bool(names) and all(states.get(name) is CiState.PASSED for name in names)
 
 
 class CiEvidence:

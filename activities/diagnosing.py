@@ -73,7 +73,8 @@ class DiagnosingDeeds:
             findings += [await self._begun(evidence, name, request) for name in _late(seen.report)]
         logs = await self._kept(request, [one for one in findings if one.check.state is CiState.FAILED])
         await self._tell(request, findings)
-        return _diagnosis(findings, logs)
+        found = _diagnosis(findings, logs)
+        return found.model_copy(update={"green_at_tip": seen.green_at_tip(found.on_base)})
 
     async def _ran_again(self, evidence: CiEvidence, finding: Finding, report: CiReport) -> Finding:
         """What became of a check that shall run once more."""

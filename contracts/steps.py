@@ -264,6 +264,8 @@ class Diagnosis(Word):
     """To be mended by the fixer."""
     on_base: tuple[str, ...] = ()
     """Red on the base, too."""
+    green_at_tip: bool = False
+    """Whether those are green at the base branch's tip by now: bringing the branch up to date mends them."""
     flaky: tuple[str, ...] = ()
     """Known to be so: on the quarantine list, or green and red for the same commit."""
     rerun: tuple[str, ...] = ()

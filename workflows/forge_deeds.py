@@ -144,12 +144,20 @@ class ForgeDeeds(ProposalSteps):
     async def mend_ci(self, seen: Sighting) -> bool:
         """Find out whose fault the red checks are, and mend what is ours; whether anything changed."""
         found = await self._diagnosed(seen)
+        await self._ask_people(found)
         if found.ours:
             await self._mend_ours(found, seen)
             return True
+        return bool(found.on_base) and await self.merge_base(seen, needed=found.green_at_tip)
+
+    async def _ask_people(self, found: Diagnosis) -> None:
+        """Tell people of checks that only they can go on with, and take that back once there are none."""
+        asked = self.standing.asks_people
+        self.now_is(asks_people=found.summary if found.for_people else "")
         if found.for_people:
             await self.write_note(self._note(HandoffKind.CI, found.summary, diagnosis=found))
-        return bool(found.on_base) and await self.merge_base(seen)
+        elif asked:
+            await self.write_note(self._note(HandoffKind.CI, asked, resumed=True))
 
     async def _diagnosed(self, seen: Sighting, nothing_to_mend: bool = False) -> Diagnosis:
         asked = DiagnosisRequest(
@@ -191,15 +199,18 @@ class ForgeDeeds(ProposalSteps):
 
     # -- the base branch -------------------------------------------------------------------------------------
 
-    async def merge_base(self, seen: Sighting) -> bool:
-        """Try the change on the base branch's tip, and bring the branch up to date where that is needed; whether it was."""
+    async def merge_base(self, seen: Sighting, needed: bool = False) -> bool:
+        """Try the change on the base branch's tip, and bring the branch up to date where that is needed; whether it was.
+
+        ``needed``: the forge's checks need the tip; whether ours do is no matter then.
+        """
         tried = f"{seen.head_commit}:{seen.base_commit}:{seen.conflicts}"
         if tried == self.standing.merged_at:
             return False
         asked = BaseRequest(task=self.task, preparation=self.ready, commit=self.standing.published)
         merge = await self.take(lambda: calls.merge_base(asked, self.ready.opened.base_branch))
         if merge.commit == self.standing.published or (
-            not merge.conflicts and not seen.conflicts and await self._holds_merged(merge)
+            not (merge.conflicts or seen.conflicts or needed) and await self._holds_merged(merge)
         ):
             self.now_is(merged_at=tried)
             return False

@@ -148,6 +148,8 @@ class ForgeWatch(ForgeDeeds):
         if not self._checked(seen):
             checks = {CiState.FAILED: "once more for its failed checks", CiState.PENDING: "for its checks"}
             waits = f"It waits {checks.get(seen.ci, 'for its checks to begin')}"
+            if seen.ci is CiState.FAILED and self.standing.asks_people:
+                waits = f"It waits for a person to see to its checks: {self.standing.asks_people.rstrip('.')}"
             missing = f" ({', '.join(seen.ci_missing)} never began)" if seen.ci_missing and not self.may_begin else ""
             return TaskState.AWAITING_REVIEW, f"{waits}{missing}. {url}".strip()
         checks = f"; {self.standing.checks_summary}" if self.standing.checks_summary else ""

@@ -55,6 +55,8 @@ class Standing(Word):
     """Whether some of those are running again, as far as anybody knows."""
     excused: str = ""
     """Key of the red checks that are none of ours, or that run once more; empty while there are none."""
+    asks_people: str = ""
+    """What a note at the pull request asks people to see to about the forge's checks; empty while it asks for nothing."""
     merged_at: str = ""
     """Head and base whose merge was tried and is sound; empty while nobody tried."""
     allowed_beyond: str = ""

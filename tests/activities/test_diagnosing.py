@@ -108,6 +108,17 @@ async def test_what_is_red_on_the_base_too_is_not_ours(task: Desk):
     assert runs_of(task, "tests") == 1
 
 
+async def test_what_was_mended_at_the_tip_of_the_base_meanwhile_needs_the_tip_alone(task: Desk):
+    ci = task.place.server.ci
+    ci.check("tests", lambda commit: Outcome() if commit.file("mended.txt") else TEST_FAILS)
+    ci.pushed(repository(task), "main", repository(task).sha("main"))
+    await task.publish()
+    assert not (await diagnosed(task)).green_at_tip
+    ci.pushed(repository(task), "main", repository(task).write("main", "bob", {"mended.txt": "x\n"}, "Theirs"))
+    found = await diagnosed(task)
+    assert (found.on_base, found.green_at_tip) == (("tests",), True)
+
+
 async def test_what_broke_at_the_tip_of_the_base_meanwhile_is_not_ours(task: Desk):
     ci = task.place.server.ci
     ci.check("tests", lambda commit: TEST_FAILS if commit.file("broken.txt") or commit.file("a.txt") == "one" else Outcome())

@@ -13,7 +13,7 @@ from mcp_servers.repo.proxies import Proxy, no_proxy
 
 ROLE = "Developer"
 SCOPES = {
-    "api": "merge requests, notes, discussions, labels, commit statuses, jobs and their logs",
+    "api": "merge requests, notes, discussions, labels, commit statuses, jobs, their logs and reruns, pipelines that never began",
     "write_repository": "fetch the repository, push the task's branch",
 }
 """What a project's token must have, each with its reason."""
