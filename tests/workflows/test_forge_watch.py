@@ -129,6 +129,35 @@ async def test_red_checks_of_ours_go_to_the_fixer_and_stop_when_the_policy_says_
     assert deeds.asked["AddressFeedback"] == 3
 
 
+async def test_checks_that_only_people_can_see_to_keep_the_draft_and_are_asked_for_until_they_are_through(
+    temporal_client: Client,
+) -> None:
+    diagnoses = [Diagnosis(for_people=("deploy",), summary="deploy waits for an approval."), Diagnosis(summary="None is red.")]
+    async with watched(temporal_client, red(), GREEN, READY, MERGED, diagnoses=diagnoses) as (handle, deeds):
+        await deeds.told(TaskState.AWAITING_REVIEW)
+        assert "deploy waits for an approval" in deeds.progress[-1].reason
+        assert [request.draft for request in deeds.of(PublishRequest)] == [True]
+        await hint(handle)
+        await deeds.told(TaskState.AWAITING_REVIEW, 2)
+        await hint(handle)
+        assert (await handle.result()).state is TaskState.MERGED
+    assert [(note.resumed, note.reason) for note in deeds.of(HandoffRequest)] == [
+        (False, "deploy waits for an approval."),
+        (True, "deploy waits for an approval."),
+    ]
+    assert [request.draft for request in deeds.of(PublishRequest)] == [True, False]
+    assert deeds.asked["AddressFeedback"] == 0
+
+
+async def test_a_base_that_is_green_by_now_is_brought_into_the_branch(temporal_client: Client) -> None:
+    diagnoses = [Diagnosis(on_base=("unit",), green_at_tip=True, summary="unit is red on the old base.")]
+    merge = BaseMerge(base_commit=BASE2, commit="d" * 40)
+    async with watched(temporal_client, red(), READY, MERGED, diagnoses=diagnoses, merges=[merge]) as (handle, deeds):
+        assert (await handle.result()).state is TaskState.MERGED
+    assert [request.commit for request in deeds.of(PublishRequest)][1:2] == ["d" * 40]
+    assert deeds.of(ChecksRequest)[-1].preparation.opened.base_commit == BASE2
+
+
 async def test_checks_that_run_once_more_are_waited_for_and_diagnosed_again_when_they_fail_again(temporal_client: Client) -> None:
     diagnoses = [Diagnosis(rerun=("unit",), summary="unit runs again."), Diagnosis(ours=("unit",), summary="unit is red.")]
     async with watched(temporal_client, red("k1"), red("k1"), red("k2"), MERGED, diagnoses=diagnoses) as (handle, deeds):
