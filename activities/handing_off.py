@@ -77,7 +77,8 @@ class HandingOffDeeds:
         asked = {"pull_request_id": request.pull_request_id, "key": KEY, "body": handoff_note(request, jobs)}
         kept = await self._capabilities.ask(KeptComment, "keep_comment", asked, scope, f"{request.task.id}/{KEY}")
         await self._status.stopped(request, scope)
-        told = "The note to people is taken back" if request.resumed else f"People are told: {request.reason}"
+        taken_back = request.resumed and not request.ended
+        told = "The note to people is taken back" if taken_back else f"People are told: {request.reason}"
         await self.run_store.append(
             request.task.id,
             [
@@ -95,6 +96,11 @@ class HandingOffDeeds:
 
 def handoff_note(request: HandoffRequest, jobs: Sequence[FailedJob] = ()) -> str:
     """The comment, as Markdown that nothing from outside can break out of."""
+    if request.ended:
+        return (
+            f"**Patchwright's work here has ended.** {line(request.reason, 1_000)} The branch stays as it is; "
+            "comments and commands here are read no more."
+        )
     if request.resumed:
         return f"**Patchwright goes on.** It had stopped: {line(request.reason, 1_000)}"
     parts = [f"### Patchwright needs a person: {TITLES[request.kind].lower()}", line(request.reason, 2_000)]

@@ -50,6 +50,7 @@ class ObservingDeeds:
             draft=now.draft,
             head_commit=request.published if ours else now.head_commit,
             foreign_commit="" if ours else now.head_commit,
+            base_branch=now.base_branch,
             base_commit=now.base_tip,
             conflicts=now.mergeable is False,
         )

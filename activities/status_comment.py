@@ -63,9 +63,10 @@ class StatusComments:
         return f" Flaky: {', '.join(line(name, 80) for name in names[:MOST_FLAKY])}." if names else ""
 
     async def stopped(self, note: HandoffRequest, scope: CallScope) -> None:
-        """Say that the task stopped, or that it goes on again. A note beside work that goes on says nothing of that."""
-        if note.commit and (await self._run_store.get(note.task.id)).state is TaskState.HALTED:
-            waits = "It goes on." if note.resumed else f"It stopped, and waits for a person: {line(note.reason)}"
+        """Say that the task stopped, goes on again, or has ended. A note beside work that goes on says nothing of that."""
+        if note.commit and (note.ended or (await self._run_store.get(note.task.id)).state is TaskState.HALTED):
+            how = "It has ended" if note.ended else "It stopped, and waits for a person"
+            waits = "It goes on." if note.resumed else f"{how}: {line(note.reason)}"
             await self._show(note.task.id, note.pull_request_id, note.commit, "", waits, scope)
 
     async def _show(self, task_id: str, pull_request_id: str, head: str, checks: str, waits: str, scope: CallScope) -> None:

@@ -61,6 +61,8 @@ class Sighting(Word):
     """``CiReport.key``: changes when a check failed anew, also for the same commit."""
     ci_missing: tuple[str, ...] = ()
     """Names of required checks that have not begun."""
+    base_branch: str = ""
+    """The branch it is to be merged into: people may choose another one."""
     base_commit: str = ""
     """The tip of the base branch."""
     conflicts: bool = False

@@ -321,6 +321,8 @@ class HandoffRequest(Word):
     """Files that it is about: with conflicts, changed back, or beyond the plan."""
     resumed: bool = False
     """The task goes on: the comment says so instead of asking for anything."""
+    ended: bool = False
+    """The task has ended: nobody hears any more what is said there."""
 
 
 class Handoff(Word):

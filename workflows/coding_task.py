@@ -18,10 +18,11 @@ from contracts.task import TaskState
 # Our own modules are loaded anew in the sandbox, under its restrictions; any other import there raises.
 with workflow.unsafe.sandbox_import_notification_policy(workflow.SandboxImportNotificationPolicy.SILENT):
     from workflows import calls
+    from workflows.failures import failure
     from workflows.forge_watch import ForgeWatch
     from workflows.local_review import LocalReview
     from workflows.standing import Outcome, TaskRun
-    from workflows.steps import CANCELLED, Ended, failure, to_the_end
+    from workflows.steps import CANCELLED, Ended, to_the_end
 
 
 UNUSABLE = ("repository-unusable", "invalid-input", "not-found", "conflict")
@@ -70,12 +71,13 @@ class CodingTaskWorkflow(LocalReview, ForgeWatch):
     async def _end(self, ended: Ended) -> Outcome:
         """Close the pull request of a task that a person closed, and tell everybody."""
         reason = ended.reason
-        if ended.state is TaskState.CLOSED and self.standing.pull_request_id:
+        if ended.state is TaskState.CLOSED and self.standing.closed and self.standing.pull_request_id:
             asked = ClosingRequest(task=self.task, preparation=self.ready, pull_request_id=self.standing.pull_request_id)
             try:
                 await calls.close_pr(asked, asked.pull_request_id)
             except ActivityError as error:
                 reason += f" The pull request {asked.pull_request_id} is still open: {failure(error)[1]}"
+        await self.last_words(ended)
         return await self.end(ended.state, reason)
 
     # -- the steps -------------------------------------------------------------------------------------------

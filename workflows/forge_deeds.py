@@ -4,7 +4,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError
 
 from contracts.ci import CiState
 from contracts.handoff import HandoffKind
@@ -19,42 +18,33 @@ from contracts.steps import (
     Diagnosis,
     DiagnosisRequest,
     FeedbackRequest,
-    HandoffRequest,
 )
 from contracts.task import TaskState
 from workflows import calls
-from workflows.proposing import ProposalSteps
-from workflows.steps import failure
+from workflows.commands import deciding, outcome_of
+from workflows.handing_over import HandingOver
 
 
-class ForgeDeeds(ProposalSteps):
+class ForgeDeeds(HandingOver):
     """Each deals with one kind of thing, and leaves the rest for the next look."""
 
     # -- what people say -------------------------------------------------------------------------------------
 
     async def obey(self, seen: Sighting) -> None:
-        """Carry out commands, oldest first; each is answered where it was given."""
+        """Carry out commands, each answered where it was given. Of those to stop and to go on the last one counts."""
+        last = deciding(seen.commands)
+        stops = last is not None and last.kind is CommandKind.STOP
         for command in seen.commands:
-            if command.kind is CommandKind.STOP:
-                await self.answer(command, "It stops here. `/patchwright retry` goes on.")
-                await self.halt(f"{command.author or 'A person'} said stop.")
-            elif command.kind is CommandKind.RETRY:
+            if command.kind is CommandKind.RETRY:
                 self.now_is(reran=(), excused="", ci_rounds=0, merged_at="")
-                await self.answer(command, "Everything that failed is looked at once more.")
-            elif command.kind is CommandKind.FIX:
-                await self.answer(command, "It is being worked on.")
-            else:
-                await self.answer(command, "")
+            asked = self.command_request(command, outcome_of(command, stops))
+            await self.take(lambda asked=asked: calls.answer_command(asked, f"/patchwright {asked.command.kind}"))
+        if last is not None and stops:
+            await self.halt(f"{last.author or 'A person'} said stop.")
 
-    def halted_answer(self, command: SlashCommand) -> str:
-        """What a halted task says to a command that does not make it go on."""
-        if command.kind is CommandKind.STOP:
-            return f"It has halted already: {self.standing.reason}"
-        return ""
-
-    async def answer(self, command: SlashCommand, outcome: str) -> None:
-        """Answer a command in words."""
-        asked = CommandRequest(
+    def command_request(self, command: SlashCommand, outcome: str) -> CommandRequest:
+        """For an answer to a command in words."""
+        return CommandRequest(
             task=self.task,
             preparation=self.ready,
             pull_request_id=self.standing.pull_request_id,
@@ -62,19 +52,24 @@ class ForgeDeeds(ProposalSteps):
             plan=self.made_plan,
             outcome=outcome,
         )
-        await self.take(lambda: calls.answer_command(asked, f"/patchwright {command.kind}"))
+
+    refused = False
+    """Whether git refused to push over somebody's commit that the forge need not show yet."""
 
     async def adopt(self, seen: Sighting) -> None:
         """Somebody pushed to our branch: nothing is overwritten. When a person says so, the work goes on on top of it."""
+        self.refused = False
+        pushed = f"{seen.foreign_commit[:12]} to" if seen.foreign_commit else "to"
         await self.hand_over(
             HandoffKind.FOREIGN_COMMITS,
-            f"Somebody pushed {seen.foreign_commit[:12]} to the branch, and nothing was overwritten. Resume the task, or comment "
+            f"Somebody pushed {pushed} the branch, and nothing was overwritten. Resume the task, or comment "
             "`/patchwright retry`, to go on on top of it.",
             foreign_commit=seen.foreign_commit,
         )
-        await self.enter(TaskState.CHECKING, "AdoptCommits", reason=f"Goes on from {seen.foreign_commit[:12]}")
+        whose = seen.foreign_commit[:12] or "what somebody pushed"
+        await self.enter(TaskState.CHECKING, "AdoptCommits", reason=f"Goes on from {whose}")
         asked = AdoptionRequest(task=self.task, preparation=self.ready)
-        adopted = await self.take(lambda: calls.adopt_commits(asked, seen.foreign_commit[:12]))
+        adopted = await self.take(lambda: calls.adopt_commits(asked, whose))
         self.now_is(commit=adopted.commit, published=adopted.commit, change=adopted.change, pushed_at=workflow.now())
         self.now_is(reran=(), excused="", merged_at="")
         if adopted.base_commit not in ("", self.ready.opened.base_commit):
@@ -155,9 +150,9 @@ class ForgeDeeds(ProposalSteps):
         asked = self.standing.asks_people
         self.now_is(asks_people=found.summary if found.for_people else "")
         if found.for_people:
-            await self.write_note(self._note(HandoffKind.CI, found.summary, diagnosis=found))
+            await self.write_note(self.note(HandoffKind.CI, found.summary, diagnosis=found))
         elif asked:
-            await self.write_note(self._note(HandoffKind.CI, asked, resumed=True))
+            await self.write_note(self.note(HandoffKind.CI, asked, resumed=True))
 
     async def _diagnosed(self, seen: Sighting, nothing_to_mend: bool = False) -> Diagnosis:
         asked = DiagnosisRequest(
@@ -173,8 +168,8 @@ class ForgeDeeds(ProposalSteps):
         found = await self.take(lambda: calls.diagnose_ci(asked, failed))
         key = seen.ci_key if seen.ci is CiState.FAILED else self.late_key(seen)
         self.now_is(
-            # What shall run once more later is looked at again with the next news.
-            excused="" if found.later else key,
+            # What shall run once more later, and what was not found, is looked at again with the next news.
+            excused=key if _judged(found) and not found.later else "",
             reran=tuple(sorted({*self.standing.reran, *found.rerun})),
             rerunning=bool(found.rerun or found.later or found.for_people),
         )
@@ -245,42 +240,16 @@ class ForgeDeeds(ProposalSteps):
         opened = self.ready.opened.model_copy(update={"base_commit": base_commit})
         self.now_is(preparation=self.ready.model_copy(update={"opened": opened}), red_before=None)
 
-    # -- handing over ----------------------------------------------------------------------------------------
+    def follow(self, seen: Sighting) -> None:
+        """What changes by itself: people chose another base, or the checks became green."""
+        opened = self.ready.opened
+        if seen.base_branch not in ("", opened.base_branch):
+            moved = opened.model_copy(update={"base_branch": seen.base_branch})
+            self.now_is(preparation=self.ready.model_copy(update={"opened": moved}), merged_at="")
+        if seen.ci is CiState.PASSED:
+            self.now_is(ci_rounds=0)
 
-    handing_over: HandoffRequest | None = None
-    """What people are told of the present halt; None: its reason alone."""
 
-    async def hand_over(self, kind: HandoffKind, reason: str, **facts: Any) -> None:
-        """Halt, and tell people at the pull request what they can do about it."""
-        self.handing_over = self._note(kind, reason, **facts)
-        await self.halt(reason)
-
-    def _note(self, kind: HandoffKind, reason: str, **facts: Any) -> HandoffRequest:
-        return HandoffRequest(
-            task=self.task,
-            preparation=self.ready,
-            pull_request_id=self.standing.pull_request_id,
-            kind=kind,
-            reason=reason,
-            commit=self.standing.published,
-            **facts,
-        )
-
-    async def hand_off(self, reason: str) -> None:
-        """Write the note of a halt; where it cannot be written, the task has halted all the same."""
-        self.handing_over = self.handing_over or self._note(HandoffKind.HALT, reason)
-        await self.write_note(self.handing_over)
-
-    async def take_back(self) -> None:
-        """The task goes on: the note asks for nothing any more."""
-        if self.handing_over is not None:
-            note, self.handing_over = self.handing_over, None
-            await self.write_note(note.model_copy(update={"resumed": True}))
-
-    async def write_note(self, note: HandoffRequest) -> None:
-        """Write a hand-off note, or leave it."""
-        try:
-            await calls.hand_off(note, note.reason)
-        except ActivityError as error:
-            self.unless_ended()
-            workflow.logger.warning("The hand-off note was not written: %s", failure(error)[1])
+def _judged(found: Diagnosis) -> bool:
+    """Whether anything was found at all."""
+    return bool(found.ours or found.on_base or found.flaky or found.rerun or found.later or found.for_people)

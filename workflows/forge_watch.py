@@ -1,84 +1,74 @@
 """A pull request on GitHub or GitLab: look, deal with what nobody has dealt with, wait; until a person merges or closes it."""
 
 from contextlib import suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError
 
 from contracts.ci import CiState
-from contracts.forge import PullRequestState
 from contracts.sighting import CommandKind, Sighting
-from contracts.steps import SightingRequest
 from contracts.task import TaskState
-from workflows import calls
-from workflows.forge_deeds import ForgeDeeds
-from workflows.steps import Ended, StepFailed, retry_after
+from workflows.failures import AWAY
+from workflows.forge_rests import ForgeRests
+from workflows.proposing import FOREIGN
+from workflows.steps import Ended, StepFailed
 
-AWAY = ("forge-unavailable", "remote-unavailable", "capability-unavailable")
-"""Failures that mend without anybody's doing."""
-AWAY_PAUSE = timedelta(minutes=10)
-"""Between two looks at a forge that does not answer; the look itself has tried for an hour."""
+FRESH = timedelta(minutes=1)
+"""For so long a look says enough for something to go out, unless somebody said that there is news."""
 QUIET_TIMES = 4
 """After so many times the policy's silence what was said is addressed, though people go on talking."""
 
 
-class ForgeWatch(ForgeDeeds):
+class ForgeWatch(ForgeRests):
     """What happens between a pull request on a forge and its merge."""
+
+    _looked_at = datetime.min.replace(tzinfo=UTC)
 
     async def watch(self) -> None:
         """Follow the pull request to its end. Raises ``Ended``."""
         while True:
             seen = await self._look()
+            self.with_a_short_history()
             try:
                 acted = await self._acted(seen)
             except StepFailed:
-                acted = True  # somebody pushed in between: the next look sees whose commit it is
+                # Somebody pushed in between. Git knows at once; the forge may go on telling of what was there before.
+                self.refused = acted = True
             if not acted:
                 await self._await_news(seen)
+            elif self.hinted:
+                await self._silence()
 
     async def _look(self) -> Sighting:
         """Ask the forge how things stand. Raises ``Ended`` when a person merged or closed the pull request."""
         while True:
             hints = self.standing.hints
             try:
-                seen = await self.take(lambda: calls.observe_pr(self._request, self.standing.pull_request_id), passing=AWAY)
+                seen = await self.take(self.observe, passing=AWAY)
             except StepFailed as away:
-                await self._forge_away(away.reason)
+                await self.forge_away(away.reason)
                 continue
             self.now_is(heard_hints=hints)
-            self._unless_people_ended(seen)
+            self._looked_at = workflow.now()
+            self.unless_people_ended(seen)
+            self.follow(seen)
             return seen
 
-    async def _forge_away(self, reason: str) -> None:
-        """The forge does not answer: nobody need do anything, it is asked again in a while."""
-        await self.enter(self.standing.state, "AwaitForge", reason=f"It is asked again in a while. {reason}")
-        with suppress(TimeoutError):
-            await workflow.wait_condition(
-                lambda: bool(self.standing.closed), timeout=AWAY_PAUSE, timeout_summary="AwaitForge"
-            )
-        self.unless_ended()
-
-    @property
-    def _request(self) -> SightingRequest:
-        return SightingRequest(
-            task=self.task,
-            preparation=self.ready,
-            pull_request_id=self.standing.pull_request_id,
-            published=self.standing.published,
-        )
-
-    def _unless_people_ended(self, seen: Sighting) -> None:
-        if seen.state is PullRequestState.MERGED:
-            raise Ended(TaskState.MERGED, f"A person merged {self.standing.pull_request_url}".strip())
-        if seen.state is PullRequestState.CLOSED:
-            raise Ended(TaskState.CLOSED, "A person closed the pull request.")
+    async def before_publishing(self) -> None:
+        """Look whether people merged, closed, pushed or said stop while it worked: nothing goes out over that."""
+        while self.standing.hosted and (self.hinted or self._looked_at + FRESH < workflow.now()):
+            seen = await self._look()
+            if seen.foreign_commit:
+                raise StepFailed(FOREIGN, f"Somebody pushed {seen.foreign_commit[:12]}")
+            if all(command.kind is not CommandKind.STOP for command in seen.commands):
+                return
+            await self.obey(seen)
 
     async def _acted(self, seen: Sighting) -> bool:
         """Deal with the first thing that nobody has dealt with; whether there was one."""
         if seen.commands:
             await self.obey(seen)
-        elif seen.foreign_commit:
+        elif seen.foreign_commit or self.refused:
             await self.adopt(seen)
         elif seen.open_remarks:
             await self.address(seen)
@@ -123,22 +113,20 @@ class ForgeWatch(ForgeDeeds):
         state, reason = self._standing_of(seen)
         if first or (state, reason) != (self.standing.state, self.standing.reason):
             await self.enter(state, "AwaitReview", reason=reason, notify=first or state is not self.standing.state)
-        while not self._hinted:
+        begins = self.may_begin
+        while not self.hinted:
             until = self._until(seen)
             came = await self._news_within(until)
             self.unless_ended()
             self.with_a_short_history()
             if self.standing.paused:
                 await self._paused_watch()
-            elif not came and self._waits_for_checks(seen):
+                break
+            elif not came and ((begins and not self.may_begin) or self._waits_for_checks(seen)):
                 break
             elif not came:
                 await self.enter(state, "AwaitReview", reason=reason, notify=True)
         await self._silence()
-
-    @property
-    def _hinted(self) -> bool:
-        return self.standing.hints > self.standing.heard_hints
 
     def _standing_of(self, seen: Sighting) -> tuple[TaskState, str]:
         """Whom the task waits for, in words."""
@@ -176,7 +164,7 @@ class ForgeWatch(ForgeDeeds):
     async def _news_within(self, patience: timedelta) -> bool:
         try:
             await workflow.wait_condition(
-                lambda: self._hinted or bool(self.standing.closed or self.standing.paused),
+                lambda: self.hinted or bool(self.standing.closed or self.standing.paused),
                 timeout=patience,
                 timeout_summary="AwaitReview",
             )
@@ -194,7 +182,7 @@ class ForgeWatch(ForgeDeeds):
         """Let people finish what they are saying, so that it is addressed together."""
         for _ in range(QUIET_TIMES):
             heard = self.standing.hints
-            if not self._hinted or self.policy.review_quiet_seconds == 0:
+            if not self.hinted or self.policy.review_quiet_seconds == 0:
                 return
             with suppress(TimeoutError):
                 await workflow.wait_condition(
@@ -205,46 +193,3 @@ class ForgeWatch(ForgeDeeds):
             self.unless_ended()
             if self.standing.hints == heard:
                 return
-
-    # -- a halted task goes on hearing people ------------------------------------------------------------------
-
-    async def until_resumed(self, patience: timedelta, reason: str) -> None:
-        """Tell people at the pull request why it halted, and hear what they say there, too."""
-        if not self.standing.hosted:
-            return await super().until_resumed(patience, reason)
-        await self.hand_off(reason)
-        until = workflow.now() + patience
-        while not (self.going_on or self.standing.closed):
-            await workflow.wait_condition(
-                lambda: self.going_on or bool(self.standing.closed) or self._hinted,
-                timeout=max(until - workflow.now(), timedelta(seconds=1)),
-                timeout_summary="AwaitResume",
-            )
-            if not self.going_on and not self.standing.closed:
-                await self._heard_while_halted()
-        if not self.standing.closed:
-            await self.take_back()
-
-    async def _heard_while_halted(self) -> None:
-        hints = self.standing.hints
-        try:
-            seen = await calls.observe_pr(self._request, self.standing.pull_request_id)
-        except ActivityError as error:
-            self.unless_ended()
-            # What was said there is not lost: it is looked for again in a while.
-            with suppress(TimeoutError):
-                await workflow.wait_condition(
-                    lambda: self.going_on or bool(self.standing.closed),
-                    timeout=max(AWAY_PAUSE, timedelta(seconds=retry_after(error))),
-                    timeout_summary="AwaitForge",
-                )
-            return
-        self.now_is(heard_hints=hints)
-        self._unless_people_ended(seen)
-        goes_on = [one for one in seen.commands if one.kind in (CommandKind.RETRY, CommandKind.FIX)]
-        for command in seen.commands:
-            with suppress(ActivityError):
-                await self.answer(command, "It goes on." if command in goes_on else self.halted_answer(command))
-            self.unless_ended()
-        if goes_on:
-            self.resumed()

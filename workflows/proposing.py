@@ -84,7 +84,11 @@ class ProposalSteps(TaskSteps):
             self.now_is(fix_rounds=0)
         self.now_is(fix_rounds=self.standing.fix_rounds + 1)
 
+    async def before_publishing(self) -> None:
+        """What has to be known right before something goes out. Raises ``Ended``, or ``StepFailed`` when nothing may."""
+
     async def publish(self, draft: bool, answers: ArtifactRef | None = None) -> None:
+        await self.before_publishing()
         await self.enter(TaskState.PUBLISHING, "OpenPR")
         published = await self.take(
             lambda: calls.open_pr(

@@ -9,7 +9,6 @@ from typing import Any, Protocol, TypeVar
 from temporalio import workflow
 from temporalio.common import SearchAttributeKey
 from temporalio.exceptions import ActivityError, ApplicationError
-from temporalio.exceptions import TimeoutError as ActivityTimeout
 
 from contracts.artifact import ArtifactRef
 from contracts.policy import Policy
@@ -17,15 +16,10 @@ from contracts.steps import Preparation, ProgressRequest, Spending
 from contracts.task import Task, TaskState
 from workflows import calls
 from workflows.doors import TaskDoors
+from workflows.failures import AWAY_PAUSE, FORGE_AWAY, RATE_LIMITED, TIMED_OUT, failure, retry_after
 from workflows.standing import Outcome
 
 STATE = SearchAttributeKey.for_keyword("PatchwrightState")
-TIMED_OUT = "timed-out"
-RATE_LIMITED = "rate-limited"
-RATE_LIMIT_SECONDS = 60.0
-"""How long a forge is left alone that does not say for how long."""
-RETRY_AFTER = "retry_after_seconds"
-"""In the details of such a failure."""
 CANCELLED = "A person cancelled the task."
 SAME_RUN = (
     "budget",
@@ -102,8 +96,7 @@ class TaskSteps(TaskDoors):
             except ActivityError as error:
                 self.unless_ended()
                 kind, reason, spent = failure(error)
-                if kind == RATE_LIMITED:
-                    await self._rate_limited(error, reason)
+                if await self._waited_out(error):
                     continue
                 await self.halt(reason, spent if kind in SAME_RUN else Spending())
                 if kind not in SAME_RUN:
@@ -131,23 +124,35 @@ class TaskSteps(TaskDoors):
                 kind, reason, _ = failure(error)
                 if kind in passing:
                     raise StepFailed(kind, reason) from error
-                if kind == RATE_LIMITED:
-                    await self._rate_limited(error, reason)
-                else:
+                if not await self._waited_out(error):
                     await self.halt(reason)
 
-    async def _rate_limited(self, error: ActivityError, reason: str) -> None:
-        """Wait for as long as the forge asked, by a timer that people can see."""
-        seconds = retry_after(error)
-        until = f"{workflow.now() + timedelta(seconds=seconds):%Y-%m-%d %H:%M:%S} UTC"
-        await self.enter(self.standing.state, "RateLimited", reason=f"Waits until {until}: {reason}")
+    async def _waited_out(self, error: ActivityError) -> bool:
+        """Wait where nobody but the forge can help; whether that was so."""
+        kind, reason, _ = failure(error)
+        if kind == RATE_LIMITED:
+            seconds = retry_after(error)
+            until = f"{workflow.now() + timedelta(seconds=seconds):%Y-%m-%d %H:%M:%S} UTC"
+            await self._left_alone("RateLimited", seconds, f"Waits until {until}: {reason}", f"RateLimited until {until}")
+        elif kind == FORGE_AWAY or (self.standing.hosted and kind == "remote-unavailable"):
+            await self.forge_away(reason)
+        else:
+            return False
+        return True
+
+    async def forge_away(self, reason: str) -> None:
+        """The forge does not answer: nobody need do anything, it is asked again in a while."""
+        await self._left_alone("AwaitForge", AWAY_PAUSE.total_seconds(), f"It is asked again in a while. {reason}", "AwaitForge")
+
+    async def _left_alone(self, step: str, seconds: float, told: str, summary: str) -> None:
+        """Leave a forge alone for so long, by a timer that people can see; then they see again what the task does."""
+        before = self.standing.reason
+        await self.enter(self.standing.state, step, reason=told)
         with suppress(TimeoutError):
             await workflow.wait_condition(
-                lambda: bool(self.standing.closed),
-                timeout=timedelta(seconds=seconds),
-                timeout_summary=f"RateLimited until {until}",
+                lambda: bool(self.standing.closed), timeout=timedelta(seconds=seconds), timeout_summary=summary
             )
-        self.unless_ended()
+        await self.enter(self.standing.state, reason=before)
 
     async def halt(self, reason: str, unbooked: Spending | None = None) -> None:
         """Stop with the reason, all work kept, until a person resumes, cancels or closes."""
@@ -179,9 +184,13 @@ class TaskSteps(TaskDoors):
             return
         before = self.standing.state
         await self.enter(TaskState.PAUSED, reason="A person paused it")
-        await workflow.wait_condition(lambda: not self.standing.paused or bool(self.standing.closed))
+        await self.while_paused()
         self.unless_ended()
         await self.enter(before, reason="Resumed by a person")
+
+    async def while_paused(self) -> None:
+        """Wait until nobody pauses the task any more, or somebody closes it."""
+        await workflow.wait_condition(lambda: not self.standing.paused or bool(self.standing.closed))
 
     def unless_ended(self) -> None:
         """Raise ``Ended`` when a person cancelled or closed the task.
@@ -280,21 +289,3 @@ async def to_the_end(deed: Coroutine[Any, Any, Result]) -> Result:
         except asyncio.CancelledError:
             continue
     return doing.result()
-
-
-def failure(error: ActivityError) -> tuple[str, str, Spending]:
-    """The class of a failed activity, its reason for people, and what it had spent."""
-    cause = error.cause
-    if isinstance(cause, ApplicationError):
-        told = (detail for detail in cause.details if isinstance(detail, dict) and RETRY_AFTER not in detail)
-        spent = next((Spending.model_validate(detail) for detail in told), Spending())
-        return cause.type or "unexpected", cause.message, spent
-    kind = TIMED_OUT if isinstance(cause, ActivityTimeout) else "unexpected"
-    return kind, f"{error.activity_type} did not finish: {cause or error}", Spending()
-
-
-def retry_after(error: ActivityError) -> float:
-    """For how many seconds a forge wants to be left alone."""
-    details = error.cause.details if isinstance(error.cause, ApplicationError) else ()
-    told = (detail[RETRY_AFTER] for detail in details if isinstance(detail, dict) and RETRY_AFTER in detail)
-    return max(1.0, float(next(told, RATE_LIMIT_SECONDS)))

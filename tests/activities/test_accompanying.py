@@ -115,3 +115,6 @@ async def test_the_comment_says_that_a_task_stopped_and_goes_on(at: Desk) -> Non
         await at.hand_off("The budget is used up.", resumed)
         (status,) = [one for one in (await at.place.ending(await at.now()))["comments"] if one.startswith("**Patchwright**")]
         assert said in status
+    await at.hand_off("Nobody resumed it.", ended=True)
+    (status,) = [one for one in (await at.place.ending(await at.now()))["comments"] if one.startswith("**Patchwright**")]
+    assert "It has ended: Nobody resumed it." in status

@@ -89,6 +89,11 @@ def test_a_note_of_a_task_that_goes_on_asks_for_nothing():
     assert told.startswith("**Patchwright goes on.**") and "/patchwright" not in told
 
 
+def test_a_note_of_a_task_that_has_ended_says_that_nobody_reads_there():
+    told = note(ended=True)
+    assert "has ended" in told and "why" in told and "read no more" in told and "/patchwright" not in told
+
+
 def test_a_hundred_red_checks_still_make_a_comment():
     jobs = tuple(FailedJob(name=f"check {number}", why="w" * 2_000, url="https://ci/1") for number in range(100))
     told = note(jobs=jobs, paths=tuple(f"f{number}" for number in range(1_000)))

@@ -142,14 +142,14 @@ class Desk:
         deeds = EditingDeeds(self.store, self.shelf, self.connected, fixer)  # type: ignore[arg-type]
         return await self.run(deeds.address, request), fixer.told
 
-    async def hand_off(self, reason: str, resumed: bool = False) -> None:
+    async def hand_off(self, reason: str, resumed: bool = False, ended: bool = False) -> None:
         """HandOff of a task that has halted."""
         assert self.made is not None
         progress = ProgressRequest(task_id=self.task.id, state=TaskState.HALTED, key=f"9{resumed:d}", reason=reason)
         await self.store.record_progress(progress)
         note = HandoffRequest(
             task=self.task, preparation=self.preparation, pull_request_id=self.pull_request_id, reason=reason,
-            commit=self.made.head_commit, resumed=resumed,
+            commit=self.made.head_commit, resumed=resumed, ended=ended,
         )  # fmt: skip
         await self.run(HandingOffDeeds(self.store, self.shelf, self.connected, self.public_url).hand_off, note)
 

@@ -1,0 +1,73 @@
+"""Hours and days at a forge, in seconds: outages, limits, halts that nobody ends, histories that grow."""
+
+from datetime import timedelta
+from typing import Any
+
+from temporalio.client import Client
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import WorkflowEnvironment
+
+from contracts.policy import Policy
+from contracts.steps import HandoffRequest
+from contracts.task import TaskState
+from tests.fakes.deeds import ScriptedDeeds
+from tests.workflows.test_forge_watch import GREEN, MERGED, READY, happened, says
+from tests.workflows.test_time import short_histories, skipping, started  # noqa: F401
+from workflows.coding_task import CodingTaskWorkflow
+
+QUICK = Policy(review_quiet_seconds=0, ci_start_minutes=0)
+
+
+def hosted(*sightings: dict[str, Any], **failures: list[ApplicationError]) -> ScriptedDeeds:
+    deeds = ScriptedDeeds(QUICK)
+    deeds.hosted, deeds.sightings, deeds.failures = True, list(sightings), dict(failures)
+    return deeds
+
+
+def failing(kind: str, times: int = 1, *details: Any) -> list[ApplicationError]:
+    return [ApplicationError(f"{kind} it is", *details, type=kind, non_retryable=True) for _ in range(times)]
+
+
+async def test_a_forge_that_is_away_in_the_middle_of_a_step_halts_nobody(skipping: WorkflowEnvironment) -> None:  # noqa: F811
+    deeds = hosted(GREEN, MERGED, OpenPR=failing("forge-unavailable", 2))
+    async with started(skipping.client, deeds) as handle:
+        await happened(deeds, "OpenPR")
+        await skipping.fast_forward(handle, timedelta(hours=2))
+        assert (await handle.result()).state is TaskState.MERGED
+    assert TaskState.HALTED.value not in deeds.states
+    assert any(told.step == "AwaitForge" for told in deeds.progress)
+
+
+async def test_a_note_that_the_forge_did_not_take_is_written_later(skipping: WorkflowEnvironment) -> None:  # noqa: F811
+    deeds = hosted(says("stop"), HandOff=failing("rate-limited", 1, {"retry_after_seconds": 1_800}))
+    async with started(skipping.client, deeds) as handle:
+        await happened(deeds, "HandOff")
+        await skipping.fast_forward(handle, timedelta(hours=1))
+        await happened(deeds, "HandOff", 2)
+        await handle.signal(CodingTaskWorkflow.close_task, "enough")
+        await handle.result()
+    assert not deeds.of(HandoffRequest)[1].resumed
+
+
+async def test_a_halted_task_expires_though_its_forge_never_answers(skipping: WorkflowEnvironment) -> None:  # noqa: F811
+    deeds = hosted(says("stop"))
+    async with started(skipping.client, deeds) as handle:
+        await happened(deeds, "HandOff")
+        deeds.failures = {"ObservePR": failing("forge-unavailable", 10_000)}
+        await handle.signal(CodingTaskWorkflow.forge_changed, "webhook")
+        await happened(deeds, "ObservePR", 2)
+        deeds.failures["ObservePR"] = failing("credential-refused", 10_000)
+        await skipping.fast_forward(handle, timedelta(days=31))
+        assert (await handle.result()).state is TaskState.EXPIRED
+        assert (await handle.describe()).history_length < 20_000
+
+
+async def test_work_without_any_wait_goes_on_in_a_new_run(short_histories: Client) -> None:  # noqa: F811
+    deeds = hosted(*(says("plan", number) for number in range(12)), READY)
+    async with started(short_histories, deeds) as handle:
+        first = (await handle.describe()).run_id
+        await deeds.told(TaskState.AWAITING_REVIEW)
+        assert (await handle.describe()).run_id != first
+        await handle.cancel()
+
+

@@ -1,0 +1,141 @@
+"""A halted or paused task goes on hearing people at its pull request."""
+
+from collections.abc import Awaitable
+from datetime import datetime, timedelta
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError
+
+from contracts.forge import PullRequestState
+from contracts.handoff import HandoffKind
+from contracts.sighting import CommandKind, Sighting
+from contracts.steps import SightingRequest
+from contracts.task import TaskState
+from workflows import calls
+from workflows.commands import deciding, halted_outcome
+from workflows.failures import AWAY_PAUSE
+from workflows.forge_deeds import ForgeDeeds
+from workflows.handing_over import again_in
+from workflows.steps import Ended
+
+
+class ForgeRests(ForgeDeeds):
+    """What a task does while people decide whether it goes on."""
+
+    # -- looking ---------------------------------------------------------------------------------------------
+
+    @property
+    def hinted(self) -> bool:
+        """Whether somebody said that there is news since the last look."""
+        return self.standing.hints > self.standing.heard_hints
+
+    def observe(self) -> Awaitable[Sighting]:
+        """Ask the forge how the pull request stands."""
+        asked = SightingRequest(
+            task=self.task,
+            preparation=self.ready,
+            pull_request_id=self.standing.pull_request_id,
+            published=self.standing.published,
+        )
+        return calls.observe_pr(asked, self.standing.pull_request_id)
+
+    def unless_people_ended(self, seen: Sighting) -> None:
+        """Raise ``Ended`` when a person merged or closed the pull request."""
+        if seen.state is PullRequestState.MERGED:
+            raise Ended(TaskState.MERGED, f"A person merged {self.standing.pull_request_url}".strip())
+        if seen.state is PullRequestState.CLOSED:
+            raise Ended(TaskState.CLOSED, "A person closed the pull request.")
+
+    # -- halted ----------------------------------------------------------------------------------------------
+
+    @property
+    def _released(self) -> bool:
+        return self.going_on or bool(self.standing.closed)
+
+    async def until_resumed(self, patience: timedelta, reason: str) -> None:
+        """Tell people at the pull request why it halted, and hear what they say there, too."""
+        if not self.standing.hosted:
+            return await super().until_resumed(patience, reason)
+        self.handing_over = self.handing_over or self.note(HandoffKind.HALT, reason)
+        until, untold = workflow.now() + patience, 1.0
+        while not self._released:
+            untold = untold and await self.write_note(self.handing_over)
+            unheard = await self._heard_while_halted(reason) if self.hinted and not self._released else 0
+            if not self._released:
+                await self._halted(until, max(untold, unheard), bool(unheard))
+        if not self.standing.closed:
+            await self.take_back()
+
+    async def _halted(self, until: datetime, seconds: float, unheard: bool) -> None:
+        """Wait for people; at most so many seconds where something is to be tried again. Raises ``TimeoutError``."""
+        left = (until - workflow.now()).total_seconds()
+        if left <= 0:
+            raise TimeoutError
+        # Nothing starts a new run in the middle of a halt: a long history is spared.
+        deaf = unheard or workflow.info().is_continue_as_new_suggested()
+        again = seconds or (AWAY_PAUSE.total_seconds() if deaf else left)
+        try:
+            await workflow.wait_condition(
+                lambda: self._released or (self.hinted and not deaf),
+                timeout=timedelta(seconds=max(1.0, min(left, again))),
+                timeout_summary="AwaitForge" if seconds else "AwaitResume",
+            )
+        except TimeoutError:
+            if workflow.now() >= until:
+                raise
+
+    async def _heard_while_halted(self, reason: str) -> float:
+        """Do what people say there; in how many seconds they are to be heard again where the forge does not let us, else 0."""
+        hints = self.standing.hints
+        try:
+            seen = await self.observe()
+            self.unless_people_ended(seen)
+            last = deciding(seen.commands)
+            goes_on = last is not None and last.kind is not CommandKind.STOP
+            for command in seen.commands:
+                asked = self.command_request(command, halted_outcome(command, goes_on, reason))
+                await calls.answer_command(asked, f"/patchwright {command.kind}")
+                if command.kind is CommandKind.FIX and command.text:
+                    self.steer(f"{command.author} at the pull request: {command.text}"[:2_000])
+        except ActivityError as error:
+            self.unless_ended()
+            return again_in(error)  # what was said there is not lost
+        self.now_is(heard_hints=hints)
+        if goes_on:
+            self.resumed()
+        return 0
+
+    # -- paused ----------------------------------------------------------------------------------------------
+
+    async def while_paused(self) -> None:
+        """Wait until nobody pauses the task any more. What people say meanwhile waits, too; a merge ends it."""
+        if not self.standing.hosted:
+            return await super().while_paused()
+        looked = self.standing.heard_hints
+        while self.standing.paused and not self.standing.closed:
+            await workflow.wait_condition(lambda before=looked: self._unpaused or self.standing.hints > before)
+            if self._unpaused:
+                return
+            hints = self.standing.hints
+            try:
+                self.unless_people_ended(await self.observe())
+                looked, seconds = hints, 0.0
+            except ActivityError as error:
+                self.unless_ended()
+                seconds = again_in(error)
+            if workflow.info().is_continue_as_new_suggested():
+                seconds = max(seconds, AWAY_PAUSE.total_seconds())
+            if seconds:
+                await self._paused_for(seconds)
+
+    @property
+    def _unpaused(self) -> bool:
+        return not self.standing.paused or bool(self.standing.closed)
+
+    async def _paused_for(self, seconds: float) -> None:
+        try:
+            await workflow.wait_condition(
+                lambda: self._unpaused, timeout=timedelta(seconds=seconds), timeout_summary="AwaitForge"
+            )
+        except TimeoutError:
+            return
