@@ -54,6 +54,8 @@ class ObservingDeeds:
             base_commit=now.base_tip,
             conflicts=now.mergeable is False,
         )
+        if seen.foreign_commit:
+            seen = seen.model_copy(update={"base_update": await self._updates_base(request, now, scope, key)})
         if now.state is PullRequestState.OPEN:
             seen = await self._open(request, seen, scope, key)
         if now.hosted:
@@ -76,6 +78,12 @@ class ObservingDeeds:
             return True
         asked = {"branch": now.head_branch, "commit": now.head_commit}
         return (await self._capabilities.ask(WasDone, "pushed_here", asked, scope, key)).done
+
+    async def _updates_base(self, request: SightingRequest, now: PullRequest, scope: CallScope, key: str) -> bool:
+        """Whether somebody pressed the forge's button that merges the base branch, and did nothing else."""
+        remote = request.preparation.opened.remote
+        asked = {"remote": remote, "base_branch": now.base_branch, "published": request.published, "commit": now.head_commit}
+        return (await self._capabilities.ask(WasDone, "only_merges_base", asked, scope, key)).done
 
     async def _teach(self, request: SightingRequest, rows: Sequence[Remark], scope: CallScope, key: str) -> None:
         """Answer commands that there are not, once each, with those that there are."""

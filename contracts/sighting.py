@@ -43,6 +43,8 @@ class Sighting(Word):
     head_commit: str
     foreign_commit: str = ""
     """The head commit, when this service did not push it: a person's work, never overwritten."""
+    base_update: bool = False
+    """Whether that commit does nothing but merge the base branch, as a forge's own button does."""
     commands: tuple[SlashCommand, ...] = ()
     """Commands that are not carried out yet, oldest first; ten at most, the rest next time."""
     open_remarks: int = 0

@@ -57,15 +57,19 @@ class ForgeDeeds(HandingOver):
     """Whether git refused to push over somebody's commit that the forge need not show yet."""
 
     async def adopt(self, seen: Sighting) -> None:
-        """Somebody pushed to our branch: nothing is overwritten. When a person says so, the work goes on on top of it."""
+        """Somebody pushed to our branch: nothing is overwritten. When a person says so, the work goes on on top of it.
+
+        A merge of the base branch and nothing else needs nobody's word: it says itself what is wanted.
+        """
         self.refused = False
-        pushed = f"{seen.foreign_commit[:12]} to" if seen.foreign_commit else "to"
-        await self.hand_over(
-            HandoffKind.FOREIGN_COMMITS,
-            f"Somebody pushed {pushed} the branch, and nothing was overwritten. Resume the task, or comment "
-            "`/patchwright retry`, to go on on top of it.",
-            foreign_commit=seen.foreign_commit,
-        )
+        if not seen.base_update:
+            pushed = f"{seen.foreign_commit[:12]} to" if seen.foreign_commit else "to"
+            await self.hand_over(
+                HandoffKind.FOREIGN_COMMITS,
+                f"Somebody pushed {pushed} the branch, and nothing was overwritten. Resume the task, or comment "
+                "`/patchwright retry`, to go on on top of it.",
+                foreign_commit=seen.foreign_commit,
+            )
         whose = seen.foreign_commit[:12] or "what somebody pushed"
         await self.enter(TaskState.CHECKING, "AdoptCommits", reason=f"Goes on from {whose}")
         asked = AdoptionRequest(task=self.task, preparation=self.ready)

@@ -4,7 +4,7 @@ import re
 from collections import defaultdict
 from dataclasses import dataclass
 
-from contracts.errors import Conflict, RepositoryUnusable
+from contracts.errors import Conflict, NotFound, RepositoryUnusable
 from contracts.merging import BaseMerged, MergeConflict
 from contracts.workspace import Workspace
 from mcp_servers.fs.names import shown
@@ -55,6 +55,21 @@ def merge_base_branch(mirror: Mirror, workspace: Workspace, commit: str, base: s
     merged = merged_tree(mirror, ours, theirs)
     made = mirror.join(workspace, merged.tree, (commit, tip), message)
     return BaseMerged(base_commit=tip, commit=made, conflicts=merged.conflicts, rewritten=rewritten)
+
+
+def only_merges_base(mirror: Mirror, published: str, commit: str, tip: str) -> bool:
+    """Whether a commit on top of ours is the base branch merged into it, and holds nothing else."""
+    try:
+        parents = mirror.commits(commit, 1)[0].parents
+    except NotFound:
+        return False
+    if len(parents) != 2 or parents[0] != published or not mirror.contains(tip, parents[1]):
+        return False
+    try:
+        merged = merged_tree(mirror, published, parents[1], PREVIEW_SECONDS)
+    except (Conflict, RepositoryUnusable):
+        return False
+    return not merged.conflicts and merged.tree == mirror.tree_of(commit)
 
 
 def merges_cleanly(mirror: Mirror, head: str, tip: str) -> bool | None:

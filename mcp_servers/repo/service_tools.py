@@ -19,13 +19,13 @@ from contracts.word import Word
 from contracts.workspace import OpenedWorkspace
 from mcp_servers.failures import tell_failures
 from mcp_servers.fs.names import shown
-from mcp_servers.object_store import Mirror, Mirrors
+from mcp_servers.object_store import Mirror, Mirrors, mirror_name
 from mcp_servers.repo import opening, upkeep
 from mcp_servers.repo.answers import AdoptedBranch, Done, JudgedChange, ReviewList, SealedChange, ThreadList, WholeDiff
-from mcp_servers.repo.merging import merge_base_branch
+from mcp_servers.repo.merging import merge_base_branch, only_merges_base
 from mcp_servers.repo.proposing import Proposals
 from mcp_servers.repo.pushing import pushed_by_us
-from mcp_servers.repo.remotes import Credentials
+from mcp_servers.repo.remotes import Credentials, fetch
 from mcp_servers.repo.traces import adopt_branch, task_traces, trust_branch
 from mcp_servers.scope import Scope, scope_of
 
@@ -49,7 +49,7 @@ def add_service_tools(
     offer(tools.seal_change, tools.merge_base_branch, tools.changed_files, tools.whole_diff)
     offer(tools.publish_pull_request, tools.get_pull_request, tools.close_pull_request, tools.report_checks)
     offer(tools.list_reviews, tools.list_threads, tools.answer_threads)
-    offer(tools.task_traces, tools.trust_branch, tools.pushed_here, tools.adopt_branch)
+    offer(tools.task_traces, tools.trust_branch, tools.pushed_here, tools.adopt_branch, tools.only_merges_base)
     offer(tools.kept_workspaces, tools.mark_forgotten, tools.release_workspace, tools.tidy_mirror)
 
 
@@ -175,6 +175,16 @@ class _ServiceTools:
     async def pushed_here(self, ctx: Context[Any, Any], branch: str, commit: str) -> Done:
         """For the service: whether it was this service that once pushed a commit to a branch."""
         return Done(done=await self._on_mirror(ctx, lambda mirror, _: pushed_by_us(mirror, branch, commit)))
+
+    async def only_merges_base(self, remote: str, base_branch: str, published: str, commit: str) -> Done:
+        """For the service: whether somebody's commit on top of ours does nothing but merge the base branch."""
+
+        def judged() -> bool:
+            mirror = self._mirrors.create(mirror_name(remote))
+            fetch(mirror, remote, self._credentials)
+            return only_merges_base(mirror, published, commit, mirror.target(f"refs/remotes/origin/{base_branch}"))
+
+        return Done(done=await asyncio.to_thread(judged))
 
     async def adopt_branch(self, remote: str, branch: str, base_branch: str = "") -> AdoptedBranch:
         """For the service: whatever people pushed to a branch of ours may be built upon from now on."""

@@ -110,6 +110,13 @@ class Stage:
         made = PullRequest.model_construct(number=self.number)
         return {**await self._place.ending(made), "branches": len(self.branches)}
 
+    def update_branch(self, person: str, **more: str) -> str:
+        """A person presses the forge's button that merges the base branch; with ``more`` files, by hand and with more in it."""
+        before, branch = self.repository.sha(self.branch), self.branch
+        after = self.repository.merge(branch, self.base, person, f"Merge main into {branch}")
+        self.server.moved(self.repo, person, branch, before, after)
+        return self.forge.push(self.repo, branch, person, more) if more else after
+
     @property
     def said(self) -> list[str]:
         """What we said beside the lines of the pull request."""

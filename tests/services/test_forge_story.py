@@ -179,6 +179,21 @@ async def test_a_persons_commit_is_never_overwritten_and_built_upon_when_asked(s
         assert stage.contains(theirs)
 
 
+async def test_the_button_that_merges_the_base_branch_stops_nobody(stage: Stage, tmp_path: Path) -> None:
+    async with serving(stage, tmp_path) as service:
+        task = await service.submit(stage.remote, "Add adds", description=WANTED, kind="bugfix")
+        await until(lambda: stage.opened and not stage.draft)
+        stage.forge.push(stage.repo, "main", "ada", {"OTHER.md": "meanwhile\n"})
+        theirs = stage.update_branch("ada")
+        await until(lambda: any(theirs[:12] in said for said in stage.said))
+        await service.until(task, "awaiting_review")
+        stage.forge.review(stage.repo, stage.number, "ada", CHANGES_REQUESTED, "More:\nwrite NOTES.md: more")
+        await until(lambda: stage.file("NOTES.md") == "more")
+        assert stage.contains(theirs)
+        story = await service.story(task)
+        assert "AdoptCommits" in story and "Halted" not in story
+
+
 async def test_a_labelled_ticket_is_worked_on_and_told(stage: Stage, tmp_path: Path) -> None:
     async with serving(stage, tmp_path, tickets={"label": "patchwright"}) as service:
         number = stage.forge.open_issue(stage.repo, "ada", "Add adds", WANTED)

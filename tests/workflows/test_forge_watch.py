@@ -193,6 +193,14 @@ async def test_a_persons_commit_stops_the_task_until_somebody_says_to_go_on_on_t
     assert deeds.of(CommandRequest)[0].outcome == "It goes on."
 
 
+async def test_a_merge_of_the_base_by_a_person_is_built_upon_without_a_question(temporal_client: Client) -> None:
+    updated = {"foreign_commit": "f" * 40, "head_commit": "f" * 40, "base_update": True}
+    async with watched(temporal_client, updated, GREEN, MERGED) as (handle, deeds):
+        assert (await handle.result()).state is TaskState.MERGED
+    assert TaskState.HALTED.value not in deeds.states
+    assert deeds.of(ChecksRequest)[-1].commit == "f" * 40
+
+
 async def test_a_push_that_meets_a_persons_commit_is_looked_at_again(temporal_client: Client) -> None:
     remarks, foreign = {**READY, "open_remarks": 1}, {"foreign_commit": "f" * 40, "head_commit": "f" * 40}
     async with watched(temporal_client, remarks, foreign) as (handle, deeds):
