@@ -6,10 +6,10 @@ from activities.agent_run.outputs import Unusable
 from activities.agent_run.run import AgentRuns
 from activities.capabilities import CallScope, Capabilities
 from activities.edge import deed
-from activities.hearing import heard
 from activities.plain_words import harmless, one_line
 from activities.prompts import edit_prompt, feedback_prompt
-from activities.remark_answers import every_answer, heard_in, with_open_remarks, without_a_commit
+from activities.pull_request.hearing import heard
+from activities.pull_request.remark_answers import every_answer, heard_in, with_open_remarks, without_a_commit
 from activities.shelf import Shelf, invocation
 from activities.stores.run_store import RunStore
 from contracts.change import Change, ChangedFile

@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
-from activities.command_answers import MEANINGS
+from activities.pull_request.command_answers import MEANINGS
 from contracts import errors
 from contracts.policy import Policy
 from contracts.sandbox import CheckCommand, PullRequestWishes, Recipe, SandboxLimits

@@ -272,20 +272,20 @@ def deeds(kept: Stores, connected: "Capabilities", models: "ConfiguredModels", p
 
     Raises ``InvalidInput`` when a card names what does not exist.
     """
-    from activities.adopting import AdoptingDeeds
     from activities.agent_run.cohort import check_cards
     from activities.agent_run.run import AgentRuns
     from activities.checking import CheckingDeeds
-    from activities.commanding import CommandDeeds
-    from activities.diagnosing import DiagnosingDeeds
     from activities.editing import EditingDeeds
-    from activities.handing_off import HandingOffDeeds
-    from activities.moved_base import MovedBaseDeeds
-    from activities.observing import ObservingDeeds
     from activities.planning import PlanningDeeds
     from activities.preparation import PreparationDeeds
     from activities.progress import ProgressDeeds
-    from activities.publishing import PublishingDeeds
+    from activities.pull_request.adopting import AdoptingDeeds
+    from activities.pull_request.commanding import CommandDeeds
+    from activities.pull_request.diagnosing import DiagnosingDeeds
+    from activities.pull_request.handing_off import HandingOffDeeds
+    from activities.pull_request.moved_base import MovedBaseDeeds
+    from activities.pull_request.observing import ObservingDeeds
+    from activities.pull_request.publishing import PublishingDeeds
     from activities.shelf import Shelf
 
     cards = agent_cards()

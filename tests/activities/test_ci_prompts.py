@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from activities.ci_evidence import without_credentials
-from activities.handing_off import handoff_note
 from activities.prompts import feedback_prompt
+from activities.pull_request.ci_evidence import without_credentials
+from activities.pull_request.handing_off import handoff_note
 from contracts.artifact import ArtifactRef
 from contracts.ci import FailedJob, FailedJobs
 from contracts.handoff import HandoffKind

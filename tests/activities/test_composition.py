@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from activities.composition import BODY_LIMIT, compose
-from activities.hunks import hunks_of, reasons
 from activities.plain_words import GUARD, code, harmless, line, one_line, plain, quoted
+from activities.pull_request.composition import BODY_LIMIT, compose
+from activities.pull_request.hunks import hunks_of, reasons
 from activities.readable_words import readable
 from contracts.artifact import ArtifactRef
 from contracts.change import ChangedFile, FileStatus

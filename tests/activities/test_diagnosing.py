@@ -11,8 +11,8 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.diagnosing import DiagnosingDeeds
-from activities.handing_off import HandingOffDeeds
+from activities.pull_request.diagnosing import DiagnosingDeeds
+from activities.pull_request.handing_off import HandingOffDeeds
 from contracts.ci import CiState, FailedJobs
 from contracts.handoff import HandoffKind
 from contracts.sandbox import Recipe

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from activities.adopting import AdoptingDeeds
 from activities.checking import CheckingDeeds
-from activities.moved_base import MovedBaseDeeds
+from activities.pull_request.adopting import AdoptingDeeds
+from activities.pull_request.moved_base import MovedBaseDeeds
 from contracts.forge import PullRequestState
 from contracts.steps import AdoptionRequest, BaseMerge, BaseRequest, GateRequest, GateResult
 from mcp_servers.object_store import NewBlob

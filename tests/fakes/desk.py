@@ -13,11 +13,11 @@ from temporalio.testing import ActivityEnvironment
 from activities.agent_run.cards import read_cards
 from activities.agent_run.invocation import AgentAnswer, AgentTask
 from activities.capabilities import Capabilities
-from activities.commanding import CommandDeeds
 from activities.editing import EditingDeeds
-from activities.handing_off import HandingOffDeeds
-from activities.observing import ObservingDeeds
-from activities.publishing import PublishingDeeds
+from activities.pull_request.commanding import CommandDeeds
+from activities.pull_request.handing_off import HandingOffDeeds
+from activities.pull_request.observing import ObservingDeeds
+from activities.pull_request.publishing import PublishingDeeds
 from activities.shelf import Shelf
 from activities.stores.artifact_store import ArtifactStore
 from activities.stores.database import open_database

@@ -4,11 +4,11 @@ import hashlib
 from collections.abc import Sequence
 
 from activities.capabilities import CallScope, Capabilities
-from activities.composition import TICKET_URL
 from activities.edge import deed
 from activities.plain_words import cell, code, line
+from activities.pull_request.composition import TICKET_URL
+from activities.pull_request.status_comment import StatusComments
 from activities.shelf import Shelf
-from activities.status_comment import StatusComments
 from activities.stores.run_store import RunStore
 from contracts.ci import FailedJob, FailedJobs
 from contracts.ci_faults import Fault

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from activities.capabilities import CallScope, Capabilities
-from activities.command_answers import help_text
 from activities.edge import deed
 from activities.editing import Reviews, Threads
-from activities.hearing import UNKNOWN, heard
-from activities.status_comment import StatusComments
+from activities.pull_request.command_answers import help_text
+from activities.pull_request.hearing import UNKNOWN, heard
+from activities.pull_request.status_comment import StatusComments
 from activities.stores.run_store import RunStore
 from contracts.ci import CiReport, CiState
 from contracts.errors import NotFound

@@ -1,14 +1,14 @@
 """Putting a change before people: branch, pull request, checks and answers in threads."""
 
 from activities.capabilities import CallScope, Capabilities
-from activities.composition import compose
 from activities.edge import deed
 from activities.editing import ChangedFiles, Threads, WholeDiff
-from activities.inviting import Invitations
 from activities.plain_words import one_line
+from activities.pull_request.composition import compose
+from activities.pull_request.inviting import Invitations
+from activities.pull_request.status_comment import StatusComments
 from activities.readable_words import readable
 from activities.shelf import Shelf
-from activities.status_comment import StatusComments
 from activities.stores.run_store import RunStore
 from contracts.checks import ChecksReport
 from contracts.errors import NotFound

@@ -4,8 +4,8 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from activities.hunks import NOT_PLANNED, Reason, hunks_of, reasons
 from activities.plain_words import cell, code, line, quoted
+from activities.pull_request.hunks import NOT_PLANNED, Reason, hunks_of, reasons
 from activities.readable_words import readable
 from contracts.artifact import ArtifactRef
 from contracts.change import ChangedFile

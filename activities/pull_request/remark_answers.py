@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from activities.agent_run.guardrails import ASKED_FOR_ANSWERS, CREDENTIAL
-from activities.hearing import MEANT, message_id
+from activities.pull_request.hearing import MEANT, message_id
 from contracts.remarks import GivenAnswers, HeardRemark, Remark, RemarkState
 from contracts.review import AnswerDraft, FeedbackAnswers, Thread, ThreadMessage
 

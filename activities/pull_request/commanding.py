@@ -1,10 +1,10 @@
 """Answering commands that people give in comments."""
 
 from activities.capabilities import CallScope, Capabilities
-from activities.command_answers import confirmation, explanation, plan_with_standing
 from activities.edge import deed
 from activities.editing import ChangedFiles
-from activities.observing import is_alone
+from activities.pull_request.command_answers import confirmation, explanation, plan_with_standing
+from activities.pull_request.observing import is_alone
 from activities.shelf import Shelf
 from activities.stores.run_store import RunStore
 from contracts.change import ChangedFile

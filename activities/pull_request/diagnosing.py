@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Sequence
 
 from activities.capabilities import Capabilities
-from activities.ci_evidence import CiEvidence, without_credentials
 from activities.edge import deed
+from activities.pull_request.ci_evidence import CiEvidence, without_credentials
 from activities.shelf import Shelf
 from activities.stores.run_store import RunStore
 from contracts.artifact import ArtifactRef
