@@ -113,7 +113,7 @@ class ForgeWatch(ForgeRests):
         state, reason = self._standing_of(seen)
         if first or (state, reason) != (self.standing.state, self.standing.reason):
             await self.enter(state, "AwaitReview", reason=reason, notify=first or state is not self.standing.state)
-        begins = self.may_begin
+        begins = self._may_begin(seen)
         while not self.hinted:
             until = self._until(seen)
             came = await self._news_within(until)
@@ -131,6 +131,8 @@ class ForgeWatch(ForgeRests):
     def _standing_of(self, seen: Sighting) -> tuple[TaskState, str]:
         """Whom the task waits for, in words."""
         url = self.standing.pull_request_url
+        if seen.conflicts:
+            url = f"Its forge says that it conflicts with {self.ready.opened.base_branch}. {url}"
         if self._approved(seen):
             return TaskState.AWAITING_MERGE, f"Approved by {', '.join(seen.approved_by)}; a person merges. {url}".strip()
         if not self._checked(seen):
@@ -148,6 +150,10 @@ class ForgeWatch(ForgeRests):
         unready = not self.standing.marked_ready and seen.ci is CiState.NONE
         return not self.may_begin and (unready or bool(seen.ci_missing)) and self.late_key(seen) != self.standing.excused
 
+    def _may_begin(self, seen: Sighting) -> bool:
+        """Whether checks that ought to begin may do so yet."""
+        return self.may_begin and (seen.ci is CiState.NONE or bool(seen.ci_missing))
+
     def _until(self, seen: Sighting) -> timedelta:
         """How long nothing need be looked at. Raises ``Ended`` when nobody came in all the time there was."""
         now, until = workflow.now(), self.standing.review_until or workflow.now()
@@ -157,7 +163,7 @@ class ForgeWatch(ForgeRests):
                 raise Ended(TaskState.READY_TO_MERGE, f"It was approved, and nobody merged it within {days:g} days.")
             raise Ended(TaskState.EXPIRED, f"Nobody reviewed it within {days:g} days; the branch stays.")
         waits = [until - now, timedelta(hours=self.policy.review_reminder_hours)]
-        if self.may_begin and (seen.ci is CiState.NONE or seen.ci_missing):
+        if self._may_begin(seen):
             waits.append(self.checks_begin_until - now)
         return max(min(waits), timedelta(seconds=1))
 

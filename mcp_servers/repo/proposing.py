@@ -29,7 +29,8 @@ class Proposals:
     def _push_draft(self, draft: PullRequestDraft) -> str:
         mirror = self._mirrors.open(mirror_name(draft.repo))
         commit = mirror.resolve(draft.head_commit)
-        if mirror.resolve(f"refs/remotes/origin/{draft.base_branch}") == commit:
+        # People may have chosen a base that is newer than the mirror's last fetch.
+        if mirror.target(f"refs/remotes/origin/{draft.base_branch}") == commit:
             raise InvalidInput(f"{commit[:12]} is {draft.base_branch} itself; there is nothing to propose.")
         return push_branch(mirror, draft.repo, draft.head_branch, commit, protected=(draft.base_branch,),
                            credentials=self._credentials)

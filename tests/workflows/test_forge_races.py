@@ -97,6 +97,13 @@ async def test_a_required_check_that_is_late_is_started_when_the_others_have_end
         await handle.cancel()
 
 
+async def test_conflicts_that_nobody_here_can_see_are_told_to_people(temporal_client: Client) -> None:
+    async with watched(temporal_client, {**READY, "conflicts": True}) as (handle, deeds):
+        await deeds.told(TaskState.AWAITING_REVIEW)
+        assert "Its forge says that it conflicts with main" in deeds.progress[-1].reason
+        await handle.cancel()
+
+
 async def test_rounds_of_mending_are_counted_from_the_last_green(temporal_client: Client) -> None:
     policy = Policy(review_quiet_seconds=0, ci_start_minutes=0, max_ci_rounds=1)
     async with watched(temporal_client, red("k1"), GREEN, REMARK, red("k2"), MERGED, policy=policy) as (handle, deeds):
