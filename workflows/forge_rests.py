@@ -1,6 +1,6 @@
 """A halted or paused task goes on hearing people at its pull request."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 from temporalio import workflow
@@ -62,27 +62,27 @@ class ForgeRests(ForgeDeeds):
             untold = untold and await self.write_note(self.handing_over)
             unheard = await self._heard_while_halted(reason) if self.hinted and not self._released else 0
             if not self._released:
-                await self._halted(until, max(untold, unheard), bool(unheard))
+                await self._halted(until, max(untold, unheard))
         if not self.standing.closed:
             await self.take_back()
 
-    async def _halted(self, until: datetime, seconds: float, unheard: bool) -> None:
-        """Wait for people; at most so many seconds where something is to be tried again. Raises ``TimeoutError``."""
+    async def _halted(self, until: datetime, seconds: float) -> None:
+        """Wait for people, or for so many seconds until something is tried again. Raises ``TimeoutError``."""
         left = (until - workflow.now()).total_seconds()
         if left <= 0:
             raise TimeoutError
-        # Nothing starts a new run in the middle of a halt: a long history is spared.
-        deaf = unheard or workflow.info().is_continue_as_new_suggested()
-        again = seconds or (AWAY_PAUSE.total_seconds() if deaf else left)
         try:
             await workflow.wait_condition(
-                lambda: self._released or (self.hinted and not deaf),
-                timeout=timedelta(seconds=max(1.0, min(left, again))),
+                lambda: self._released or (self.hinted and not seconds),
+                timeout=timedelta(seconds=max(1.0, min(left, seconds or left))),
                 timeout_summary="AwaitForge" if seconds else "AwaitResume",
             )
         except TimeoutError:
             if workflow.now() >= until:
                 raise
+        if not self._released and workflow.info().is_continue_as_new_suggested():
+            # Nothing starts a new run in the middle of a halt: a long history is spared.
+            await self._rested(AWAY_PAUSE.total_seconds(), lambda: self._released)
 
     async def _heard_while_halted(self, reason: str) -> float:
         """Do what people say there; in how many seconds they are to be heard again where the forge does not let us, else 0."""
@@ -126,16 +126,15 @@ class ForgeRests(ForgeDeeds):
             if workflow.info().is_continue_as_new_suggested():
                 seconds = max(seconds, AWAY_PAUSE.total_seconds())
             if seconds:
-                await self._paused_for(seconds)
+                await self._rested(seconds, lambda: self._unpaused)
 
     @property
     def _unpaused(self) -> bool:
         return not self.standing.paused or bool(self.standing.closed)
 
-    async def _paused_for(self, seconds: float) -> None:
+    async def _rested(self, seconds: float, enough: Callable[[], bool]) -> None:
+        """Leave the forge alone for so long."""
         try:
-            await workflow.wait_condition(
-                lambda: self._unpaused, timeout=timedelta(seconds=seconds), timeout_summary="AwaitForge"
-            )
+            await workflow.wait_condition(enough, timeout=timedelta(seconds=seconds), timeout_summary="AwaitForge")
         except TimeoutError:
             return

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from services.scripted_model.script import ModelRequest, Turn
 from tests.fakes.forge_life import APPROVED, CHANGES_REQUESTED
 from tests.fakes.forge_server import Asked, Fault, is_write
 from tests.fakes.forge_stories import WANTED, Stage, github_stage, gitlab_stage
@@ -25,9 +26,9 @@ def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
 
 
 @asynccontextmanager
-async def serving(stage: Stage, folder: Path, **more: Any) -> AsyncIterator[Service]:
+async def serving(stage: Stage, folder: Path, script: WritesFiles | None = None, **more: Any) -> AsyncIterator[Service]:
     """The service, with the stage's forge configured; its webhooks arrive."""
-    async with running(folder / "data", WritesFiles(), **stage.settings(folder), **more) as service:
+    async with running(folder / "data", script or WritesFiles(), **stage.settings(folder), **more) as service:
         stage.forge.webhooks.to(f"{service.stack.url}/webhooks/{stage.kind}", stage.secret)
         try:
             yield service
@@ -192,6 +193,31 @@ async def test_the_button_that_merges_the_base_branch_stops_nobody(stage: Stage,
         assert stage.contains(theirs)
         story = await service.story(task)
         assert "AdoptCommits" in story and "Halted" not in story
+
+
+class PeopleAreFaster(WritesFiles):
+    """While the fixer works, somebody merges."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage, self._merged = stage, False
+
+    def fixer(self, request: ModelRequest, wanted: list[tuple[str, str]]) -> list[Turn]:
+        if not self._merged:
+            self._merged = True
+            self._stage.forge.merge(self._stage.repo, self._stage.number, "ada")
+        return super().fixer(request, wanted)
+
+
+async def test_a_merge_while_the_fixer_works_makes_no_second_pull_request(stage: Stage, tmp_path: Path) -> None:
+    async with serving(stage, tmp_path, PeopleAreFaster(stage)) as service:
+        task = await service.submit(stage.remote, "Add adds", description=WANTED, kind="bugfix")
+        await until(lambda: stage.opened and not stage.draft)
+        await service.until(task, "awaiting_review")
+        stage.forge.review(stage.repo, stage.number, "ada", CHANGES_REQUESTED, "More:\nwrite NOTES.md: more")
+        await service.until(task, "merged")
+    ending = await stage.ending()
+    assert (ending["pulls"], ending["branches"]) == (1, 1)
+    assert not stage.file("NOTES.md")
 
 
 async def test_a_labelled_ticket_is_worked_on_and_told(stage: Stage, tmp_path: Path) -> None:
