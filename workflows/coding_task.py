@@ -93,7 +93,8 @@ class CodingTaskWorkflow(LocalReview, ForgeWatch):
                 kind, reason, _ = failure(error)
                 if kind in UNUSABLE:
                     raise Ended(TaskState.FAILED, reason) from error
-                await self.halt(reason)
+                if not await self.waited_out(error):
+                    await self.halt(reason)
 
     async def _plan(self) -> None:
         rejection = ""

@@ -96,7 +96,7 @@ class TaskSteps(TaskDoors):
             except ActivityError as error:
                 self.unless_ended()
                 kind, reason, spent = failure(error)
-                if await self._waited_out(error):
+                if await self.waited_out(error):
                     continue
                 await self.halt(reason, spent if kind in SAME_RUN else Spending())
                 if kind not in SAME_RUN:
@@ -124,10 +124,10 @@ class TaskSteps(TaskDoors):
                 kind, reason, _ = failure(error)
                 if kind in passing:
                     raise StepFailed(kind, reason) from error
-                if not await self._waited_out(error):
+                if not await self.waited_out(error):
                     await self.halt(reason)
 
-    async def _waited_out(self, error: ActivityError) -> bool:
+    async def waited_out(self, error: ActivityError) -> bool:
         """Wait where nobody but the forge can help; whether that was so."""
         kind, reason, _ = failure(error)
         if kind == RATE_LIMITED:

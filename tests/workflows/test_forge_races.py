@@ -149,6 +149,15 @@ async def test_after_a_limit_it_says_again_what_it_does(temporal_client: Client)
         await handle.cancel()
 
 
+@pytest.mark.parametrize("step", ["PrepareTask", "PlanChanges", "OpenPR", "ObservePR", "AddressFeedback"])
+async def test_a_limit_in_any_step_halts_nobody(temporal_client: Client, step: str) -> None:
+    limits = {step: [failed("rate-limited", {"retry_after_seconds": 1.0})]}
+    async with watched(temporal_client, REMARK, MERGED, failures=limits) as (handle, deeds):
+        assert (await handle.result()).state is TaskState.MERGED
+    assert TaskState.HALTED.value not in deeds.states
+    assert any(told.step == "RateLimited" for told in deeds.progress)
+
+
 # -- commands --------------------------------------------------------------------------------------------------
 
 
