@@ -336,6 +336,8 @@ class AdoptionRequest(Word):
 
     task: Task
     preparation: Preparation
+    commit: str = ""
+    """The head commit that is meant; empty: whatever stands there by now."""
 
 
 class Adoption(Word):

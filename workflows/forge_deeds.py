@@ -23,6 +23,7 @@ from contracts.task import TaskState
 from workflows import calls
 from workflows.commands import deciding, outcome_of
 from workflows.handing_over import HandingOver
+from workflows.proposing import FOREIGN
 
 
 class ForgeDeeds(HandingOver):
@@ -72,8 +73,9 @@ class ForgeDeeds(HandingOver):
             )
         whose = seen.foreign_commit[:12] or "what somebody pushed"
         await self.enter(TaskState.CHECKING, "AdoptCommits", reason=f"Goes on from {whose}")
-        asked = AdoptionRequest(task=self.task, preparation=self.ready)
-        adopted = await self.take(lambda: calls.adopt_commits(asked, whose))
+        # What nobody was asked about is that one commit, and none that was pushed since.
+        asked = AdoptionRequest(task=self.task, preparation=self.ready, commit=seen.foreign_commit if seen.base_update else "")
+        adopted = await self.take(lambda: calls.adopt_commits(asked, whose), passing=(FOREIGN,))
         self.now_is(commit=adopted.commit, published=adopted.commit, change=adopted.change, pushed_at=workflow.now())
         self.now_is(reran=(), excused="", merged_at="")
         if adopted.base_commit not in ("", self.ready.opened.base_commit):

@@ -186,9 +186,9 @@ class _ServiceTools:
 
         return Done(done=await asyncio.to_thread(judged))
 
-    async def adopt_branch(self, remote: str, branch: str, base_branch: str = "") -> AdoptedBranch:
-        """For the service: whatever people pushed to a branch of ours may be built upon from now on."""
-        asked = (self._mirrors, remote, branch, base_branch, self._credentials)
+    async def adopt_branch(self, remote: str, branch: str, base_branch: str = "", expected: str = "") -> AdoptedBranch:
+        """For the service: what people pushed to a branch of ours may be built upon from now on; empty: whatever it is."""
+        asked = (self._mirrors, remote, branch, base_branch, self._credentials, expected)
         commit, base_commit = await asyncio.to_thread(adopt_branch, *asked)
         return AdoptedBranch(commit=commit, base_commit=base_commit)
 

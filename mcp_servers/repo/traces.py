@@ -4,7 +4,7 @@ import asyncio
 
 import pygit2
 
-from contracts.errors import Conflict, NotFound, PatchwrightError
+from contracts.errors import Conflict, ForeignCommits, NotFound, PatchwrightError
 from contracts.forge import Forge, PullRequest
 from contracts.traces import BranchOfOurs, TaskTraces, TracesRequest
 from contracts.workspace import Workspace
@@ -69,16 +69,21 @@ def trust_branch(mirrors: Mirrors, known: BranchOfOurs, credentials: Credentials
     remember_push(mirror, known.branch, known.commit)
 
 
-def adopt_branch(mirrors: Mirrors, remote: str, branch: str, base_branch: str, credentials: Credentials) -> tuple[str, str]:
+def adopt_branch(
+    mirrors: Mirrors, remote: str, branch: str, base_branch: str, credentials: Credentials, expected: str = ""
+) -> tuple[str, str]:
     """Fetch a branch of ours and know its commit as one to build upon; the commit, and what of the base branch it stands on.
 
     People bring a branch up to date, or rebase it: what they took over from the base is no part of the change.
-    Raises ``NotFound`` when the remote has no such branch, ``GuardrailTripped`` for one that is not ours to write.
+    Raises ``NotFound`` when the remote has no such branch, ``GuardrailTripped`` for one that is not ours to write, and
+    ``ForeignCommits`` when another commit stands there than the one that is ``expected``.
     """
     refuse_foreign(branch, ())
     mirror = mirrors.create(mirror_name(remote))
     fetch(mirror, remote, credentials)
     found = mirror.target(f"refs/remotes/origin/{branch}")
+    if expected and found and found != expected:
+        raise ForeignCommits(f"The branch {branch} of {remote} stands at {found[:12]} by now, not at {expected[:12]}.")
     if not found:
         raise NotFound(f"The branch {branch} of {remote} is gone; push it again, or close the task.")
     remember_push(mirror, branch, found)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from temporalio.exceptions import ApplicationError
 
 from activities.checking import CheckingDeeds
 from activities.pull_request.adopting import AdoptingDeeds
@@ -116,6 +117,10 @@ async def test_a_branch_that_a_person_brought_up_to_date_stands_on_the_new_base(
     git(tmp_path, "clone", "-q", "-b", branch, str(task.place.bare), str(work))
     git(work, "merge", "-q", "-m", "Update branch", "origin/main")
     git(work, "push", "-q", "origin", "HEAD")
+    unasked = AdoptionRequest(task=task.task, preparation=task.preparation, commit=task.made.head_commit)
+    with pytest.raises(ApplicationError, match="by now, not at") as refused:
+        await task.run(AdoptingDeeds(task.store, task.connected).adopt, unasked)
+    assert refused.value.type == "foreign-commits", "what was pushed since is another question"
     request = AdoptionRequest(task=task.task, preparation=task.preparation)
     adopted = await task.run(AdoptingDeeds(task.store, task.connected).adopt, request)
     assert (adopted.commit, adopted.base_commit) == (git(work, "rev-parse", "HEAD"), tip)

@@ -8,7 +8,7 @@ from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 
 from contracts.policy import BudgetRaise, Policy
-from contracts.steps import CommandRequest, Diagnosis, FeedbackRequest, HandoffRequest, PublishRequest
+from contracts.steps import AdoptionRequest, CommandRequest, Diagnosis, FeedbackRequest, HandoffRequest, PublishRequest
 from contracts.task import TaskState
 from tests.workflows.test_forge_watch import APPROVED, GREEN, MERGED, READY, happened, hint, red, says, watched
 from workflows.coding_task import CodingTaskWorkflow
@@ -60,6 +60,17 @@ async def test_a_commit_that_git_refuses_and_the_forge_does_not_show_asks_a_pers
         deeds.failures = {}
         await handle.signal(CodingTaskWorkflow.resume, None)
         await happened(deeds, "AdoptCommits")
+        await handle.cancel()
+
+
+async def test_a_commit_on_top_of_the_buttons_merge_is_asked_about(temporal_client: Client) -> None:
+    updated = {"foreign_commit": "f" * 40, "head_commit": "f" * 40, "base_update": True}
+    since = {"foreign_commit": "e" * 40, "head_commit": "e" * 40}
+    refused = {"AdoptCommits": [failed("foreign-commits")]}
+    async with watched(temporal_client, updated, since, failures=refused) as (handle, deeds):
+        await happened(deeds, "HandOff")
+        assert deeds.of(AdoptionRequest)[0].commit == "f" * 40
+        assert "Somebody pushed eeeeeeeeeeee" in deeds.of(HandoffRequest)[0].reason
         await handle.cancel()
 
 
