@@ -90,7 +90,7 @@ async def test_the_same_ticket_told_again_labelled_again_or_assigned_too_is_the_
     github("labeled", label={"name": "patchwright"}, repository={"html_url": "https://github.evil.example/Octo/hello"}),
     github("labeled", label={"name": "patchwright"}, repository={"html_url": "https://gitlab.example.com/Octo/hello"}),
     github("labeled", label={"name": "patchwright"}, repository={"html_url": "https://github.com/Octo/../hello"}),
-], ids=lambda told: f"{told['action']}-{hash(json.dumps(told)) % 1000}")
+], ids=lambda told: f"{told['action']}-{hashlib.sha256(json.dumps(told).encode()).hexdigest()[:6]}")
 async def test_nothing_else_starts_a_task_and_the_reason_is_kept(door: Door, told: dict[str, Any]) -> None:
     await door.github("issues", told)
     assert await requests(door) == [] and (await reasons(door))[0]
