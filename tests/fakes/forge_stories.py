@@ -1,9 +1,10 @@
 """A forge as the stage of a whole story: a project with a defect, people, CI, webhooks, and what is there in the end."""
 
+import asyncio
 import base64
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from tests.fakes.forge_life import LivingForge
 from tests.fakes.forge_places import PRIVATE_KEY, REPOSITORY, GitHubPlace, GitLabPlace, github_place, gitlab_place
 from tests.fakes.forge_server import Asked
 from tests.fakes.scripted_ci import CiCommit, Outcome
+from tests.fakes.stack import Service, WritesFiles, running
 
 FILES = {
     "calc.py": "def add(a, b):\n    return a - b\n",
@@ -150,3 +152,26 @@ def gitlab_stage(folder: Path) -> Iterator[Stage]:
     """A story on GitLab."""
     with gitlab_place(folder) as place:
         yield Stage(place)
+
+
+STAGES = {"github": github_stage, "gitlab": gitlab_stage}
+
+
+@asynccontextmanager
+async def serving(stage: Stage, folder: Path, script: WritesFiles | None = None, **more: Any) -> AsyncIterator[Service]:
+    """The service, with the stage's forge configured; its webhooks arrive."""
+    async with running(folder / "data", script or WritesFiles(), **stage.settings(folder), **more) as service:
+        stage.forge.webhooks.to(f"{service.stack.url}/webhooks/{stage.kind}", stage.secret)
+        try:
+            yield service
+        except BaseException:
+            for task in (await service.http.get("/tasks")).json()["tasks"]:
+                print(await service.story(task["id"]))
+            raise
+
+
+async def until(holds: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait for something that the forge alone knows."""
+    async with asyncio.timeout(seconds):
+        while not holds():
+            await asyncio.sleep(0.05)

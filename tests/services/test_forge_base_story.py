@@ -1,23 +1,15 @@
 """The base branch moves under a pull request on GitHub and GitLab: whole stories, only the model is scripted."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.fakes.forge_life import APPROVED
-from tests.fakes.forge_stories import WANTED, Stage
+from tests.fakes.forge_stories import WANTED, Stage, serving, until
 from tests.fakes.stack import Service
-from tests.services.test_forge_story import STAGES, serving, until
 
 pytestmark = pytest.mark.slow
 THEIRS = "def add(a, b):\n    return a - b  # is this right?\n"
-
-
-@pytest.fixture(params=STAGES)
-def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
-    with STAGES[request.param](tmp_path / "forge") as made:
-        yield made
 
 
 async def ready(stage: Stage, service: Service) -> str:
