@@ -30,9 +30,9 @@ class Policy(StrictWord):
     """How often red checks of the forge go to the fixer before the task halts."""
     ci_start_minutes: float = Field(default=10, ge=0, le=1_440)
     """Minutes after a push within which the forge's checks begin; later, a pull request without any counts as checked."""
-    max_unplanned_files: int = Field(default=10, ge=0)
+    max_unplanned_files: int = Field(default=25, ge=0)
     """Files beyond the plan that a change may touch before a person is asked."""
-    max_unplanned_lines: int = Field(default=500, ge=0)
+    max_unplanned_lines: int = Field(default=1_000, ge=0)
     """Lines that a change may have in such files before a person is asked."""
     max_model_calls: int = Field(default=300, ge=1, le=10_000)
     """Model calls of the whole task."""

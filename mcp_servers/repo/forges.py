@@ -1,10 +1,11 @@
 """Every forge of this service as one: a repository's host says which one is meant, and so does a pull request's id."""
 
 from collections.abc import Mapping, Sequence
+from urllib.parse import urlsplit
 
 from contracts.checks import ChecksReport
 from contracts.ci import CiCheck, CiReport, JobLog
-from contracts.errors import NotFound
+from contracts.errors import InvalidInput, NotFound
 from contracts.forge import Forge, KeptComment, PullRequest, PullRequestDraft, ShownCheck
 from contracts.review import Review, Thread, ThreadAnswer
 from contracts.watching import Look, Watch
@@ -27,8 +28,7 @@ class Forges:
 
     def git_access(self, remote: str) -> Mapping[str, str]:
         """What git needs in its environment to reach a remote; nothing for hosts without a forge. Blocks."""
-        meant = hosted_repository(remote)
-        forge = self._hosted.get(meant.host) if meant else None
+        forge = self._hosted_of(remote)
         return forge.git_access(remote) if forge else {}
 
     async def publish(self, wanted: PullRequestDraft) -> PullRequest:
@@ -114,8 +114,17 @@ class Forges:
         return await self._hosted[host].look(watches)
 
     def _of_remote(self, remote: str) -> Forge:
-        meant = hosted_repository(remote)
-        return self._hosted.get(meant.host, self._local) if meant else self._local
+        return self._hosted_of(remote) or self._local
+
+    def _hosted_of(self, remote: str) -> HostForge | None:
+        """The forge of a remote's host. A git server of another kind may call its repositories as it likes."""
+        try:
+            meant = hosted_repository(remote)
+        except InvalidInput:
+            if urlsplit(remote).netloc.rpartition("@")[2].lower() in self._hosted:
+                raise
+            return None
+        return self._hosted.get(meant.host) if meant else None
 
     def _of(self, pull_request_id: str) -> Forge:
         if SEPARATOR not in pull_request_id:
