@@ -30,11 +30,11 @@ def failing(kind: str, times: int = 1, *details: Any) -> list[ApplicationError]:
     return [ApplicationError(f"{kind} it is", *details, type=kind, non_retryable=True) for _ in range(times)]
 
 
-async def later(skipping: WorkflowEnvironment, handle: WorkflowHandle, holds: Callable[[], bool]) -> None:
+async def later(environment: WorkflowEnvironment, handle: WorkflowHandle, holds: Callable[[], bool]) -> None:
     """Let quarters of an hour pass until something is so: a timer that begins a moment later is met, too."""
     async with asyncio.timeout(60):
         while not holds():
-            await skipping.fast_forward(handle, timedelta(minutes=15))
+            await environment.fast_forward(handle, timedelta(minutes=15))
             await asyncio.sleep(0.1)
 
 
