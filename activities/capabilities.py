@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from activities.mcp_request import Progress, ServerAway
 from contracts import errors
 from contracts.policy import Policy
+from contracts.steps import Preparation
 from contracts.workspace import Workspace
 
 WORKSPACE, CALL, POLICY, BASE = "patchwright/workspace", "patchwright/call", "patchwright/policy", "patchwright/base"
@@ -53,6 +54,12 @@ class CallScope:
     workspace: Workspace | None = None
     base: str = ""
     policy: Policy = field(default_factory=Policy)
+
+    @classmethod
+    def of(cls, preparation: Preparation) -> "CallScope":
+        """The task's own workspace, under its policy."""
+        opened = preparation.opened
+        return cls(opened.workspace, opened.base_commit, preparation.policy)
 
     def meta(self, call: str) -> RequestParamsMeta:
         """The call's ``_meta``."""

@@ -37,7 +37,7 @@ class CheckingDeeds:
         """Hold the change against the gates. Its diff is kept, so that people can look at it whatever comes next."""
         opened = request.preparation.opened
         span, key = {"old": opened.base_commit, "new": request.commit}, f"{request.task.id}/judge/{request.commit}"
-        scope = CallScope(opened.workspace, opened.base_commit, request.preparation.policy)
+        scope = CallScope.of(request.preparation)
         counted = await self._capabilities.ask(ChangedFiles, "changed_files", span, scope, key)
         whole = await self._capabilities.ask(WholeDiff, "whole_diff", span, scope, key)
         await self._shelf.keep(
@@ -83,12 +83,11 @@ class CheckingDeeds:
         )
 
     async def _run(self, request: ChecksRequest, commit: str, names: Sequence[str]) -> ChecksRun:
-        opened = request.preparation.opened
         return await self._capabilities.ask(
             ChecksRun,
             "run_checks",
             {"commit": commit, "names": list(names)},
-            CallScope(opened.workspace, opened.base_commit, request.preparation.policy),
+            CallScope.of(request.preparation),
             # The same in every attempt: checks that still run, or have ended, when a worker dies do not run again.
             f"{request.task.id}/checks/{commit}/{activity.info().workflow_run_id}/{activity.info().activity_id}",
             _Live(self.run_store, request.task.id, commit).progress,

@@ -142,7 +142,7 @@ class EditingDeeds:
         name = f"said-{request.run}.json"
         if known := await self._shelf.first(Said, request.task.id, "AddressFeedback", name):
             return known
-        asked, scope = {"pull_request_id": request.pull_request_id}, self._scope(request)
+        asked, scope = {"pull_request_id": request.pull_request_id}, CallScope.of(request.preparation)
         key = f"{request.task.id}/{request.run}/said"
         reviews = (await self._capabilities.ask(Reviews, "list_reviews", asked, scope, key)).reviews
         threads = (await self._capabilities.ask(Threads, "list_threads", asked, scope, key)).threads
@@ -157,7 +157,7 @@ class EditingDeeds:
         return said
 
     async def _unchanged(self, request: FeedbackRequest) -> EditResult:
-        opened, scope = request.preparation.opened, self._scope(request)
+        opened, scope = request.preparation.opened, CallScope.of(request.preparation)
         span, key = {"old": opened.base_commit, "new": request.commit}, f"{request.task.id}/{request.run}/count"
         counted = await self._capabilities.ask(ChangedFiles, "changed_files", span, scope, key)
         return EditResult(change=counted.change, commit=request.commit, summary=request.summary, spent=Spending())
@@ -167,7 +167,7 @@ class EditingDeeds:
         if not request.published or request.merged_base or commit == request.published:
             return ()
         span, key = {"old": request.published, "new": commit}, f"{request.task.id}/{request.run}/round"
-        whole = await self._capabilities.ask(WholeDiff, "whole_diff", span, self._scope(request), key)
+        whole = await self._capabilities.ask(WholeDiff, "whole_diff", span, CallScope.of(request.preparation), key)
         if whole.cut:
             return ()
         earlier = await self._shelf.each(Round, request.task.id, "AddressFeedback", "round-")
@@ -180,7 +180,7 @@ class EditingDeeds:
         transcript = await self._shelf.keep(
             request.task.id, step, f"transcript-{request.run}.{request.slice}.json", answer.transcript
         )
-        opened, scope, key = request.preparation.opened, self._scope(request), f"{request.task.id}/{request.run}"
+        opened, scope, key = request.preparation.opened, CallScope.of(request.preparation), f"{request.task.id}/{request.run}"
         commit = opened.workspace.ref
         if answer.finished:
             sealed = await self._capabilities.ask(
@@ -220,10 +220,6 @@ class EditingDeeds:
             trailers.insert(0, f"Ticket: {one_line(request.task.request.ticket_url)}")
         body = f"\n\n{harmless(summary.strip()[:SUMMARY_CHARACTERS])}" if summary.strip() else ""
         return f"{subject[:100]}{body}\n\n" + "\n".join(trailers)
-
-    def _scope(self, request: AgentStep) -> CallScope:
-        opened = request.preparation.opened
-        return CallScope(opened.workspace, opened.base_commit, request.preparation.policy)
 
 
 def _occasion(request: FeedbackRequest) -> str:

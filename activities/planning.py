@@ -50,7 +50,7 @@ class PlanningDeeds:
         plan: ChangePlan = answer.final
         ref = await self._shelf.keep_words(request.task.id, "PlanChanges", f"{request.run}.json", plan)
         digest = plan_sha256(plan)
-        scope = CallScope(opened.workspace, opened.base_commit, request.preparation.policy)
+        scope = CallScope.of(request.preparation)
         await self._capabilities.ask(
             Word, "set_plan", {"plan_json": plan.model_dump_json()}, scope, f"{request.task.id}/{request.run}/plan"
         )
@@ -81,13 +81,12 @@ class PlanningDeeds:
     async def fetch_context(self, request: ContextRequest) -> ContextResult:
         """Look up what the plan is about in the code index; no model is asked."""
         plan = await self._shelf.read(ChangePlan, request.plan)
-        opened = request.preparation.opened
         query = " ".join([request.task.request.title, plan.goal, *(edit.intent for edit in plan.edits)])[:2_000]
         gathered = await self._capabilities.ask(
             GatheredContext,
             "gather_context",
             {"query": query, "paths": [edit.path for edit in plan.edits], "token_budget": CONTEXT_TOKENS},
-            CallScope(opened.workspace, opened.base_commit, request.preparation.policy),
+            CallScope.of(request.preparation),
             f"{request.task.id}/context/{request.plan.sha256}",
         )
         ref = await self._shelf.keep(

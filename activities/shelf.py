@@ -52,14 +52,13 @@ class Shelf:
 async def invocation(step: AgentStep, shelf: Shelf, name: str, cast: tuple[str, ...], prompt: str, facts: RunFacts) -> AgentTask:
     """The invocation of the first agent of the cast, with the cards the task was pinned to."""
     pinned = {card.name: card for card in (await shelf.read(PinnedCards, step.preparation.cards)).cards}
-    opened = step.preparation.opened
     return AgentTask(
         task_id=step.task.id,
         run=step.run,
         step=name,
         cards=tuple(pinned[agent] for agent in cast),
         prompt=prompt,
-        scope=CallScope(opened.workspace, opened.base_commit, step.preparation.policy),
+        scope=CallScope.of(step.preparation),
         start_commit=step.commit,
         facts=facts,
         spent=step.spent,

@@ -13,9 +13,8 @@ from contracts.forge import Place, PullRequest, PullRequestState, ReviewDesk
 from contracts.remarks import Remark, RemarkState
 from contracts.review import Review, ReviewRequest, Thread, ThreadMessage
 from contracts.task import TaskState
+from mcp_servers.repo.hosted import SEPARATOR, HostedPullRequest
 
-SEPARATOR = "~"
-"""In the ids of pull requests on forges, and in no other."""
 DESCRIPTION = ("OpenPR", "pull-request.md")
 CHECKS = ("RunCI", "checks-")
 ENDED = {TaskState.MERGED: PullRequestState.MERGED, TaskState.CLOSED: PullRequestState.CLOSED}
@@ -131,10 +130,10 @@ def _shown(proposal: Proposal, body: str = "") -> PullRequest:
     """A pull request as the task's records tell of it."""
     record, told = proposal.record, proposal.told
     data: Mapping[str, Any] = told.data if told else {}
-    request, number = record.task.request, record.pull_request_id.rsplit(SEPARATOR, 1)[-1]
+    request = record.task.request
     return PullRequest(
         id=record.pull_request_id,
-        number=int(number) if number.isdecimal() else 0,
+        number=HostedPullRequest.of(record.pull_request_id).number,
         repo=request.repo,
         title=request.title,
         body=body,

@@ -9,12 +9,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from activities.attempts import release_lost_attempts
 from mcp_servers.runner.sandbox import TierReport
 from services import wiring
-from services.forge_poll import forges_polled
 from services.housekeeping import Housekeeper, house_kept
 from services.instance import Stack, announced, only_one, temporal
 from services.ledger.address import LedgerAddress, configured_address
 from services.ledger.serving import ledger
 from services.models import ConfiguredModels
+from services.polling import forges_polled
 from services.serving import address_of, listening, serving
 from services.settings import Settings
 from services.telemetry import telemetry

@@ -4,23 +4,23 @@ A look that finds a change sends the task the same hint as a webhook; what it me
 out before the look is remembered: whoever dies in between sends it once more, which does no harm.
 """
 
-import asyncio
 import contextlib
 import hashlib
 import logging
 import time
-import uuid
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import Protocol
+from functools import partial
 
 from activities.capabilities import CallScope, Capabilities
 from activities.stores.watch_store import Due, WatchStore
 from contracts.errors import PatchwrightError
 from contracts.event import EventKind, NewEvent
-from contracts.watching import Look, Looks
+from contracts.watching import Look as Looked
+from contracts.watching import Looks
+from mcp_servers.repo.hosted import HostedPullRequest
+from services.polling import Look, Poll
 
 log = logging.getLogger(__name__)
 Tell = Callable[[str, str], Awaitable[object]]
@@ -37,44 +37,31 @@ AFTER_A_PROBLEM = timedelta(minutes=10)
 """Until a pull request is looked at again that we cannot see; its forge may count such requests."""
 
 
-class ForgePoll:
-    """Looks at what is due. Several processes may do so: one of them does, while the others wait for its lease to end."""
+class ForgePoll(Poll):
+    """Looks at the pull requests that are due."""
 
     def __init__(self, store: WatchStore, capabilities: Capabilities, tell: Tell, note: Note, period: timedelta) -> None:
-        self._store, self._capabilities, self._tell, self._note = store, capabilities, tell, note
+        super().__init__(store, KEY, period / TICKS)
+        self._capabilities, self._tell, self._note = capabilities, tell, note
         self._period = period
-        self.tick = period / TICKS
-        self._name = uuid.uuid4().hex
         self._silent_until: dict[str, float] = {}
-        self._looking: dict[str, asyncio.Task[int]] = {}
 
-    async def poll(self) -> int:
-        """Look at whatever is due and wait for it; the number of pull requests that changed."""
-        return sum(await asyncio.gather(*await self.begin()))
-
-    async def begin(self) -> list[asyncio.Task[int]]:
-        """Begin to look at whatever is due, each host by itself: one that hangs keeps nobody else waiting."""
-        if not await self._store.hold(KEY, self._name, 2 * self.tick + timedelta(seconds=5)):
-            return []
+    async def due(self) -> Mapping[str, Look]:
+        """The pull requests whose turn it is, by host; none of a host that wants silence."""
         by_host: dict[str, list[Due]] = defaultdict(list)
         for due in await self._store.due():
             by_host[_host(due)].append(due)
-        begun = {}
-        for host, due in by_host.items():
-            if host not in self._looking and time.monotonic() >= self._silent_until.get(host, 0):
-                begun[host] = asyncio.create_task(self._look(host, due[:AT_ONCE]))
-                begun[host].add_done_callback(lambda _, host=host: self._looking.pop(host, None))
-        self._looking |= begun
-        return list(begun.values())
+        now = time.monotonic()
+        return {
+            host: partial(self._look, host, due[:AT_ONCE])
+            for host, due in by_host.items()
+            if now >= self._silent_until.get(host, 0)
+        }
 
     async def give_back(self) -> None:
         """Stop looking; another process may from now on."""
-        under_way = list(self._looking.values())
-        for looking in under_way:
-            looking.cancel()
-        await asyncio.gather(*under_way, return_exceptions=True)
+        await super().give_back()
         with contextlib.suppress(PatchwrightError):
-            await self._store.let_go(KEY, self._name)
             await self._store.forget_ended()
 
     async def _look(self, host: str, due: Sequence[Due]) -> int:
@@ -88,7 +75,7 @@ class ForgePoll:
             log.exception("Pull requests on %s could not be looked at", host)
         return 0
 
-    async def _settled(self, host: str, due: Due, look: Look) -> bool:
+    async def _settled(self, host: str, due: Due, look: Looked) -> bool:
         if look.problem:
             await self._put_off(host, due, look)
             return False
@@ -97,7 +84,7 @@ class ForgePoll:
         await self._store.keep(due.task_id, look.watch, self._period - self.tick)
         return look.changed
 
-    async def _put_off(self, host: str, due: Due, look: Look) -> None:
+    async def _put_off(self, host: str, due: Due, look: Looked) -> None:
         log.info("%s could not be looked at: %s", due.pull_request_id, look.problem)
         if not look.passing:
             told = f"Its pull request cannot be looked at, so that nothing of what people say there is heard: {look.problem}"
@@ -110,45 +97,4 @@ class ForgePoll:
 
 
 def _host(due: Due) -> str:
-    """The host in an id such as ``github~github.com~octo~hello~12``."""
-    return due.pull_request_id.split("~")[1]
-
-
-class Poll(Protocol):
-    """Something that looks for what is due, again and again."""
-
-    tick: timedelta
-
-    async def begin(self) -> Sequence[object]:
-        """Begin to look; what was begun goes on by itself."""
-        ...
-
-    async def give_back(self) -> None:
-        """Stop looking."""
-        ...
-
-
-@asynccontextmanager
-async def forges_polled(*polls: Poll) -> AsyncIterator[None]:
-    """Poll until the block ends."""
-    polling = [asyncio.create_task(keep_polling(poll)) for poll in polls]
-    try:
-        yield
-    finally:
-        for loop in polling:
-            loop.cancel()
-        await asyncio.gather(*polling, return_exceptions=True)
-        for poll in polls:
-            await poll.give_back()
-
-
-async def keep_polling(poll: Poll) -> None:
-    """Poll for as long as this process lives, whatever is away in between."""
-    while True:
-        try:
-            await poll.begin()
-        except PatchwrightError as away:
-            log.info("Forges are polled later: %s", away.message)
-        except Exception:
-            log.exception("Forges could not be polled")
-        await asyncio.sleep(poll.tick.total_seconds())
+    return HostedPullRequest.of(due.pull_request_id).repository.host

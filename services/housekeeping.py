@@ -5,10 +5,9 @@ than ``keep_days`` ago. Branches of remotes are never touched. Artifacts and eve
 """
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -21,6 +20,7 @@ from contracts.forge import PullRequest, PullRequestState
 from contracts.housekeeping import KeptWorkspace, KeptWorkspaces, TidiedMirror
 from contracts.record import TaskRecord
 from contracts.word import Word
+from services.beside import beside
 
 log = logging.getLogger(__name__)
 EVERY = timedelta(days=1)
@@ -180,16 +180,9 @@ def _unneeded_before(judged: Sequence[Judged]) -> datetime:
     return min([datetime.now(UTC) - GRACE, *(moment - BEFORE_A_TASK for moment in begun)])
 
 
-@asynccontextmanager
-async def house_kept(keeper: Housekeeper, every: timedelta = EVERY, first: timedelta = FIRST) -> AsyncIterator[None]:
+def house_kept(keeper: Housekeeper, every: timedelta = EVERY, first: timedelta = FIRST) -> AbstractAsyncContextManager[None]:
     """Keep house once a day until the block ends. Several processes may do so: each finds what is left to do."""
-    keeping = asyncio.create_task(keep_house(keeper, every, first))
-    try:
-        yield
-    finally:
-        keeping.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await keeping
+    return beside(keep_house(keeper, every, first))
 
 
 async def keep_house(keeper: Housekeeper, every: timedelta = EVERY, first: timedelta = FIRST) -> None:

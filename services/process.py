@@ -216,7 +216,7 @@ def _polling(
 ) -> AbstractAsyncContextManager[None]:
     """Forges are asked by the workers that do quick deeds: they have the way there, which API processes have not."""
     from contracts.pool import Pool
-    from services.forge_poll import forges_polled
+    from services.polling import forges_polled
 
     if not part.settings.forges or Pool.LIGHT not in part.settings.serve_pools:
         return nullcontext()

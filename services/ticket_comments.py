@@ -6,10 +6,8 @@ nothing that was written is forgotten, and a write whose answer was lost is not 
 """
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 
 from activities.capabilities import CallScope, Capabilities
@@ -22,6 +20,7 @@ from contracts.event import EventKind, NewEvent
 from contracts.forge import KeptComment
 from contracts.record import TaskRecord
 from contracts.ticket import TicketPlace
+from services.beside import beside
 
 log = logging.getLogger(__name__)
 LOOK_SECONDS = 2.0
@@ -109,13 +108,6 @@ class TicketTeller:
         return str(told[-1].data.get("url") or "") if told else ""
 
 
-@asynccontextmanager
-async def tickets_told(teller: TicketTeller) -> AsyncIterator[None]:
+def tickets_told(teller: TicketTeller) -> AbstractAsyncContextManager[None]:
     """Tell tickets until the block ends."""
-    telling = asyncio.create_task(teller.keep_telling())
-    try:
-        yield
-    finally:
-        telling.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await telling
+    return beside(teller.keep_telling())

@@ -4,13 +4,12 @@ It looks at repositories that have tasks, or are named for a project of Jira or 
 nothing more; a ticket told twice is one task, whoever told it.
 """
 
-import asyncio
 import contextlib
 import logging
 import time
-import uuid
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from datetime import timedelta
+from functools import partial
 
 from activities.capabilities import CallScope, Capabilities
 from activities.stores.run_store import RunStore
@@ -21,6 +20,7 @@ from contracts.ticket import TicketPlace
 from contracts.ticket_search import AskedTicket, FoundTickets, ListedTicket, TicketSearch
 from mcp_servers.repo.hosted import HostedRepository, hosted_repository
 from services.inbox.hints import TicketHint
+from services.polling import Look, Poll
 from services.ticket_rules import TicketRules
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ AFTER_A_PROBLEM = 600.0
 """Seconds until a repository is looked at again whose issues cannot be seen."""
 
 
-class TicketPoll:
+class TicketPoll(Poll):
     """Looks at the issues of each repository once in a period. Of several processes one does."""
 
     def __init__(
@@ -40,39 +40,17 @@ class TicketPoll:
         systems: dict[str, str], period: timedelta,
     ) -> None:
         """``systems``: for each host whose tickets are looked for, what runs there."""
-        self._store, self._runs, self._capabilities, self._begin = store, runs, capabilities, begin
+        super().__init__(store, KEY, period)
+        self._runs, self._capabilities, self._begin = runs, capabilities, begin
         self._rules, self._systems = rules, {host.lower(): (host, system) for host, system in systems.items()}
-        self.tick = period
-        self._name = uuid.uuid4().hex
         self._searches: dict[HostedRepository, TicketSearch] = {}
         self._looked_into: dict[HostedRepository, dict[int, str]] = {}
         self._not_before: dict[HostedRepository, float] = {}
-        self._looking: dict[str, asyncio.Task[int]] = {}
 
-    async def poll(self) -> int:
-        """Look everywhere and wait for it; the number of tickets that asked for a task."""
-        return sum(await asyncio.gather(*await self.begin()))
-
-    async def begin(self) -> list[asyncio.Task[int]]:
-        """Begin to look, each host by itself."""
-        if not await self._store.hold(KEY, self._name, 2 * self.tick + timedelta(seconds=5)):
-            return []
-        begun = {}
-        for host, places in self._by_host(await self._runs.repositories(REPOSITORIES)).items():
-            if host not in self._looking:
-                begun[host] = asyncio.create_task(self._look(places))
-                begun[host].add_done_callback(lambda _, host=host: self._looking.pop(host, None))
-        self._looking |= begun
-        return list(begun.values())
-
-    async def give_back(self) -> None:
-        """Stop looking; another process may from now on."""
-        under_way = list(self._looking.values())
-        for looking in under_way:
-            looking.cancel()
-        await asyncio.gather(*under_way, return_exceptions=True)
-        with contextlib.suppress(PatchwrightError):
-            await self._store.let_go(KEY, self._name)
+    async def due(self) -> Mapping[str, Look]:
+        """Every repository that is known, by host."""
+        by_host = self._by_host(await self._runs.repositories(REPOSITORIES))
+        return {host: partial(self._look, places) for host, places in by_host.items()}
 
     def _by_host(self, worked_on: Iterable[str]) -> dict[str, Collection[HostedRepository]]:
         found: dict[str, set[HostedRepository]] = {}

@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from mcp_servers.repo.tickets.tickets import Tickets
     from mcp_servers.runner.sandboxes import Sandboxes
     from services.api.webhooks import Secrets
-    from services.forge_poll import Poll
     from services.inbox.inbox import Inbox
     from services.models import ConfiguredModels
+    from services.polling import Poll
     from services.reconciling.reconciler import Reconciler
     from services.tasks import TaskService
     from services.worker import Workers

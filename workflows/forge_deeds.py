@@ -18,6 +18,7 @@ from contracts.steps import (
     Diagnosis,
     DiagnosisRequest,
     FeedbackRequest,
+    Preparation,
 )
 from contracts.task import TaskState
 from workflows import calls
@@ -221,10 +222,8 @@ class ForgeDeeds(HandingOver):
     async def _holds_merged(self, merge: BaseMerge) -> bool:
         """Whether our checks are green on the merge result, or red on the base alone; nothing is pushed for it."""
         await self.enter(TaskState.CHECKING, "RunCI", reason=f"On the base branch at {merge.base_commit[:12]}")
-        moved = self.ready.model_copy(update={"opened": self.ready.opened.model_copy(update={"base_commit": merge.base_commit})})
-        checked = await self.take(
-            lambda: calls.run_ci(ChecksRequest(task=self.task, preparation=moved, commit=merge.commit), merge.commit[:12])
-        )
+        asked = ChecksRequest(task=self.task, preparation=self._based(base_commit=merge.base_commit), commit=merge.commit)
+        checked = await self.take(lambda: calls.run_ci(asked, merge.commit[:12]))
         red_anyway = len(checked.failed) <= len(checked.red_before or ())
         return checked.passed or checked.unproven or red_anyway
 
@@ -243,15 +242,16 @@ class ForgeDeeds(HandingOver):
 
     def _stand_on(self, base_commit: str) -> None:
         """From now on this is what the change is held against."""
-        opened = self.ready.opened.model_copy(update={"base_commit": base_commit})
-        self.now_is(preparation=self.ready.model_copy(update={"opened": opened}), red_before=None)
+        self.now_is(preparation=self._based(base_commit=base_commit), red_before=None)
+
+    def _based(self, **base: str) -> Preparation:
+        """What the task is prepared with, on another base."""
+        return self.ready.model_copy(update={"opened": self.ready.opened.model_copy(update=base)})
 
     def follow(self, seen: Sighting) -> None:
         """What changes by itself: people chose another base, or the checks became green."""
-        opened = self.ready.opened
-        if seen.base_branch not in ("", opened.base_branch):
-            moved = opened.model_copy(update={"base_branch": seen.base_branch})
-            self.now_is(preparation=self.ready.model_copy(update={"opened": moved}), merged_at="")
+        if seen.base_branch not in ("", self.ready.opened.base_branch):
+            self.now_is(preparation=self._based(base_branch=seen.base_branch), merged_at="")
         if seen.ci is CiState.PASSED:
             self.now_is(ci_rounds=0)
 

@@ -53,8 +53,9 @@ class HandingOver(ProposalSteps):
             await calls.hand_off(note, note.reason)
         except ActivityError as error:
             self.unless_ended()
-            workflow.logger.warning("The hand-off note was not written: %s", failure(error)[1])
-            return again_in(error) if failure(error)[0] in (RATE_LIMITED, *AWAY) else 0
+            kind, reason, _ = failure(error)
+            workflow.logger.warning("The hand-off note was not written: %s", reason)
+            return again_in(error) if kind in (RATE_LIMITED, *AWAY) else 0
         return 0
 
     async def last_words(self, ended: Ended) -> None:

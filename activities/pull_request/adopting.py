@@ -27,7 +27,7 @@ class AdoptingDeeds:
     async def adopt(self, request: AdoptionRequest) -> Adoption:
         """Fetch the branch as it stands and take its head for the change. Nothing is pushed."""
         opened, task = request.preparation.opened, request.task
-        scope, key = CallScope(opened.workspace, opened.base_commit, request.preparation.policy), f"{task.id}/adopt"
+        scope, key = CallScope.of(request.preparation), f"{task.id}/adopt"
         asked = {"remote": opened.remote, "branch": task.branch, "base_branch": opened.base_branch, "expected": request.commit}
         adopted = await self._capabilities.ask(AdoptedBranch, "adopt_branch", asked, scope, key)
         base_commit = adopted.base_commit or opened.base_commit

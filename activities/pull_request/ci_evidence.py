@@ -51,8 +51,7 @@ class CiEvidence:
 
     def __init__(self, request: DiagnosisRequest, shelf: Shelf, capabilities: Capabilities) -> None:
         self._request, self._shelf, self._capabilities = request, shelf, capabilities
-        opened = request.preparation.opened
-        self._scope = CallScope(opened.workspace, opened.base_commit, request.preparation.policy)
+        self._scope = CallScope.of(request.preparation)
         self._key = f"{request.task.id}/ci/{request.commit}"
 
     async def seen(self) -> SeenChecks:

@@ -43,7 +43,7 @@ class CommandDeeds:
         given = ThreadAnswer(thread_id=row.thread_id, body=told, addressed=is_alone(row, rows))
         asked = {"pull_request_id": request.pull_request_id, "answers": [given.model_dump(mode="json")]}
         try:
-            await self._capabilities.ask(Word, "answer_threads", asked, self._scope(request), self._key(request))
+            await self._capabilities.ask(Word, "answer_threads", asked, CallScope.of(request.preparation), self._key(request))
         except NotFound:
             told = "The comment was deleted before it could be answered."
         await self.run_store.remarks.carried_out(request.task.id, row, told)
@@ -78,12 +78,8 @@ class CommandDeeds:
         head = (await self.run_store.get(request.task.id)).head_commit or base
         if head == base:
             return ()
-        span = {"old": base, "new": head}
-        return (await self._capabilities.ask(ChangedFiles, "changed_files", span, self._scope(request), self._key(request))).files
+        span, scope = {"old": base, "new": head}, CallScope.of(request.preparation)
+        return (await self._capabilities.ask(ChangedFiles, "changed_files", span, scope, self._key(request))).files
 
     def _key(self, request: CommandRequest) -> str:
         return f"{request.task.id}/command/{request.command.message_id}"
-
-    def _scope(self, request: CommandRequest) -> CallScope:
-        opened = request.preparation.opened
-        return CallScope(opened.workspace, opened.base_commit, request.preparation.policy)

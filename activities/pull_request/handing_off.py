@@ -72,8 +72,7 @@ class HandingOffDeeds:
         """Keep the one comment that tells people why the task stops; the newest reason stands there."""
         logs = request.diagnosis.logs if request.diagnosis else None
         jobs = (await self._shelf.read(FailedJobs, logs)).jobs if logs else ()
-        opened = request.preparation.opened
-        scope = CallScope(opened.workspace, opened.base_commit, request.preparation.policy)
+        scope = CallScope.of(request.preparation)
         asked = {"pull_request_id": request.pull_request_id, "key": KEY, "body": handoff_note(request, jobs)}
         kept = await self._capabilities.ask(KeptComment, "keep_comment", asked, scope, f"{request.task.id}/{KEY}")
         await self._status.stopped(request, scope)

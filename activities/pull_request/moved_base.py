@@ -32,7 +32,7 @@ class MovedBaseDeeds:
             "commit": request.commit,
             "message": f"Merge {one_line(opened.base_branch)} into {task.branch}\n\nPatchwright-Task: {task.id}",
         }
-        scope = CallScope(opened.workspace, opened.base_commit, request.preparation.policy)
+        scope = CallScope.of(request.preparation)
         key = f"{task.id}/merge/{request.commit}"
         merged = await self._capabilities.ask(BaseMerged, "merge_base_branch", asked, scope, key)
         note = GONE.format(branch=opened.base_branch) if merged.rewritten else ""

@@ -41,7 +41,7 @@ class ObservingDeeds:
     @deed("ObservePR")
     async def observe(self, request: SightingRequest) -> Sighting:
         """Keep new remarks as rows and say how the pull request stands. Done twice, it says and keeps the same."""
-        scope, key = _scope(request), f"{request.task.id}/observe"
+        scope, key = CallScope.of(request.preparation), f"{request.task.id}/observe"
         asked = {"pull_request_id": request.pull_request_id}
         now = await self._capabilities.ask(PullRequest, "get_pull_request", asked, scope, key)
         ours = await self._is_ours(request, now, scope, key)
@@ -103,11 +103,6 @@ class ObservingDeeds:
 def is_alone(command: Remark, rows: Sequence[Remark]) -> bool:
     """Whether its thread holds commands only: answering them is all there is to do in it."""
     return all(row.command for row in rows if row.thread_id == command.thread_id)
-
-
-def _scope(request: SightingRequest) -> CallScope:
-    opened = request.preparation.opened
-    return CallScope(opened.workspace, opened.base_commit, request.preparation.policy)
 
 
 def _asked_for(rows: Sequence[Remark]) -> dict[str, object]:

@@ -34,11 +34,8 @@ class PublishingDeeds:
     @deed("OpenPR")
     async def publish(self, request: PublishRequest) -> PublishResult:
         """Push the branch, open the pull request or bring it up to date, show the checks, answer the threads."""
-        opened, policy = request.preparation.opened, request.preparation.policy
-        scope, key = (
-            CallScope(opened.workspace, opened.base_commit, policy),
-            f"{request.task.id}/publish/{request.commit}/{request.draft}",
-        )
+        opened = request.preparation.opened
+        scope, key = CallScope.of(request.preparation), f"{request.task.id}/publish/{request.commit}/{request.draft}"
         checks = await self._shelf.read(ChecksReport, request.checks) if request.checks else None
         draft = PullRequestDraft(
             repo=opened.remote,
@@ -67,9 +64,7 @@ class PublishingDeeds:
     @deed("ClosePR")
     async def close(self, request: ClosingRequest) -> None:
         """Close the pull request without merging; the branch stays."""
-        opened = request.preparation.opened
-        scope = CallScope(opened.workspace, opened.base_commit, request.preparation.policy)
-        asked = {"pull_request_id": request.pull_request_id}
+        scope, asked = CallScope.of(request.preparation), {"pull_request_id": request.pull_request_id}
         await self._capabilities.ask(PullRequest, "close_pull_request", asked, scope, f"{request.task.id}/close")
 
     async def _body(self, request: PublishRequest, checks: ChecksReport | None, scope: CallScope, key: str) -> str:

@@ -5,7 +5,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from contracts.checks import ChecksReport
 from contracts.ci import CiCheck, CiReport, JobLog
@@ -28,6 +28,22 @@ MERGEABLE_PAUSES = (0.5, 1.5)
 """Seconds before a pull request is read again of which the forge does not know whether it merges."""
 
 
+class Remarks(Protocol):
+    """What people say at one pull request. Blocks."""
+
+    def reviews(self) -> list[Review]:
+        """Verdicts that count, oldest first."""
+        ...
+
+    def threads(self) -> list[Thread]:
+        """What is said on lines and beside them, oldest first."""
+        ...
+
+    def answer(self, answers: list[ThreadAnswer]) -> None:
+        """Answer in the threads, each once; addressed ones are resolved where that is possible."""
+        ...
+
+
 class HostRepository(ABC):
     """What can be done with one repository of a host. Every deed blocks; ``number`` is a pull request's or a ticket's."""
 
@@ -47,6 +63,10 @@ class HostRepository(ABC):
     @abstractmethod
     def get(self, number: int) -> PullRequest:
         """A pull request. Raises ``NotFound``."""
+
+    @abstractmethod
+    def remarks(self, number: int) -> Remarks:
+        """What people say at a pull request."""
 
     @abstractmethod
     def base_tip(self, found: PullRequest) -> str:
@@ -79,18 +99,6 @@ class HostRepository(ABC):
     @abstractmethod
     def show_check(self, check: ShownCheck) -> None:
         """Our verdict on a commit."""
-
-    @abstractmethod
-    def reviews(self, number: int) -> list[Review]:
-        """Verdicts that count, oldest first."""
-
-    @abstractmethod
-    def threads(self, number: int) -> list[Thread]:
-        """What people say on lines and beside them, oldest first."""
-
-    @abstractmethod
-    def answer(self, number: int, answers: list[ThreadAnswer]) -> None:
-        """Answer in the threads, each once; addressed ones are resolved where that is possible."""
 
     @abstractmethod
     def ci(self, number: int, commit: str) -> CiReport:
@@ -214,15 +222,15 @@ class HostForge(ABC):
 
     async def reviews(self, pull_request_id: str) -> list[Review]:
         """Verdicts that count, oldest first."""
-        return await self._of(pull_request_id, lambda place, number: place.reviews(number))
+        return await self._of(pull_request_id, lambda place, number: place.remarks(number).reviews())
 
     async def threads(self, pull_request_id: str) -> list[Thread]:
         """What people say on lines and beside them, oldest first."""
-        return await self._of(pull_request_id, lambda place, number: place.threads(number))
+        return await self._of(pull_request_id, lambda place, number: place.remarks(number).threads())
 
     async def answer(self, pull_request_id: str, answers: list[ThreadAnswer]) -> None:
         """Answer in the threads, each once; addressed ones are resolved where that is possible."""
-        await self._of(pull_request_id, lambda place, number: place.answer(number, answers))
+        await self._of(pull_request_id, lambda place, number: place.remarks(number).answer(answers))
 
     # -- checks ------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping
 
+from mcp_servers.repo.github.words import INSIDERS
 from mcp_servers.repo.hosted import HostedRepository
 from services.inbox.hints import Ignored, PullRequestHint, Reading, TicketHint
 from services.inbox.payload import Json, below, host_of, items, number, repository_at, text, texts
@@ -13,9 +14,6 @@ CHECK_NAME = "Patchwright"
 HEADS = "refs/heads/"
 OWN_DEEDS = ("opened", "edited", "labeled", "unlabeled", "ready_for_review", "review_requested", "assigned")
 """What a pull request's own author does to it and is no news when the author is a bot. Closing and pushing always are."""
-
-INSIDERS = ("OWNER", "MEMBER", "COLLABORATOR", "")
-"""Authors of issues who have a say in the repository; empty where GitHub does not tell."""
 
 
 class GitHubReader:

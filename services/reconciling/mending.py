@@ -113,7 +113,7 @@ class Mending:
         if standing.preparation is None:
             return
         opened = standing.preparation.opened
-        scope = CallScope(opened.workspace, opened.base_commit, standing.preparation.policy)
+        scope = CallScope.of(standing.preparation)
         draft = PullRequestDraft(
             repo=opened.remote, head_branch=task.branch, base_branch=opened.base_branch, head_commit=standing.published,
             title=one_line(task.request.title), body=await self._body(seen.name, standing), draft=True, task_id=task.id)

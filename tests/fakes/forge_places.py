@@ -262,6 +262,10 @@ def gitlab_place(folder: Path) -> Iterator[GitLabPlace]:
         yield GitLabPlace(folder, server)
 
 
+PLACES = {"github": github_place, "gitlab": gitlab_place}
+"""Those on a host, by kind."""
+
+
 def server_of(place: Any) -> FakeForge | None:
     """The server behind a place; None for the local forge."""
     return getattr(place, "server", None)

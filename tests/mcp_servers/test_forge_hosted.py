@@ -3,7 +3,6 @@
 import logging
 import subprocess
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from mcp_servers.repo.gitlab.forge import GitLabForge
 from mcp_servers.repo.local_forge import LocalForge
 from tests.fakes.certificates import own_certificate
 from tests.fakes.forge_places import (
+    PLACES,
     PRIVATE_KEY,
     REPOSITORY,
     GitHubPlace,
@@ -36,19 +36,7 @@ from tests.fakes.forge_server import ForgeServer
 from tests.fakes.github import FakeGitHub
 from tests.fakes.gitlab import FakeGitLab
 
-PLACES = {"github": github_place, "gitlab": gitlab_place}
 WRITES = "POST|PUT|PATCH"
-
-
-@pytest.fixture(params=PLACES)
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
-    with PLACES[request.param](tmp_path) as made:
-        yield made
-
-
-@pytest.fixture
-def bench(place: Any, tmp_path: Path) -> Workbench:
-    return Workbench(tmp_path, place, place.forge.git_access)
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import hashlib
 import hmac
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,19 +13,12 @@ from contracts.ci import CiState
 from contracts.forge import PullRequest, PullRequestState
 from contracts.review import Permission, Verdict
 from tests.fakes.forge_life import APPROVED, CHANGES_REQUESTED, LivingForge
-from tests.fakes.forge_places import Workbench, github_place, gitlab_place
+from tests.fakes.forge_places import Workbench
 from tests.fakes.scripted_ci import Outcome
 from tests.fakes.webhook_catcher import Caught, webhook_catcher
 
-PLACES = {"github": github_place, "gitlab": gitlab_place}
 KEY = base64.b64encode(b"k" * 32).decode()
 SECRETS = {"github": "a secret", "gitlab": f"whsec_{KEY}"}
-
-
-@pytest.fixture(params=PLACES)
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
-    with PLACES[request.param](tmp_path) as made:
-        yield made
 
 
 @pytest.fixture
@@ -39,11 +31,6 @@ def caught(place: Any) -> Iterator[Caught]:
     with webhook_catcher() as made:
         place.server.webhooks.to(made.url, SECRETS[place.kind])
         yield made
-
-
-@pytest.fixture
-def bench(place: Any, tmp_path: Path) -> Workbench:
-    return Workbench(tmp_path, place, place.forge.git_access)
 
 
 @pytest.fixture

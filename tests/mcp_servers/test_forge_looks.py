@@ -1,6 +1,6 @@
 """Looking again at pull requests: whatever happens is found, and while nothing does it costs no quota."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -15,19 +15,6 @@ from mcp_servers.repo.local_forge import LocalForge
 from tests.fakes.forge_life import APPROVED, CHANGES_REQUESTED
 from tests.fakes.forge_places import Workbench, github_place, gitlab_place
 from tests.fakes.scripted_ci import Outcome
-
-PLACES = {"github": github_place, "gitlab": gitlab_place}
-
-
-@pytest.fixture(params=PLACES)
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
-    with PLACES[request.param](tmp_path) as made:
-        yield made
-
-
-@pytest.fixture
-def bench(place: Any, tmp_path: Path) -> Workbench:
-    return Workbench(tmp_path, place, place.forge.git_access)
 
 
 @pytest.fixture

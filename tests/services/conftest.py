@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fakes.forge_fixtures import bench, place  # noqa: F401
 from tests.fakes.forge_stories import STAGES, Stage
 
 

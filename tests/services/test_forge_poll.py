@@ -1,7 +1,7 @@
 """The poll finds out what no webhook told: by real requests of the repo server, with its memory in a real database."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,13 @@ from contracts.steps import ProgressRequest
 from contracts.task import Task, TaskRequest, TaskState
 from contracts.watching import Look, Looks, Watch
 from services import wiring
-from services.forge_poll import ForgePoll, forges_polled
+from services.forge_poll import ForgePoll
+from services.polling import forges_polled
 from services.settings import IsolatedSettings
 from services.tasks import OrchestratorUnavailable
 from tests.fakes.desk import held
-from tests.fakes.forge_places import PRIVATE_KEY, GitHubPlace, Workbench, github_place, gitlab_place
+from tests.fakes.forge_places import PRIVATE_KEY, GitHubPlace, Workbench
 
-PLACES = {"github": github_place, "gitlab": gitlab_place}
 AT_ONCE = timedelta(0)
 
 
@@ -47,17 +47,6 @@ class Told:
         found, self.hints = [name for name, _ in self.hints], []
         self.heard.clear()
         return found
-
-
-@pytest.fixture(params=PLACES)
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
-    with PLACES[request.param](tmp_path) as made:
-        yield made
-
-
-@pytest.fixture
-def bench(place: Any, tmp_path: Path) -> Workbench:
-    return Workbench(tmp_path, place, place.forge.git_access)
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Forges as they are configured: the ``repo`` server opens the pull request where the repository lives, over MCP."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,7 @@ from contracts.workspace import OpenedWorkspace
 from mcp_servers.object_store import NewBlob
 from services import wiring
 from services.settings import IsolatedSettings
-from tests.fakes.forge_places import PRIVATE_KEY, GitHubPlace, git, github_place, gitlab_place
-
-PLACES = {"github": github_place, "gitlab": gitlab_place}
-
-
-@pytest.fixture(params=PLACES)
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
-    with PLACES[request.param](tmp_path) as made:
-        yield made
+from tests.fakes.forge_places import PRIVATE_KEY, GitHubPlace, git
 
 
 def configured(place: Any, folder: Path) -> IsolatedSettings:

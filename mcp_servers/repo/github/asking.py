@@ -6,11 +6,8 @@ from urllib.parse import urlsplit
 from contracts.ticket_search import AskedTicket, FoundTickets, ListedTicket, TicketSearch
 from mcp_servers.repo.asking import Asking, asked_by
 from mcp_servers.repo.github.connection import PAGE, GitHubConnection
-from mcp_servers.repo.github.words import login, moment
+from mcp_servers.repo.github.words import INSIDERS, login, moment
 from mcp_servers.repo.looking import Comparison
-
-INSIDERS = ("OWNER", "MEMBER", "COLLABORATOR", "")
-"""Authors who have a say in the repository; empty where GitHub does not tell. Anybody else's issue template sets labels, too."""
 
 
 def search(connection: GitHubConnection, wanted: TicketSearch) -> FoundTickets:

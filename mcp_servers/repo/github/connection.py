@@ -4,7 +4,6 @@ import json
 import logging
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -20,12 +19,11 @@ from contracts.errors import ForgeUnavailable, PatchwrightError, RateLimited
 from mcp_servers.repo.github.failures import failure_of, graphql_failure
 from mcp_servers.repo.pace import LONGEST_SECONDS, Pace
 from mcp_servers.repo.proxies import Proxy, no_proxy, send_requests_through, send_through
+from mcp_servers.repo.remembered import Remembered, RememberedAnswers
 
 API_VERSION = "2022-11-28"
 PAGE = 100
 MAX_PAGES = 50
-REMEMBERED = 256
-"""Answers kept with their ETag; a 304 costs no quota."""
 LOG_BYTES = 4 << 20
 KEPT_FOR_TASKS = 0.1
 """Share of the quota that looking at pull requests again leaves alone."""
@@ -103,7 +101,7 @@ class GitHubConnection:
         self._requester = requester(endpoint, lambda: tokens.token(repository))
         # PyGithub keeps the request under way in its connection object: one at a time.
         self._one_request = threading.Lock()
-        self._known: OrderedDict[str, tuple[str, Any, str]] = OrderedDict()
+        self._answers = RememberedAnswers()
         self._scarce_until = 0.0
         self.spent = 0
         """Requests that counted against the quota."""
@@ -160,16 +158,12 @@ class GitHubConnection:
 
     def _read(self, path: str, deed: str, parameters: Mapping[str, Any]) -> tuple[Any, str]:
         key = f"{path}?{json.dumps(parameters, sort_keys=True)}"
-        etag, known, link = self._known.get(key, ("", None, ""))
-        sent = {"If-None-Match": etag} if etag else {}
+        known = self._answers.of(key)
+        sent = {"If-None-Match": known.etag} if known.etag else {}
         status, headers, answer = self._asked("GET", path, deed, parameters, None, sent)
         if status == 304:
-            return known, link
-        if new := headers.get("etag", ""):
-            self._known[key] = (new, answer, headers.get("link", ""))
-            self._known.move_to_end(key)
-            while len(self._known) > REMEMBERED:
-                self._known.popitem(last=False)
+            return known.answer, known.following
+        self._answers.keep(key, Remembered(headers.get("etag", ""), answer, headers.get("link", "")))
         return answer, headers.get("link", "")
 
     def _write(self, verb: str, path: str, deed: str, body: Mapping[str, Any]) -> Any:

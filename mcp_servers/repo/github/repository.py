@@ -6,7 +6,6 @@ from urllib.parse import quote
 from contracts.ci import CiCheck, CiReport, JobLog
 from contracts.errors import InvalidInput, NotFound
 from contracts.forge import KeptComment, PullRequest, PullRequestDraft, ShownCheck
-from contracts.review import Review, Thread, ThreadAnswer
 from contracts.ticket_search import AskedTicket, FoundTickets, TicketSearch
 from contracts.watching import Look, Watch
 from mcp_servers.repo.github import asking, ci, documents, rerunning, watching
@@ -120,17 +119,9 @@ class GitHubRepository(HostRepository):
         """The one comment of a key on an issue. Raises ``NotFound``."""
         return self.keep_comment(number, key, body)
 
-    def reviews(self, number: int) -> list[Review]:
-        """Submitted reviews that were not dismissed, oldest first."""
-        return self._remarks(number).reviews()
-
-    def threads(self, number: int) -> list[Thread]:
-        """Threads on lines, words of reviews and comments beside them, oldest first."""
-        return self._remarks(number).threads()
-
-    def answer(self, number: int, answers: list[ThreadAnswer]) -> None:
-        """Answer in the threads, each once; addressed threads on lines are resolved."""
-        self._remarks(number).answer(answers)
+    def remarks(self, number: int) -> Remarks:
+        """What people say at a pull request."""
+        return Remarks(self._connection, self._people, number)
 
     # -- checks ------------------------------------------------------------------------------------------------
 
@@ -177,9 +168,6 @@ class GitHubRepository(HostRepository):
 
     def _word(self, told: dict[str, Any]) -> PullRequest:
         return pull_request(told, self._remote, self.place)
-
-    def _remarks(self, number: int) -> Remarks:
-        return Remarks(self._connection, self._people, number)
 
     def _open(self, head_branch: str) -> dict[str, Any] | None:
         # Without the owner GitHub ignores the filter and tells of all.

@@ -11,6 +11,8 @@ from mcp_servers.repo.marks import described_task
 
 VERDICTS = {"APPROVED": Verdict.APPROVE, "CHANGES_REQUESTED": Verdict.REQUEST_CHANGES, "COMMENTED": Verdict.COMMENT}
 """Dismissed and pending reviews do not count."""
+INSIDERS = ("OWNER", "MEMBER", "COLLABORATOR", "")
+"""Authors of issues who have a say in the repository; empty where GitHub does not tell. Anybody's issue template sets labels."""
 PERMISSIONS = {
     "admin": Permission.ADMIN,
     "maintain": Permission.ADMIN,

@@ -1,7 +1,6 @@
 """One project's way to GitLab's API, over python-gitlab: serial, paced, conditional, with failures as ours."""
 
 import json
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote
@@ -18,11 +17,10 @@ from contracts.errors import ForgeUnavailable, InvalidInput, RateLimited
 from mcp_servers.repo.gitlab.failures import failure_of
 from mcp_servers.repo.pace import Pace
 from mcp_servers.repo.proxies import Proxy, no_proxy, send_through
+from mcp_servers.repo.remembered import Remembered, RememberedAnswers
 
 PAGE = 100
 MAX_PAGES = 50
-REMEMBERED = 256
-"""Answers kept with their ETag."""
 LOG_BYTES = 4 << 20
 
 
@@ -53,7 +51,7 @@ class GitLabConnection:
         )
         self._backend: _Listening = self._gitlab._backend  # type: ignore[assignment]
         send_through(self._backend.client, proxy)
-        self._known: OrderedDict[str, tuple[str, Any, str]] = OrderedDict()
+        self._answers = RememberedAnswers()
         self.spent = 0
         """Requests so far that GitLab had to work for."""
 
@@ -97,16 +95,12 @@ class GitLabConnection:
 
     def _read(self, path: str, deed: str, parameters: Mapping[str, Any]) -> tuple[Any, str]:
         key = f"{path}?{json.dumps(parameters, sort_keys=True)}"
-        etag, known, following = self._known.get(key, ("", None, ""))
-        answer = self._asked("get", path, deed, parameters, None, {"If-None-Match": etag} if etag else {})
+        known = self._answers.of(key)
+        answer = self._asked("get", path, deed, parameters, None, {"If-None-Match": known.etag} if known.etag else {})
         if answer.status_code == 304:
-            return known, following
+            return known.answer, known.following
         told, following = _parsed(answer, deed), answer.headers.get("X-Next-Page", "")
-        if new := answer.headers.get("ETag", ""):
-            self._known[key] = (new, told, following)
-            self._known.move_to_end(key)
-            while len(self._known) > REMEMBERED:
-                self._known.popitem(last=False)
+        self._answers.keep(key, Remembered(answer.headers.get("ETag", ""), told, following))
         return told, following
 
     def _write(self, verb: str, path: str, deed: str, body: Mapping[str, Any]) -> Any:

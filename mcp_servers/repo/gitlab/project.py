@@ -6,7 +6,6 @@ from urllib.parse import quote
 from contracts.ci import CiCheck, CiReport, JobLog
 from contracts.errors import Conflict, InvalidInput, NotFound
 from contracts.forge import KeptComment, PullRequest, PullRequestDraft, ShownCheck
-from contracts.review import Review, Thread, ThreadAnswer
 from contracts.ticket_search import AskedTicket, FoundTickets, TicketSearch
 from contracts.watching import Look, Watch
 from mcp_servers.repo.gitlab import asking, ci, watching
@@ -109,17 +108,9 @@ class GitLabProject(HostRepository):
         """The one note of a key on an issue. Raises ``NotFound``."""
         return self._kept_note(f"issues/{number}", key, body)
 
-    def reviews(self, number: int) -> list[Review]:
-        """Approvals and requests for changes that count, oldest first."""
-        return self._remarks(number).reviews()
-
-    def threads(self, number: int) -> list[Thread]:
-        """Discussions on lines and beside them, oldest first."""
-        return self._remarks(number).threads()
-
-    def answer(self, number: int, answers: list[ThreadAnswer]) -> None:
-        """Answer in the discussions, each once; addressed ones are resolved."""
-        self._remarks(number).answer(answers)
+    def remarks(self, number: int) -> Remarks:
+        """What people say at a merge request."""
+        return Remarks(self._connection, self._people, number)
 
     # -- checks ------------------------------------------------------------------------------------------------
 
@@ -173,9 +164,6 @@ class GitLabProject(HostRepository):
 
     def _word(self, told: dict[str, Any]) -> PullRequest:
         return merge_request(told, self._remote, self.place)
-
-    def _remarks(self, number: int) -> Remarks:
-        return Remarks(self._connection, self._people, number)
 
     def _open(self, head_branch: str) -> dict[str, Any] | None:
         asked = {"state": "opened", "source_branch": head_branch}

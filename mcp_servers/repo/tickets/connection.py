@@ -16,10 +16,10 @@ from contracts.errors import (
     PatchwrightError,
     RateLimited,
 )
+from mcp_servers.repo.pace import LONGEST_SECONDS
 
 TIMEOUT_SECONDS = 20.0
 USUAL_SECONDS = 60.0
-LONGEST_SECONDS = 3_900.0
 DETAIL_CHARACTERS = 300
 
 

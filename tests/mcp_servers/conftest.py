@@ -1,0 +1,3 @@
+"""What several files of this room begin with."""
+
+from tests.fakes.forge_fixtures import bench, place  # noqa: F401
