@@ -165,6 +165,7 @@ def _made_by(task: Task, preparation: Preparation, spent: Spending, models: Sequ
     named = f" Models: {', '.join(code(name, 100) for name in models[:MODELS])}." if models else ""
     return (
         f"{who}, from {code(preparation.opened.base_branch)} at `{preparation.opened.base_commit}`. "
-        f"Agent cards `{preparation.cards.sha256[:16]}`.{named} {spent.model_calls} model calls, {spent.input_tokens} tokens in, "
-        f"{spent.output_tokens} out, {spent.cost_usd:.4f} US dollars by the price table. A person merges; Patchwright never does."
+        f"Agent cards `{preparation.cards.sha256[:16]}`, policy `{preparation.policy.sha256}`.{named} "
+        f"{spent.model_calls} model calls, {spent.input_tokens} tokens in, {spent.output_tokens} out, "
+        f"{spent.cost_usd:.4f} US dollars by the price table. A person merges; Patchwright never does."
     )
