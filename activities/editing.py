@@ -15,6 +15,7 @@ from activities.stores.run_store import RunStore
 from contracts.change import Change, ChangedFile
 from contracts.checks import ChecksReport
 from contracts.ci import FailedJobs
+from contracts.errors import GuardrailTripped
 from contracts.plan import ChangePlan
 from contracts.remarks import GivenAnswers, HeardRemark
 from contracts.review import FeedbackAnswers, Review, Thread
@@ -23,6 +24,10 @@ from contracts.steps import AgentStep, EditRequest, EditResult, FeedbackRequest,
 from contracts.word import Word
 
 SUMMARY_CHARACTERS = 2_000
+ANALYSED = (
+    "The task is for analysis only (modes.analysis_only): its plan is the result, and nothing is written, run or published. "
+    "Close the task; for the change itself submit it again without that mode."
+)
 
 
 class Sealed(Word):
@@ -80,6 +85,8 @@ class EditingDeeds:
     @deed("ApplyDiffs")
     async def edit(self, request: EditRequest) -> EditResult:
         """Let the coder carry out the plan, with the critic looking over its shoulder."""
+        if request.preparation.policy.modes.analysis_only:
+            raise GuardrailTripped(ANALYSED)
         plan = await self._shelf.read(ChangePlan, request.plan)
         context = (await self._shelf.bytes_of(request.context)).decode("utf-8", "replace")
         ticket = await self.run_store.ticket(request.task.id)
