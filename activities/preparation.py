@@ -7,7 +7,7 @@ from activities.stores.run_store import RunStore
 from contracts.card import AgentCard
 from contracts.event import EventKind, NewEvent
 from contracts.policy import Policy, narrowed
-from contracts.policy_document import policy_of
+from contracts.policy_document import narrowing_of
 from contracts.sandbox import Recipe
 from contracts.steps import PinnedCards, Preparation, PreparationRequest
 from contracts.workspace import OpenedWorkspace
@@ -79,5 +79,5 @@ class PreparationDeeds:
 
 def _policy(policy: Policy, recipe: Recipe) -> Policy:
     """The task's policy within what the base branch of its repository allows."""
-    own = narrowed(policy, policy_of(recipe.policy, ".patchwright.yaml: policy"))
+    own = narrowed(policy, narrowing_of(recipe.policy, ".patchwright.yaml: policy"))
     return narrowed(own, Policy(allowed_paths=recipe.paths)) if recipe.paths else own

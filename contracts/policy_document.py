@@ -38,7 +38,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
     "modes": {name: f"modes.{name}" for name in ("analysis_only", "safe")},
 }
 """Each section's keys, and the field of ``Policy`` that each one sets."""
-ORGANISATION_ONLY = {"ci_start_minutes", "review_quiet_seconds", "tools.granted"}
+ORGANISATION_ONLY = (("checks", "start_minutes"), ("review", "quiet_seconds"), ("tools", "granted"))
 """What has no stricter side, or can only be given: narrowing leaves it as the organisation has it."""
 WRITTEN = {field: f"{section}.{key}" for section, keys in SECTIONS.items() for key, field in keys.items()}
 
@@ -65,6 +65,15 @@ def policy_of(document: object, where: str) -> Policy:
         return Policy.model_validate(fields)
     except ValidationError as error:
         raise InvalidInput("\n".join(f"{where}: {line}" for line in _explained(error))) from None
+
+
+def narrowing_of(document: object, where: str) -> Policy:
+    """What a repository or a task says, which can only narrow. Raises ``InvalidInput``, too, for what would do nothing there."""
+    policy = policy_of(document, where)
+    for section, key in ORGANISATION_ONLY:
+        if isinstance(document, dict) and key in (document.get(section) or {}):
+            raise InvalidInput(f"{where}: {section}.{key} can only be set by the organisation's policy; leave it out.")
+    return policy
 
 
 def document_of(policy: Policy) -> dict[str, dict[str, Any]]:

@@ -12,7 +12,7 @@ import yaml
 
 from contracts.errors import InvalidInput
 from contracts.policy import Policy, narrowed
-from contracts.policy_document import policy_of
+from contracts.policy_document import narrowing_of, policy_of
 
 LARGEST = 256 << 10
 """Bytes of a policy file."""
@@ -78,7 +78,7 @@ def read_repository_policy(file: Path) -> Policy:
     document = read_yaml(file)
     if document is not None and not isinstance(document, dict):
         raise InvalidInput(f"{file} must be a mapping with the key `policy`.")
-    return policy_of((document or {}).get("policy"), f"{file}: policy")
+    return narrowing_of((document or {}).get("policy"), f"{file}: policy")
 
 
 def read_yaml(file: Path) -> object:

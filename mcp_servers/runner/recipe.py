@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from contracts.errors import InvalidInput
 from contracts.paths import path_problem
-from contracts.policy_document import policy_of
+from contracts.policy_document import narrowing_of
 from contracts.sandbox import CheckCommand, Recipe
 from mcp_servers.object_store import Mirror
 from mcp_servers.runner.recognition import recognised
@@ -70,7 +70,7 @@ def parsed(content: bytes) -> Recipe:
         recipe = Recipe(**{**fields, "recognised": FILE})
     except ValidationError as error:
         raise InvalidInput(_explained(error)) from error
-    policy_of(fields.get("policy"), f"{FILE}: policy")
+    narrowing_of(fields.get("policy"), f"{FILE}: policy")
     _reasonable(recipe)
     return recipe
 

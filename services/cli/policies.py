@@ -12,7 +12,7 @@ from contracts.deciding import decide
 from contracts.deeds import DEED, Decision, Deed
 from contracts.errors import InvalidInput
 from contracts.policy import Policy, narrowed
-from contracts.policy_document import document_of
+from contracts.policy_document import document_of, narrowing_of
 from services import settings as configuration
 from services.cli.screen import AsJson, Url, print_json, screen
 from services.cli.service import connect
@@ -141,7 +141,7 @@ def _layers(organisation: Path | None, repository: Path | None, task: Path | Non
     if repository or here.is_file():
         layers[f"repository ({here})"] = read_repository_policy(here)
     if task:
-        layers[f"task ({task})"] = read_policy(task)
+        layers[f"task ({task})"] = narrowing_of(read_yaml(task), str(task))
     return layers
 
 

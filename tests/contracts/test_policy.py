@@ -6,7 +6,7 @@ from contracts.deciding import ROLE_TOOLS, WRITING, decide
 from contracts.deeds import CommandRun, Deed, HostAccess, PathWrite, Publish, Spend, ToolCall
 from contracts.errors import InvalidInput
 from contracts.policy import Policy, narrowed
-from contracts.policy_document import document_of, policy_of
+from contracts.policy_document import document_of, narrowing_of, policy_of
 
 ORGANISATION = policy_of(
     {
@@ -132,3 +132,9 @@ def test_the_digest_says_the_policy_and_nothing_of_how_it_was_written() -> None:
 
 def test_every_field_can_be_written_in_a_section() -> None:
     assert policy_of(document_of(ORGANISATION), "again") == ORGANISATION
+
+
+@pytest.mark.parametrize("document", [{"tools": {"granted": {}}}, {"review": {"quiet_seconds": 1}}])
+def test_a_layer_that_narrows_is_told_what_would_do_nothing_there(document: dict) -> None:
+    with pytest.raises(InvalidInput, match="only be set by the organisation"):
+        narrowing_of(document, "task")
