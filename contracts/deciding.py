@@ -65,15 +65,21 @@ def _tool(policy: Policy, call: ToolCall) -> Decision:
     granted = tool in rules.granted.get(role, ()) and not _ours(tool)
     if not granted and tool not in ROLE_TOOLS.get(role, READING):
         return _no("code.role_tools", f"The {role} may not call {tool}; that is no tool of its role. Go on without it.")
-    if tool in rules.denied:
-        return _no("tools.denied", f"The policy denies {tool} to every agent. Go on without it.")
     if role in rules.by_role and tool not in rules.by_role[role]:
         return _no("tools.by_role", f"The policy leaves the {role} only {', '.join(rules.by_role[role]) or 'no tool'}.")
+    if refused := _denied_to_all(policy, tool, granted):
+        return refused
+    return _yes("tools.granted" if granted else "code.role_tools", f"The {role} may call {tool}.")
+
+
+def _denied_to_all(policy: Policy, tool: str, granted: bool = False) -> Decision | None:
+    if tool in policy.tools.denied:
+        return _no("tools.denied", f"The policy denies {tool} to every agent. Go on without it.")
     if policy.modes.analysis_only and tool not in READING and not granted:
         return _no("modes.analysis_only", f"The task is for analysis only: {tool} changes or runs something. Read, and report.")
     if policy.modes.safe and tool == "run_command":
         return _no("modes.safe", "In safe mode agents run no commands of their own. Use run_checks.")
-    return _yes("tools.granted" if granted else "code.role_tools", f"The {role} may call {tool}.")
+    return None
 
 
 def _ours(tool: str) -> bool:
@@ -105,8 +111,9 @@ def _host(policy: Policy, host: str) -> Decision:
 
 
 def _command(policy: Policy, run: CommandRun) -> Decision:
-    asked = _tool(policy, ToolCall(role=run.role, tool="run_command"))
-    if not asked.allowed:
+    tool = "run_command"
+    asked = _tool(policy, ToolCall(role=run.role, tool=tool)) if run.role else _denied_to_all(policy, tool)
+    if asked is not None and not asked.allowed:
         return asked
     for pattern in policy.tools.denied_commands:
         if fnmatchcase(run.command.strip(), pattern):

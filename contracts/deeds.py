@@ -34,7 +34,8 @@ class CommandRun(StrictWord):
     """An agent runs a command of its own in the sandbox."""
 
     deed: Literal["command"] = "command"
-    role: str
+    role: str = ""
+    """The agent's name on its card; empty where nobody knows it, as in the server that runs the command."""
     command: str
 
 

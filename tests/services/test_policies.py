@@ -6,15 +6,21 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx2
 import pytest
+from fastapi import FastAPI
 from typer.testing import CliRunner, Result
 
-from contracts.deciding import decide
+from contracts.deciding import ROLE_TOOLS, decide
 from contracts.deeds import PathWrite
 from contracts.errors import InvalidInput
 from contracts.policy import Policy
+from services.api.policy import policy_routes
+from services.api.problems import Problems
 from services.cli.app import app
 from services.policies import OrganisationPolicy, read_policy
+from services.web.rendering import error_page
+from services.wiring import agent_cards
 
 Command = Callable[..., Result]
 SOUND = "paths: {allowed: ['src/**']}\nbudgets: {max_model_calls: 900}\n"
@@ -95,3 +101,23 @@ async def test_a_hangup_reads_the_file_again_and_keeps_what_is_sound(file: Path)
         os.kill(os.getpid(), signal.SIGHUP)
         await asyncio.sleep(0.05)
         assert policy.current is before
+
+
+async def test_the_file_is_read_again_over_http_and_a_bad_one_changes_nothing(file: Path) -> None:
+    policy = OrganisationPolicy(file, Policy())
+    door = FastAPI()
+    door.include_router(policy_routes(policy))
+    Problems(door, error_page)
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=door), base_url="http://door") as http:
+        assert (await http.get("/policy")).json()["policy"]["budgets"]["max_model_calls"] == 900
+        file.write_text("budgets: {max_model_calls: 7}\n")
+        assert (await http.post("/policy/reload")).json()["sha256"] == policy.current.sha256 == Policy(max_model_calls=7).sha256
+        file.write_text("budgets: {max_model_calls: none}\n")
+        refused = await http.post("/policy/reload")
+        assert (refused.status_code, policy.current.max_model_calls) == (422, 7)
+        assert "budgets.max_model_calls" in refused.json()["detail"]
+
+
+def test_every_card_of_ours_stays_within_its_role() -> None:
+    for card in agent_cards():
+        assert set(card.tools) <= ROLE_TOOLS[card.name], card.name
