@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -53,9 +54,19 @@ class OrganisationPolicy:
 
     @contextmanager
     def reloaded_by_signal(self) -> Iterator[None]:
-        """Read the file again at each SIGHUP for as long as the block lasts; a file that cannot be used is told in the log."""
-        loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGHUP, self._reload_or_tell)
+        """Read the file again at each SIGHUP for as long as the block lasts; a file that cannot be used is told in the log.
+
+        The same signal says that the terminal was closed; the process then ends, as it did before.
+        """
+        loop, had_terminal = asyncio.get_running_loop(), os.isatty(0)
+
+        def hung_up() -> None:
+            if had_terminal and not os.isatty(0):
+                os.kill(os.getpid(), signal.SIGTERM)
+            else:
+                self._reload_or_tell()
+
+        loop.add_signal_handler(signal.SIGHUP, hung_up)
         try:
             yield
         finally:

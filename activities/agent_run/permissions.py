@@ -5,6 +5,7 @@ from typing import Any
 from activities.agent_run.invocation import AgentTask
 from activities.stores.audit_store import AuditStore
 from activities.stores.event_log import printable
+from contracts.artifact import digest
 from contracts.audit import Judged
 from contracts.deciding import decide
 from contracts.deeds import CommandRun, Decision, Deed, ToolCall
@@ -32,7 +33,9 @@ class Permissions:
         await self._log(task, ToolCall(role=role, tool=tool), decision, key)
 
     async def _log(self, task: AgentTask, deed: Deed, decision: Decision, key: str) -> None:
-        judged = Judged(key=f"call/{key}", deed=deed, decision=decision, policy_sha256=task.facts.policy.sha256)
+        # After a change of cards another call may have this one's place in the run; it is logged beside it.
+        which = digest(deed.model_dump_json().encode())[:16]
+        judged = Judged(key=f"call/{key}/{which}", deed=deed, decision=decision, policy_sha256=task.facts.policy.sha256)
         await self._audit.append(task.task_id, [judged])
 
 
