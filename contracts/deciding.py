@@ -32,6 +32,8 @@ ROLE_TOOLS: Mapping[str, frozenset[str]] = {
     "fixer": READING | WRITING | RUNNING,
 }
 """What each role may call at most. Agents of cards that are not ours read."""
+LONGEST_HOST = 253
+"""Characters that DNS takes."""
 PUBLISHING_STEPS = frozenset({"OpenPR"})
 
 
@@ -100,7 +102,7 @@ def _write(policy: Policy, path: str) -> Decision:
 
 def _host(policy: Policy, host: str) -> Decision:
     name, allowed = host.casefold().rstrip("."), policy.network.allowed_hosts
-    if not re.fullmatch(HOST, name, re.ASCII) or name.startswith("*"):
+    if len(name) > LONGEST_HOST or not re.fullmatch(HOST, name, re.ASCII) or name.startswith("*"):
         return _no("code.host_form", f"{host!r} is not the name of a host.")
     if policy.modes.safe:
         return _no("modes.safe", "In safe mode no host is reached.")

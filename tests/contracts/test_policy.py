@@ -65,6 +65,7 @@ def test_narrowing_keeps_what_both_allow() -> None:
     (PathWrite(path=".github/workflows/x.yml"), "paths.denied"),
     (HostAccess(host="docs.python.org"), "network.allowed_hosts"),
     (HostAccess(host="a b"), "code.host_form"),
+    (HostAccess(host="a" * 300_000), "code.host_form"),
     (HostAccess(host="*.example.org"), "code.host_form"),
     (Spend(model_calls=300), "budgets.max_model_calls"),
 ])  # fmt: skip
