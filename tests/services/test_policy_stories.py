@@ -25,7 +25,7 @@ async def test_a_pull_request_names_the_policy_and_the_audit_entry_it_was_publis
         pull = (await service.http.get(f"/prs/{shown['pull_request']['id']}", headers={"accept": "application/json"})).json()
         entries = await audit_of(service, task)
         published = next(entry for entry in entries if entry.rule == "code.publishing_steps")
-        named = re.search(r"policy `([0-9a-f]{64})`, audit log up to `([0-9a-f]{64})`", pull["body"])
+        named = re.search(r"policy `([0-9a-f]{64})`, audit log up to `([0-9a-f]{64})`", pull["description"])
         assert named is not None and published.allowed
         assert named.groups() == (published.policy_sha256, published.sha256)
         assert broken_link(entries, named[2]) == ""
