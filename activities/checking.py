@@ -11,7 +11,11 @@ from activities.edge import deed
 from activities.editing import ChangedFiles, WholeDiff
 from activities.shelf import Shelf
 from activities.stores.run_store import RunStore
+from contracts.audit import Judged
+from contracts.change import ChangedFile, FileStatus
 from contracts.checks import CheckResult, CheckRun, ChecksReport, ChecksRun
+from contracts.deciding import decide
+from contracts.deeds import PathWrite
 from contracts.event import EventKind, NewEvent
 from contracts.gates import beyond_plan, change_problems, conflict_problems
 from contracts.plan import ChangePlan
@@ -44,6 +48,7 @@ class CheckingDeeds:
             request.task.id, "JudgeChange", "change.diff", whole.diff.encode("utf-8", "replace"), "text/x-diff"
         )
         problems = change_problems(counted.files, request.preparation.policy, request.task.request.kind)
+        await self._log_refused_paths(request, counted.files)
         problems += conflict_problems(whole.diff)[:20] + _credentials_in(whole.diff)
         if whole.cut:
             problems.append("The change is too large to be looked through for credentials. Make it smaller.")
@@ -62,6 +67,16 @@ class CheckingDeeds:
         )
         beyond = beyond_plan(counted.files, await self._shelf.read(ChangePlan, request.plan), request.preparation.policy)
         return GateResult(change=counted.change, problems=tuple(problems[:50]), beyond_plan=beyond[:2_000])
+
+    async def _log_refused_paths(self, request: GateRequest, files: Sequence[ChangedFile]) -> None:
+        policy = request.preparation.policy
+        moved = [file.old_path for file in files if file.status is FileStatus.RENAMED]
+        judged = [
+            Judged(key=f"gate/{request.commit}/{number}", deed=wanted, decision=decision, policy_sha256=policy.sha256)
+            for number, wanted in enumerate(PathWrite(path=path) for path in [file.path for file in files] + moved)
+            if not (decision := decide(policy, wanted)).allowed
+        ]
+        await self.run_store.audit.append(request.task.id, judged)
 
     @deed("RunCI")
     async def run_checks(self, request: ChecksRequest) -> ChecksOutcome:

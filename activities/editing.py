@@ -12,9 +12,13 @@ from activities.pull_request.hearing import heard
 from activities.pull_request.remark_answers import every_answer, heard_in, with_open_remarks, without_a_commit
 from activities.shelf import Shelf, invocation
 from activities.stores.run_store import RunStore
+from contracts.audit import Judged
 from contracts.change import Change, ChangedFile
 from contracts.checks import ChecksReport
 from contracts.ci import FailedJobs
+from contracts.deciding import decide
+from contracts.deeds import ToolCall
+from contracts.errors import GuardrailTripped
 from contracts.plan import ChangePlan
 from contracts.remarks import GivenAnswers, HeardRemark
 from contracts.review import FeedbackAnswers, Review, Thread
@@ -23,6 +27,10 @@ from contracts.steps import AgentStep, EditRequest, EditResult, FeedbackRequest,
 from contracts.word import Word
 
 SUMMARY_CHARACTERS = 2_000
+ANALYSED = (
+    "The task is for analysis only (modes.analysis_only): its plan is the result, and nothing is written, run or published. "
+    "Close the task; for the change itself submit it again without that mode."
+)
 
 
 class Sealed(Word):
@@ -80,6 +88,7 @@ class EditingDeeds:
     @deed("ApplyDiffs")
     async def edit(self, request: EditRequest) -> EditResult:
         """Let the coder carry out the plan, with the critic looking over its shoulder."""
+        await self._refuse_to_edit_in_analysis(request)
         plan = await self._shelf.read(ChangePlan, request.plan)
         context = (await self._shelf.bytes_of(request.context)).decode("utf-8", "replace")
         ticket = await self.run_store.ticket(request.task.id)
@@ -87,6 +96,14 @@ class EditingDeeds:
         facts = RunFacts(request.preparation.policy)
         answer = await self._runs.run(await invocation(request, self._shelf, "ApplyDiffs", ("coder", "critic"), prompt, facts))
         return await self._result(request, "ApplyDiffs", answer, str(answer.final or ""), request.preparation.opened.base_commit)
+
+    async def _refuse_to_edit_in_analysis(self, request: EditRequest) -> None:
+        """End an analysis with its plan, before a model is asked for edits that are all refused. Raises ``GuardrailTripped``."""
+        policy, wanted = request.preparation.policy, ToolCall(role="coder", tool="write_file")
+        if policy.modes.analysis_only:
+            judged = Judged(key=f"edit/{request.run}", deed=wanted, decision=decide(policy, wanted), policy_sha256=policy.sha256)
+            await self.run_store.audit.append(request.task.id, [judged])
+            raise GuardrailTripped(ANALYSED)
 
     @deed("AddressFeedback")
     async def address(self, request: FeedbackRequest) -> EditResult:

@@ -7,6 +7,7 @@ from activities.stores.run_store import RunStore
 from contracts.card import AgentCard
 from contracts.event import EventKind, NewEvent
 from contracts.policy import Policy, narrowed
+from contracts.policy_document import narrowing_of
 from contracts.sandbox import Recipe
 from contracts.steps import PinnedCards, Preparation, PreparationRequest
 from contracts.workspace import OpenedWorkspace
@@ -44,25 +45,39 @@ class PreparationDeeds:
         )
         whole = (await self.run_store.ticket(task.id)).model_dump_json().encode()
         ticket = await self._artifacts.put(task.id, "PrepareTask", whole, "application/json", "ticket.json")
-        await self._tell(task.id, opened, recipe)
         policy = _policy(task.request.policy, recipe)
-        return Preparation(opened=opened, recipe=recipe, policy=policy, cards=cards, ticket=ticket)
+        await self._tell(task.id, opened, recipe, policy)
+        return Preparation(
+            opened=opened, recipe=recipe, policy=policy, policy_sha256=policy.sha256, cards=cards, ticket=ticket
+        )
 
-    async def _tell(self, task_id: str, opened: OpenedWorkspace, recipe: Recipe) -> None:
+    async def _tell(self, task_id: str, opened: OpenedWorkspace, recipe: Recipe, policy: Policy) -> None:
         checks = ", ".join(check.name for check in recipe.checks) or "none"
         told = [
             f"{opened.remote} at {opened.base_branch} {opened.base_commit[:12]}, {opened.files} files",
             f"Checks: {checks} ({recipe.recognised or 'nothing recognised'})",
             *opened.notes,
         ]
+        stamp = NewEvent(
+            kind=EventKind.NOTE,
+            text=f"Policy {policy.sha256[:12]}",
+            step="PrepareTask",
+            key="prepare/policy",
+            data={"policy_sha256": policy.sha256},
+        )
         await self.run_store.append(
             task_id,
             [
-                NewEvent(kind=EventKind.NOTE, text=text, step="PrepareTask", key=f"prepare/{number}")
-                for number, text in enumerate(told)
+                *(
+                    NewEvent(kind=EventKind.NOTE, text=text, step="PrepareTask", key=f"prepare/{number}")
+                    for number, text in enumerate(told)
+                ),
+                stamp,
             ],
         )
 
 
 def _policy(policy: Policy, recipe: Recipe) -> Policy:
-    return narrowed(policy, Policy(allowed_paths=recipe.paths)) if recipe.paths else policy
+    """The task's policy within what the base branch of its repository allows."""
+    own = narrowed(policy, narrowing_of(recipe.policy, ".patchwright.yaml: policy"))
+    return narrowed(own, Policy(allowed_paths=recipe.paths)) if recipe.paths else own

@@ -1,12 +1,21 @@
 """What a task may do: budgets, paths and the questions that need a person."""
 
+import hashlib
+import json
+from typing import Any
+
 from pydantic import Field
 
+from contracts.policy_rules import ModeRules, NetworkRules, ToolRules, union
 from contracts.word import StrictWord
 
 
 class Policy(StrictWord):
-    """Limits of one task. Merged from the service's defaults and the request; a request can only narrow budgets."""
+    """What one task may do: the organisation's rules, narrowed by the repository's and by the request's.
+
+    The fields are flat, because histories and API clients have them so; people write them in sections, see
+    ``contracts.policy_document``.
+    """
 
     plan_approval: bool = False
     """Wait for a person to approve the plan before anything is edited."""
@@ -46,37 +55,73 @@ class Policy(StrictWord):
     """Hours of silence after which the requester is reminded of a waiting review."""
     review_expiry_days: float = Field(default=30, gt=0)
     """Days a pull request waits for a review before the task expires."""
+    required_checks: tuple[str, ...] = Field(default=(), max_length=50)
+    """Names of checks that must have passed on the very commit that is published, beside those that the repository has."""
+    tools: ToolRules = ToolRules()
+    """Which tools agents may call, by role."""
+    network: NetworkRules = NetworkRules()
+    """Which hosts may be reached on behalf of the task."""
+    modes: ModeRules = ModeRules()
+    """Ways of working that take much away at once."""
+
+    @property
+    def asks_for_plan_approval(self) -> bool:
+        """Whether a person must approve the plan, by the rule itself or by the safe mode."""
+        return self.plan_approval or self.modes.safe
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the policy's canonical JSON: every field, keys sorted, no white space. Equal policies have equal digests."""
+        told = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(told.encode()).hexdigest()
+
+
+EITHER = ("plan_approval", "require_tests")
+"""Rules that hold when one of two policies asks for them."""
+EVERY = ("denied_paths", "required_checks")
+"""Lists that narrowing makes longer."""
+LEAST = (
+    "plan_expiry_hours",
+    "max_fix_rounds",
+    "max_review_rounds",
+    "max_ci_rounds",
+    "max_unplanned_files",
+    "max_unplanned_lines",
+    "max_model_calls",
+    "max_changed_files",
+    "max_changed_lines",
+    "review_reminder_hours",
+    "review_expiry_days",
+)
+"""Numbers of which the smaller one holds."""
 
 
 def narrowed(policy: Policy, by: Policy) -> Policy:
-    """The stricter of two policies, rule by rule: what one of them forbids is forbidden."""
+    """The stricter of two policies, rule by rule: what one of them forbids is forbidden.
+
+    Of ``by`` only what it says counts; its defaults narrow nothing.
+    """
+    said = by.model_fields_set
+    changed: dict[str, Any] = {}
+    for name in said.intersection(EITHER):
+        changed[name] = getattr(policy, name) or getattr(by, name)
+    for name in said.intersection(EVERY):
+        changed[name] = union(getattr(policy, name), getattr(by, name))
+    for name in said.intersection(LEAST):
+        changed[name] = min(getattr(policy, name), getattr(by, name))
+    for name in said.intersection(("tools", "network", "modes")):
+        changed[name] = getattr(policy, name).narrowed(getattr(by, name))
+    costs = [cost for cost in (policy.max_cost_usd, by.max_cost_usd) if cost is not None]
+    changed["max_cost_usd"] = min(costs) if costs else None
+    changed["also_within"] = _lists(policy, by)
+    return policy.model_copy(update=changed)
+
+
+def _lists(policy: Policy, by: Policy) -> tuple[tuple[str, ...], ...]:
     lists = policy.also_within + by.also_within
     if by.allowed_paths not in (policy.allowed_paths, ("**",)):
         lists = (*lists, by.allowed_paths)
-    costs = [cost for cost in (policy.max_cost_usd, by.max_cost_usd) if cost is not None]
-    least = (
-        "plan_expiry_hours",
-        "max_fix_rounds",
-        "max_review_rounds",
-        "max_ci_rounds",
-        "max_unplanned_files",
-        "max_unplanned_lines",
-        "max_model_calls",
-        "max_changed_files",
-        "max_changed_lines",
-        "review_reminder_hours",
-        "review_expiry_days",
-    )
-    return policy.model_copy(
-        update={
-            "plan_approval": policy.plan_approval or by.plan_approval,
-            "require_tests": policy.require_tests or by.require_tests,
-            "denied_paths": tuple(dict.fromkeys(policy.denied_paths + by.denied_paths)),
-            "also_within": tuple(dict.fromkeys(lists)),
-            "max_cost_usd": min(costs) if costs else None,
-            **{name: min(getattr(policy, name), getattr(by, name)) for name in least},
-        }
-    )
+    return tuple(dict.fromkeys(lists))
 
 
 class BudgetRaise(StrictWord):

@@ -2,6 +2,7 @@
 
 import re
 from enum import StrEnum
+from typing import Any
 
 from pydantic import Field, field_validator
 
@@ -95,6 +96,8 @@ class Recipe(StrictWord):
     """Files whose content decides whether ``setup`` must run again."""
     pull_request: PullRequestWishes = PullRequestWishes()
     """Labels, reviewers and draft state of the pull requests."""
+    policy: dict[str, Any] = Field(default_factory=dict)
+    """What this repository takes away from what a task may do, in sections; it can only narrow what the service allows."""
     recognised: str = ""
     """What the recipe rests on: ``.patchwright.yaml``, ``python (pytest)``, ``node (npm test)``; empty: nothing recognised."""
     note: str = ""

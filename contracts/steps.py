@@ -43,7 +43,10 @@ class Preparation(Word):
     opened: OpenedWorkspace
     recipe: Recipe
     policy: Policy
-    """The request's policy, narrowed by the repository's recipe."""
+    """The organisation's policy, narrowed by the request's and by what the repository's base branch says."""
+    policy_sha256: str = ""
+    """Digest of that policy; empty for tasks that began before there was one. A budget that a person raises changes the policy
+    in force, and this stays."""
     cards: ArtifactRef
     """The agent cards as they were when the task began."""
     ticket: ArtifactRef | None = None

@@ -18,7 +18,9 @@ from pydantic.fields import FieldInfo
 
 from activities.pull_request.command_answers import MEANINGS
 from contracts import errors
+from contracts.deciding import READING, ROLE_TOOLS, RUNNING, WRITING
 from contracts.policy import Policy
+from contracts.policy_document import SECTIONS
 from contracts.sandbox import CheckCommand, PullRequestWishes, Recipe, SandboxLimits
 from contracts.task import TaskRequest
 from mcp_servers.runner import bench, recipe
@@ -64,6 +66,28 @@ def fields_table(model: type[BaseModel], *left_out: str) -> Callable[[], str]:
         return _table(("field", "meaning", "default"), rows)
 
     return made
+
+
+def policy_sections_table() -> str:
+    """One row for each key that a policy document can have."""
+    rows = []
+    for section, keys in SECTIONS.items():
+        for key, name in keys.items():
+            outer, _, inner = name.partition(".")
+            kind = type(getattr(Policy(), outer)) if inner else Policy
+            field = inner or outer
+            rows.append((f"`{section}.{key}`", attribute_docstrings(kind)[field], _default(kind.model_fields[field])))
+    return _table(("key", "meaning", "default"), rows)
+
+
+def roles_table() -> str:
+    """What each role may call at most."""
+    kinds = {"reads": READING, "writes": WRITING, "runs": RUNNING}
+    rows = [
+        (f"`{role}`", *(", ".join(f"`{tool}`" for tool in sorted(may & kind)) or "–" for kind in kinds.values()))
+        for role, may in ROLE_TOOLS.items()
+    ]
+    return _table(("role", *kinds), rows)
 
 
 def errors_table() -> str:
@@ -128,6 +152,8 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "settings": settings_table,
     "limits": fields_table(SandboxLimits),
     "policy": fields_table(Policy),
+    "policy-sections": policy_sections_table,
+    "roles": roles_table,
     "recipe": fields_table(Recipe, "recognised", "note"),
     "check": fields_table(CheckCommand),
     "wishes": fields_table(PullRequestWishes),

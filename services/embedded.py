@@ -52,6 +52,7 @@ async def stack(settings: Settings, scripted: bool = False) -> AsyncIterator[Sta
         models = ConfiguredModels(settings, await opened.enter_async_context(_ledger(settings)))
         opened.push_async_callback(models.close)
         tasks = wiring.task_service(settings, kept, forge, client, server.ui_url)
+        opened.enter_context(tasks.policy.reloaded_by_signal())
         app = wiring.front_door(settings, kept, tasks)
         deeds = wiring.deeds(kept, connected, models, settings.public_url)
         await opened.enter_async_context(wiring.workers(settings, client, deeds))

@@ -244,11 +244,12 @@ async def _api(part: Part, interceptors: list[Any]) -> AsyncIterator[None]:
         client = await connect(settings.temporal_address, settings.temporal_namespace, interceptors, lazy=True)
         tasks = wiring.task_service(settings, kept, wiring.local_forge(settings, part.base_url), client, part.ui_url)
         app = wiring.front_door(settings, kept, tasks)
-        async with (
-            _door(part, settings.host, settings.port, "PATCHWRIGHT_PORT") as door,
-            serving(app, door, app.state.closing),
-        ):
-            yield
+        with tasks.policy.reloaded_by_signal():
+            async with (
+                _door(part, settings.host, settings.port, "PATCHWRIGHT_PORT") as door,
+                serving(app, door, app.state.closing),
+            ):
+                yield
 
 
 if __name__ == "__main__":

@@ -162,8 +162,10 @@ class Settings(BaseSettings):
     """The container image for repositories that name none."""
     limits: SandboxLimits = SandboxLimits()
     """Limits of one sandbox, as JSON, e.g. {"memory_mib": 4096}."""
+    policy_file: str = ""
+    """A YAML file with the organisation's policy in sections; read again at SIGHUP and `POST /policy/reload`. Empty: none."""
     default_policy: Policy = Policy()
-    """Limits of a task that brings none of its own, as JSON, e.g. {"plan_approval": true}."""
+    """Limits of every task, as JSON, e.g. {"plan_approval": true}; they narrow the policy file where there is one."""
 
     keep_days: float = Field(default=30, ge=1, le=3_650)
     """Days for which what an ended task left in the mirrors is kept, 1 to 3650; branches on remotes are never touched."""
@@ -233,6 +235,11 @@ class Settings(BaseSettings):
             if isinstance(secret := getattr(self, name), SecretStr):
                 told[name] = secret.get_secret_value()
         return told
+
+    @property
+    def policy_path(self) -> Path | None:
+        """Where the organisation's policy is, if anywhere."""
+        return Path(self.policy_file).expanduser() if self.policy_file else None
 
     @property
     def processes_file(self) -> Path:

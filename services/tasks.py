@@ -29,6 +29,7 @@ from contracts.policy import BudgetRaise, Policy, narrowed
 from contracts.record import TaskRecord
 from contracts.review import Review, ReviewRequest, ReviewSignal
 from contracts.task import Task, TaskRequest, TaskState, task_id
+from services.policies import OrganisationPolicy
 from workflows.standing import TaskRun
 
 WORKFLOW = "CodingTaskWorkflow"
@@ -62,7 +63,7 @@ class TaskService:
 
     def __init__(self, runs: RunStore, artifacts: ArtifactStore, forge: ReviewDesk, *,
                  temporal: Client | None = None, task_queue: str = "patchwright", namespace: str = "default", ui_url: str = "",
-                 policy: Policy | None = None) -> None:
+                 policy: OrganisationPolicy | None = None) -> None:
         self.runs = runs
         self.artifacts = artifacts
         self.forge = forge
@@ -72,7 +73,8 @@ class TaskService:
         self.ui_url = ui_url.rstrip("/")
         """Base of the Temporal Web UI; empty when there is none."""
         self._task_queue = task_queue
-        self._policy = policy or Policy()
+        self.policy = policy or OrganisationPolicy(None, Policy())
+        """What any task may do; it can be read again while the service runs."""
 
     # -- starting --------------------------------------------------------------------------------------------
 
@@ -84,7 +86,7 @@ class TaskService:
         the same request or any API process (``keep_starting``) starts it.
         """
         body_sha256 = digest(request.model_dump_json().encode())
-        accepted = request.model_copy(update={"policy": narrowed(self._policy, request.policy)})
+        accepted = request.model_copy(update={"policy": narrowed(self.policy.current, request.policy)})
         source = request.source
         name = task_id(source.system, source.key) if source else task_id("request", idempotency_key or uuid.uuid4().hex)
         task = Task(id=name, request=accepted, created_at=datetime.now(UTC))

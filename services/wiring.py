@@ -195,6 +195,7 @@ async def capabilities(settings: Settings, base_url: str, boxes: "Sandboxes | No
 def task_service(settings: Settings, kept: Stores, forge: "LocalForge", temporal: "Client", ui_url: str) -> "TaskService":
     """What the API does with tasks."""
     from services.desks import Desks, HostedDesk
+    from services.policies import OrganisationPolicy
     from services.tasks import TaskService
 
     return TaskService(
@@ -205,7 +206,7 @@ def task_service(settings: Settings, kept: Stores, forge: "LocalForge", temporal
         task_queue=settings.task_queue,
         namespace=settings.temporal_namespace,
         ui_url=ui_url,
-        policy=settings.default_policy,
+        policy=OrganisationPolicy(settings.policy_path, settings.default_policy),
     )
 
 

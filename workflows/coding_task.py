@@ -106,7 +106,7 @@ class CodingTaskWorkflow(LocalReview, ForgeWatch):
                 lambda step, why=rejection: calls.plan_changes(PlanRequest(**step, rejection=why), self.task.request.title),
             )
             self._planned(made)
-            if not self.ready.policy.plan_approval or await self._plan_approved():
+            if not self.ready.policy.asks_for_plan_approval or await self._plan_approved():
                 break
             rejection = self.standing.approval.reason if self.standing.approval else ""
         await self.enter(TaskState.EDITING, "FetchContext")

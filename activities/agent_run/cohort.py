@@ -14,7 +14,8 @@ from contracts.errors import InvalidInput, NotFound
 
 ModelFor = Callable[[AgentCard, bool], Model]
 """(card, whether it is asked by another agent and hears nothing of the conversation) → its model."""
-ToolFor = Callable[[FunctionTool], FunctionTool]
+ToolFor = Callable[[AgentCard, FunctionTool], FunctionTool]
+"""(the card of the agent that may call it, the bare tool) → the tool that does something."""
 Consult = Callable[[AgentCard, Callable[[AgentCard], Agent[Any]]], FunctionTool]
 """(the card of the asked agent, what makes it anew) → the tool that asks it."""
 
@@ -76,7 +77,7 @@ def _agent(card: AgentCard, capabilities: Capabilities, model: Model, tool_for: 
         instructions=f"{opening_line(card.name)}\n\n{card.instructions}",
         model=model,
         model_settings=settings,
-        tools=[tool_for(_bare_tool(name, capabilities)) for name in card.tools],
+        tools=[tool_for(card, _bare_tool(name, capabilities)) for name in card.tools],
         output_type=WantedOutput(OUTPUTS[card.output]) if card.output in OUTPUTS else None,
         input_guardrails=[INPUT_GUARDRAILS[name] for name in card.guardrails if name in INPUT_GUARDRAILS],
         output_guardrails=[OUTPUT_GUARDRAILS[name] for name in card.guardrails if name in OUTPUT_GUARDRAILS],

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import httpx2
 import openai
-from agents import Agent, RunConfig, Runner, ToolErrorFormatterArgs, ToolExecutionConfig
+from agents import Agent, FunctionTool, RunConfig, Runner, ToolErrorFormatterArgs, ToolExecutionConfig
 from agents.exceptions import (
     AgentsException,
     InputGuardrailTripwireTriggered,
@@ -28,10 +28,12 @@ from activities.agent_run.consulting import consultation
 from activities.agent_run.encoding import Conversation
 from activities.agent_run.invocation import AgentAnswer, AgentTask, ModelSource
 from activities.agent_run.journal import JournaledModel, RunJournal, ToolOutcome, journaled_tool
+from activities.agent_run.permissions import Permissions
 from activities.agent_run.story import RunStory
 from activities.capabilities import Capabilities, failure_of, text_of
 from activities.stores.journal_store import JournalStore
 from activities.stores.run_store import RunStore
+from contracts.card import AgentCard
 from contracts.errors import GuardrailTripped, ModelMisbehaved, ModelUnavailable, PatchwrightError
 from contracts.model_call import AWAY_HEADER, MAX_COST_HEADER, REQUESTER_HEADER, TASK_HEADER
 from contracts.word import Word
@@ -54,6 +56,7 @@ class AgentRuns:
         self._journal = journal
         self._models = models
         self._run_store = run_store
+        self._permissions = Permissions(run_store.audit)
 
     async def run(self, task: AgentTask) -> AgentAnswer:
         """Run to the end of the run or of the slice. Raises ``PatchwrightError`` classes only for what is expected."""
@@ -131,8 +134,13 @@ class AgentRuns:
     def _cohort(self, task: AgentTask, journal: RunJournal, earlier: list[TResponseInputItem]) -> dict[str, Agent[Any]]:
         conversation = Conversation(earlier)
 
-        async def call(name: str, arguments: dict[str, Any], key: str) -> ToolOutcome:
-            return await self._call(name, arguments, key, task)
+        def tool_of(card: AgentCard, tool: FunctionTool) -> FunctionTool:
+            async def call(name: str, arguments: dict[str, Any], key: str) -> ToolOutcome:
+                if refused := await self._permissions.refusal(task, card.name, name, arguments, key):
+                    return ToolOutcome(f"Error: {refused}", False)
+                return await self._call(name, arguments, key, task, card.name)
+
+            return journaled_tool(tool, journal, call)
 
         agents = make_cohort(
             task.cards,
@@ -140,7 +148,7 @@ class AgentRuns:
             lambda card, alone: JournaledModel(
                 card.name, self._models.model_for(card), journal, Conversation() if alone else conversation
             ),
-            lambda tool: journaled_tool(tool, journal, call),
+            tool_of,
             lambda card, make: consultation(card, make, journal, _run_config(task)),
             self._models.retries,
             call_headers(task),
@@ -149,12 +157,14 @@ class AgentRuns:
             _pass_input_guardrails(agents)
         return agents
 
-    async def _call(self, name: str, arguments: dict[str, Any], key: str, task: AgentTask) -> ToolOutcome:
+    async def _call(self, name: str, arguments: dict[str, Any], key: str, task: AgentTask, role: str) -> ToolOutcome:
         for attempt in range(1, TOOL_ATTEMPTS + 1):
             result = await self._capabilities.call(name, arguments, task.scope, f"{task.task_id}/{key}")
             if not result.is_error:
                 return ToolOutcome(text_of(result), True, _made_commit(self._capabilities.tool(name), result))
             failure = failure_of(result, name)
+            if isinstance(failure, GuardrailTripped):
+                await self._permissions.refused_by_server(task, role, name, failure, key)
             if not failure.retryable or attempt == TOOL_ATTEMPTS:
                 if failure.retryable and failure.infrastructure:
                     raise failure  # nothing a model could mend: the run waits and goes on from its journal

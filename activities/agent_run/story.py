@@ -11,6 +11,9 @@ from agents.items import ModelResponse
 from activities.agent_run.invocation import AgentTask, ModelSource
 from activities.agent_run.journal import ToolOutcome
 from activities.stores.run_store import RunStore
+from contracts.audit import Judged
+from contracts.deciding import decide
+from contracts.deeds import Spend
 from contracts.errors import BudgetExceeded
 from contracts.event import EventKind, NewEvent
 from contracts.steps import Spending
@@ -77,18 +80,16 @@ class RunStory:
 
     async def before_model_call(self, live_calls: int) -> None:
         """Refuse a call that the task's budget does not cover."""
-        policy = self._task.facts.policy
-        total = self._task.spent + self.spent
-        if total.model_calls >= policy.max_model_calls:
-            raise BudgetExceeded(
-                f"The task has made its {policy.max_model_calls} model calls. "
-                f"Resume it with more: ./patchwright resume {self._task.task_id} --max-model-calls N."
-            )
-        if policy.max_cost_usd is not None and total.cost_usd >= policy.max_cost_usd:
-            raise BudgetExceeded(
-                f"The task has spent {total.cost_usd:.4f} of {policy.max_cost_usd:.4f} US dollars. "
-                f"Resume it with more: ./patchwright resume {self._task.task_id} --budget USD."
-            )
+        policy, total = self._task.facts.policy, self._task.spent + self.spent
+        deed = Spend(model_calls=total.model_calls, cost_usd=total.cost_usd)
+        decision = decide(policy, deed)
+        if decision.allowed:
+            return
+        key = f"spend/{total.model_calls}/{total.cost_usd:.9f}/{policy.sha256[:16]}"
+        judged = Judged(key=key, deed=deed, decision=decision, policy_sha256=policy.sha256)
+        await self._store.audit.append(self._task.task_id, [judged])
+        more = "--budget USD" if decision.rule == "budgets.max_cost_usd" else "--max-model-calls N"
+        raise BudgetExceeded(f"{decision.reason} Resume it with more: ./patchwright resume {self._task.task_id} {more}.")
 
     async def forked(self, commit: str) -> None:
         """The world changed under the run: say so, and put the workspace back to where the kept part ends."""

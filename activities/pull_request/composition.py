@@ -39,10 +39,12 @@ def compose(
     diff: str = "",
     models: Sequence[str] = (),
     page: str = "",
+    audit: str = "",
 ) -> str:
     """The description of a pull request, as Markdown of at most ``BODY_LIMIT`` characters.
 
-    ``diff``: the change as a unified diff; ``models``: which ones worked on it; ``page``: where people see the task.
+    ``diff``: the change as a unified diff; ``models``: which ones worked on it; ``page``: where people see the task; ``audit``:
+    digest of the newest entry of its audit log, which shows later that the log's end was not cut off.
     """
     said = quoted(readable(summary or plan.goal))
     body = ""
@@ -54,7 +56,7 @@ def compose(
             ("Risks", _risks(plan, files, most)),
             ("Rollback", _rollback(files)),
             ("Evidence", _evidence(checks, most, page)),
-            ("Made by", _made_by(task, preparation, spent, models, page)),
+            ("Made by", _made_by(task, preparation, spent, models, page, audit)),
         ]
         body = "\n\n".join(f"## {title}\n\n{text}" for title, text in sections) + "\n"
         if len(body) <= BODY_LIMIT:
@@ -160,11 +162,13 @@ def _log(log: ArtifactRef | None, page: str) -> str:
     return f"[`{log.sha256[:12]}`]({page})" if page else f"`{log.sha256[:12]}`"
 
 
-def _made_by(task: Task, preparation: Preparation, spent: Spending, models: Sequence[str], page: str) -> str:
+def _made_by(task: Task, preparation: Preparation, spent: Spending, models: Sequence[str], page: str, audit: str) -> str:
     who = f"Patchwright task [`{task.id}`]({page})" if page else f"Patchwright task `{task.id}`"
     named = f" Models: {', '.join(code(name, 100) for name in models[:MODELS])}." if models else ""
+    logged = f", audit log up to `{audit}`" if audit else ""
     return (
         f"{who}, from {code(preparation.opened.base_branch)} at `{preparation.opened.base_commit}`. "
-        f"Agent cards `{preparation.cards.sha256[:16]}`.{named} {spent.model_calls} model calls, {spent.input_tokens} tokens in, "
-        f"{spent.output_tokens} out, {spent.cost_usd:.4f} US dollars by the price table. A person merges; Patchwright never does."
+        f"Agent cards `{preparation.cards.sha256[:16]}`, policy `{preparation.policy.sha256}`{logged}.{named} "
+        f"{spent.model_calls} model calls, {spent.input_tokens} tokens in, {spent.output_tokens} out, "
+        f"{spent.cost_usd:.4f} US dollars by the price table. A person merges; Patchwright never does."
     )

@@ -10,8 +10,11 @@ from activities.pull_request.status_comment import StatusComments
 from activities.readable_words import readable
 from activities.shelf import Shelf
 from activities.stores.run_store import RunStore
+from contracts.audit import Judged
 from contracts.checks import ChecksReport
-from contracts.errors import NotFound
+from contracts.deciding import decide
+from contracts.deeds import Publish
+from contracts.errors import GuardrailTripped, NotFound
 from contracts.event import EventKind, NewEvent
 from contracts.forge import PullRequest, PullRequestDraft
 from contracts.plan import ChangePlan
@@ -37,6 +40,7 @@ class PublishingDeeds:
         opened = request.preparation.opened
         scope, key = CallScope.of(request.preparation), f"{request.task.id}/publish/{request.commit}/{request.draft}"
         checks = await self._shelf.read(ChecksReport, request.checks) if request.checks else None
+        await self._permitted(request, checks, key)
         draft = PullRequestDraft(
             repo=opened.remote,
             head_branch=request.task.branch,
@@ -61,6 +65,18 @@ class PublishingDeeds:
             pull_request_id=published.id, url=published.url, head_commit=published.head_commit, hosted=published.hosted
         )
 
+    async def _permitted(self, request: PublishRequest, checks: ChecksReport | None, key: str) -> None:
+        """Log what the policy says about publishing this commit. Raises ``GuardrailTripped`` when that is no."""
+        policy = request.preparation.policy
+        shown = checks.results if checks is not None and checks.commit == request.commit else ()
+        passed = tuple(result.name for result in shown if result.passed)
+        wanted = Publish(step="OpenPR", commit=request.commit, passed_checks=passed)
+        decision = decide(policy, wanted)
+        judged = Judged(key=f"{key}/{policy.sha256[:16]}", deed=wanted, decision=decision, policy_sha256=policy.sha256)
+        await self.run_store.audit.append(request.task.id, [judged])
+        if not decision.allowed:
+            raise GuardrailTripped(decision.reason)
+
     @deed("ClosePR")
     async def close(self, request: ClosingRequest) -> None:
         """Close the pull request without merging; the branch stays."""
@@ -76,6 +92,7 @@ class PublishingDeeds:
         body = compose(
             ticket, request.preparation, plan, request.summary, files, checks, request.spent,
             diff=whole.diff, models=await self._models(request.task.id), page=self._status.page(request.task.id),
+            audit=await self.run_store.audit.head(request.task.id),
         )  # fmt: skip
         await self._shelf.keep(request.task.id, "OpenPR", "pull-request.md", body.encode("utf-8", "replace"), "text/markdown")
         return body

@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio.engine import AsyncConnection
 
 from activities.stores.attempt_store import AttemptStore
+from activities.stores.audit_store import AuditStore
 from activities.stores.availability import repeatable
 from activities.stores.database import Database
 from activities.stores.event_log import EventLog, printable
@@ -51,6 +52,8 @@ class RunStore:
         self._log = EventLog(database)
         self.attempts = AttemptStore(database, self._log)
         """The steps that are being tried."""
+        self.audit = AuditStore(database)
+        """What policies said about deeds."""
         self.proposals = ProposalStore(database)
         """Tasks by their pull requests."""
         self.remarks = RemarkStore(database)

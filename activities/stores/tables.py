@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Dialect,
@@ -214,4 +215,20 @@ remarks = Table(
     Column("answer", Text, nullable=False),
     UniqueConstraint("task_id", "message_id", "part"),
     sqlite_autoincrement=True,
+)
+
+audit = Table(
+    "audit", metadata,
+    Column("task_id", String(100), primary_key=True),
+    Column("ordinal", Integer, primary_key=True, autoincrement=False),
+    Column("key", Text, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("deed", Text, nullable=False),
+    Column("allowed", Boolean, nullable=False),
+    Column("rule", String(100), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("policy_sha256", String(64), nullable=False),
+    Column("previous", String(64), nullable=False),
+    Column("sha256", String(64), nullable=False),
+    UniqueConstraint("task_id", "key"),
 )

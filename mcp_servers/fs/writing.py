@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from contracts.deciding import decide
+from contracts.deeds import PathWrite
 from contracts.errors import GuardrailTripped, InvalidInput
 from contracts.paths import path_problem
 from contracts.policy import Policy
@@ -158,8 +160,8 @@ def _replaceable(mirror: Mirror, commit: str, path: str) -> Entry | None:
 def _writable(path: str, policy: Policy) -> str:
     if problem := path_problem(path):
         raise InvalidInput(f"{shown(path)!r} cannot be written: {problem}")
-    if problem := path_problem(path, policy):
-        raise GuardrailTripped(f"{shown(path)!r} cannot be written: {problem}")
+    if not (decision := decide(policy, PathWrite(path=path))).allowed:
+        raise GuardrailTripped(decision.reason)
     return path
 
 

@@ -7,12 +7,13 @@ from pydantic import ValidationError
 
 from contracts.errors import InvalidInput
 from contracts.paths import path_problem
+from contracts.policy_document import narrowing_of
 from contracts.sandbox import CheckCommand, Recipe
 from mcp_servers.object_store import Mirror
 from mcp_servers.runner.recognition import recognised
 
 FILE = ".patchwright.yaml"
-KEYS = ("image", "setup", "setup_network", "checks", "quarantine", "paths", "lock_files", "pull_request")
+KEYS = ("image", "setup", "setup_network", "checks", "quarantine", "paths", "lock_files", "pull_request", "policy")
 LARGEST = 256 << 10
 EXAMPLE = "checks:\n  - name: tests\n    command: python3 -m pytest -q"
 # fmt: off
@@ -69,6 +70,7 @@ def parsed(content: bytes) -> Recipe:
         recipe = Recipe(**{**fields, "recognised": FILE})
     except ValidationError as error:
         raise InvalidInput(_explained(error)) from error
+    narrowing_of(fields.get("policy"), f"{FILE}: policy")
     _reasonable(recipe)
     return recipe
 

@@ -9,6 +9,9 @@ from mcp.types import CallToolResult, ToolAnnotations
 from pydantic import Field
 
 from contracts.checks import ChecksRun
+from contracts.deciding import decide
+from contracts.deeds import CommandRun
+from contracts.errors import GuardrailTripped
 from contracts.sandbox import CommandResult
 from mcp_servers.failures import answer, tell_failures
 from mcp_servers.object_store import Mirrors
@@ -86,6 +89,8 @@ class _Runner:
         when the command ends. Use apply_patch to edit files, and run_checks for the project's whole checks.
         """
         scope = scope_of(ctx, self._default)
+        if not (decision := decide(scope.policy, CommandRun(command=command))).allowed:
+            raise GuardrailTripped(decision.reason)
         async with Progress(ctx) as progress:
             result = await self._commands.run(scope, command, timeout_seconds, progress)
         return answer(command_text(result), result.model_dump(mode="json"))

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from services.api.declared import problems
 from services.api.gate import Gate
 from services.api.openapi import document
+from services.api.policy import audit_routes, policy_routes
 from services.api.problems import Problems
 from services.api.prs import pull_request_routes
 from services.api.pull_requests import DiffSource, PullRequests
@@ -64,9 +65,9 @@ def create_app(tasks: TaskService, token: str, diffs: DiffSource, *, allowed_hos
     closing = app.state.closing = asyncio.Event()
     sessions = Sessions(token)
     pulls = PullRequests(tasks, diffs)
-    for routes in (task_routes(tasks, closing), signal_routes(tasks), pull_request_routes(pulls),
-                   webhook_routes(inbox, webhook_secrets), page_routes(tasks, pulls), form_routes(tasks, pulls),
-                   entrance_routes(sessions)):
+    for routes in (task_routes(tasks, closing), signal_routes(tasks), policy_routes(tasks.policy),
+                   audit_routes(tasks.runs), pull_request_routes(pulls), webhook_routes(inbox, webhook_secrets),
+                   page_routes(tasks, pulls), form_routes(tasks, pulls), entrance_routes(sessions)):
         app.include_router(routes)
     _add_system_routes(app, tasks)
     app.mount("/assets", Assets())

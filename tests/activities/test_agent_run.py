@@ -21,12 +21,14 @@ from activities.capabilities import CallScope, Capabilities
 from activities.stores.database import open_database
 from activities.stores.journal_store import JournalStore
 from activities.stores.run_store import RunStore
+from contracts.audit import broken_link
 from contracts.card import AgentCard, CardLimits
 from contracts.errors import BudgetExceeded, GuardrailTripped, ModelMisbehaved, ModelUnavailable
 from contracts.event import EventKind
 from contracts.model_call import AWAY_HEADER, CALL_HEADER
 from contracts.plan import ChangePlan, PlannedEdit
 from contracts.policy import Policy
+from contracts.policy_rules import ToolRules
 from contracts.steps import Spending
 from contracts.task import Task, TaskRequest, task_id
 from contracts.workspace import Workspace
@@ -35,6 +37,14 @@ from services.scripted_model.server import ScriptedModelServer, serve
 from tests.fakes.provider import Says, provider, response
 
 PLAN = ChangePlan(goal="mend it", edits=(PlannedEdit(path="a.py", intent="mend"),))
+
+ROLES = ("planner", "retriever", "coder", "critic", "fixer")
+LOOKING = ToolRules(granted=dict.fromkeys(ROLES, ("look",)))
+"""The bench's only tool is of a server that is not ours."""
+
+
+def _looking(policy: Policy) -> Policy:
+    return policy.model_copy(update={"tools": LOOKING})
 
 
 class Models:
@@ -62,6 +72,7 @@ class Bench:
     def __init__(self, runs: AgentRuns, server: ScriptedModelServer, store: RunStore, task: str) -> None:
         self.runs, self.server, self.store, self.task = runs, server, store, task
         self.tool_keys: list[str] = []
+        self.written: list[str] = []
         self.resets: list[str] = []
         self.returns: list[tuple[str, str]] = []
         self.die_after: int | None = None
@@ -76,7 +87,7 @@ class Bench:
                 prompt=more.pop("prompt", "Do it."),
                 scope=CallScope(Workspace(mirror="m", name=self.task)),
                 start_commit="0" * 40,
-                facts=RunFacts(policy or Policy()),
+                facts=RunFacts(policy if policy and policy.tools != ToolRules() else _looking(policy or Policy())),
                 spent=more.pop("spent", Spending()),
                 **more,
             )
@@ -102,6 +113,24 @@ async def bench(folder: Path, script: Script, api: str = "responses") -> AsyncIt
         if held[0].die_after is not None and len(held[0].tool_keys) > held[0].die_after:
             raise Died
         return CallToolResult(content=[TextContent(type="text", text=f"{path}: fine")], structured_content={"commit": "c" * 40})
+
+    @tools.tool(structured_output=False)
+    async def write_file(path: str, content: str) -> str:
+        """Write a file."""
+        held[0].written.append(path)
+        return "done"
+
+    @tools.tool(structured_output=False)
+    async def run_command(command: str) -> str:
+        """Run a command."""
+        held[0].written.append(command)
+        return "done"
+
+    @tools.tool(structured_output=False)
+    async def publish_pull_request(draft: dict) -> str:
+        """Push."""
+        held[0].written.append("pushed")
+        return "done"
 
     @tools.tool(structured_output=False)
     async def reset_workspace(commit: str) -> str:
@@ -388,3 +417,37 @@ async def test_a_long_run_is_cut_into_slices_that_lose_and_repeat_nothing(
         assert (number, calls, b.server.stats.answered) == (2, 11, 11)
         assert len(set(b.tool_keys)) == len(b.tool_keys) == 10
         assert len(json.loads(answer.transcript)["items"]) >= 21
+
+
+WRITE = Call("write_file", {"path": "a.py", "content": "x"})
+RUN, PUSH = Call("run_command", {"command": "make"}), Call("publish_pull_request", {"draft": {}})
+
+
+@pytest.mark.parametrize("role", ["planner", "retriever", "critic", "stranger"])
+async def test_a_role_that_reads_cannot_write_run_or_push_whatever_its_card_says(tmp_path: Path, role: str) -> None:
+    turns = [Turn(calls=(WRITE, RUN, PUSH)), Turn(text="done")]
+    async with bench(tmp_path, steps_script({role: turns})) as b:
+        await b.run(card(role, tools=("write_file", "run_command", "publish_pull_request")))
+        assert b.written == []
+        entries = await b.store.audit.entries(b.task)
+        assert [(entry.allowed, entry.rule) for entry in entries] == [(False, "code.role_tools")] * 3
+        assert broken_link(entries) == ""
+        told = [event.text for event in await b.events(EventKind.TOOL_CALL)]
+        assert len(told) == 3 and all(f"The {role} may not call" in text for text in told)
+
+
+async def test_the_coder_writes_and_runs_but_does_not_push(tmp_path: Path) -> None:
+    async with bench(tmp_path, steps_script({"coder": [Turn(calls=(WRITE, PUSH)), Turn(text="done")]})) as b:
+        await b.run(card("coder", tools=("write_file", "publish_pull_request")))
+        assert b.written == ["a.py"]
+        assert [entry.rule for entry in await b.store.audit.entries(b.task)] == ["code.role_tools"]
+
+
+async def test_a_denied_command_is_refused_once_however_often_the_run_is_begun(tmp_path: Path) -> None:
+    policy = Policy(tools=ToolRules(denied_commands=("curl *",)))
+    turns = [Turn.call("run_command", command="curl evil.example"), Turn.call("run_command", command="make"), Turn(text="done")]
+    async with bench(tmp_path, steps_script({"coder": turns})) as b:
+        for _ in range(2):
+            await b.run(card("coder", tools=("run_command",)), policy=policy)
+        assert b.written == ["make"]
+        assert [entry.rule for entry in await b.store.audit.entries(b.task)] == ["tools.denied_commands"]

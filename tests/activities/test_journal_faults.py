@@ -213,26 +213,26 @@ async def test_a_capability_server_that_dies_is_not_blamed_on_the_model(tmp_path
 
 async def test_a_fork_keeps_what_all_calls_of_the_kept_answers_made(tmp_path: Path) -> None:
     script = {
-        "coder": answers([write("a", "1", "a"), write("b", "2", "b")], [call("transfer_to_critic", "h")]),
-        "critic": lambda _, __: [say("fine")],
+        "coder": answers([write("a", "1", "a"), write("b", "2", "b")], [call("transfer_to_fixer", "h")]),
+        "fixer": lambda _, __: [say("fine")],
     }
     async with desk(tmp_path, lambda agent, held: script[agent](agent, held)) as d:
-        await d.run(card(handoffs=("critic",)), card("critic"))
-        await d.run(card(handoffs=("critic",)), card("critic", instructions="Be another critic."))
+        await d.run(card(handoffs=("fixer",)), card("fixer"))
+        await d.run(card(handoffs=("fixer",)), card("fixer", instructions="Be another fixer."))
         assert d.files == {"a": "1", "b": "2"}
         assert d.paid == 4
 
 
 async def test_a_fork_drops_the_commits_of_its_tail(tmp_path: Path) -> None:
     script = {
-        "coder": answers([write("kept", "1", "a")], [call("transfer_to_critic", "h")]),
-        "critic": lambda _, held: [write("dropped", "1", "call_1")] if held < 3 else [say("done")],
+        "coder": answers([write("kept", "1", "a")], [call("transfer_to_fixer", "h")]),
+        "fixer": lambda _, held: [write("dropped", "1", "call_1")] if held < 3 else [say("done")],
     }
     async with desk(tmp_path, lambda agent, held: script[agent](agent, held)) as d:
-        await d.run(card(handoffs=("critic",)), card("critic"))
+        await d.run(card(handoffs=("fixer",)), card("fixer"))
         assert set(d.files) == {"kept", "dropped"}
-        script["critic"] = lambda _, held: [write("other", "2", "call_1")] if held < 3 else [say("done")]
-        await d.run(card(handoffs=("critic",)), card("critic", instructions="Be another critic."))
+        script["fixer"] = lambda _, held: [write("other", "2", "call_1")] if held < 3 else [say("done")]
+        await d.run(card(handoffs=("fixer",)), card("fixer", instructions="Be another fixer."))
         assert d.files == {"kept": "1", "other": "2"}
         sealed = d.mirror.seal(d.opened.workspace, d.opened.workspace.ref, d.opened.base_commit, "Seal")
         assert [file.path for file in d.mirror.changed_files(d.opened.base_commit, sealed)] == ["kept", "other"]
@@ -242,13 +242,13 @@ async def test_a_process_killed_in_the_middle_of_a_fork_leaves_nothing_of_the_ta
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     script = {
-        "coder": answers([write("kept", "1", "a")], [call("transfer_to_critic", "h")]),
-        "critic": lambda _, held: [write("dropped", "1", "call_1")] if held < 3 else [say("done")],
+        "coder": answers([write("kept", "1", "a")], [call("transfer_to_fixer", "h")]),
+        "fixer": lambda _, held: [write("dropped", "1", "call_1")] if held < 3 else [say("done")],
     }
     async with desk(tmp_path, lambda agent, held: script[agent](agent, held)) as d:
-        await d.run(card(handoffs=("critic",)), card("critic"))
-        script["critic"] = lambda _, held: [write("other", "2", "call_1")] if held < 3 else [say("done")]
-        changed = (card(handoffs=("critic",)), card("critic", instructions="Be another critic."))
+        await d.run(card(handoffs=("fixer",)), card("fixer"))
+        script["fixer"] = lambda _, held: [write("other", "2", "call_1")] if held < 3 else [say("done")]
+        changed = (card(handoffs=("fixer",)), card("fixer", instructions="Be another fixer."))
         asked = d.capabilities.ask
 
         async def dies(answer: Any, name: str, *more: Any) -> Any:

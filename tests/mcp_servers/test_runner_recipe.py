@@ -159,6 +159,9 @@ def test_a_recipe_without_checks_still_has_those_that_are_recognised(recipe_of) 
         ("recognised: me", "'recognised'"),
         ("note: me", "'note'"),
         ("a: &a [*a]", "'a'"),
+        ("policy: {path: {}}", "policy has an unknown key 'path'"),
+        ("policy: {budgets: {max_model_calls: 0}}", "policy: budgets.max_model_calls"),
+        ("policy: {tools: {granted: {coder: [push]}}}", "only be set by the organisation"),
         ("!!python/object/apply:os.system [id]", "YAML"),
     ],
 )
@@ -188,3 +191,7 @@ def test_a_repository_names_the_checks_that_it_knows_to_be_flaky() -> None:
         parsed(b"quarantine:\n  e2e: true\n")
     with pytest.raises(InvalidInput, match="quarantine"):
         parsed(b"quarantine: [1]\n")
+
+
+def test_a_repository_s_policy_travels_as_it_was_written() -> None:
+    assert parsed(b"policy: {paths: {denied: ['db/**']}}\n").policy == {"paths": {"denied": ["db/**"]}}

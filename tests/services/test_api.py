@@ -8,8 +8,12 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from contracts.audit import Judged
+from contracts.deciding import decide
+from contracts.deeds import ToolCall
 from contracts.event import EventKind, NewEvent
 from contracts.plan import plan_sha256
+from contracts.policy import Policy
 from contracts.task import TaskState
 from tests.fakes.service import TOKEN, Service, open_service
 
@@ -346,3 +350,15 @@ async def test_a_browser_that_follows_a_pull_request_s_url_gets_its_page(api: ht
     made = await service.published(await service.accepted())
     answer = await api.get(f"/prs/{made.id}", headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
     assert (answer.status_code, answer.headers["location"]) == (303, f"/pr/{made.id}")
+
+
+async def test_a_task_s_audit_log_is_read_with_its_verdict(api: httpx2.AsyncClient, service: Service) -> None:
+    task = (await api.post("/tasks", json=TICKET)).json()["id"]
+    assert (await api.get(f"/tasks/{task}/audit")).json() == {"entries": [], "whole": True, "problem": ""}
+    deed = ToolCall(role="planner", tool="write_file")
+    judged = Judged(key="k", deed=deed, decision=decide(Policy(), deed), policy_sha256=Policy().sha256)
+    await service.runs.audit.append(task, [judged])
+    told = (await api.get(f"/tasks/{task}/audit")).json()
+    assert [(entry["allowed"], entry["rule"]) for entry in told["entries"]] == [(False, "code.role_tools")]
+    assert told["whole"]
+    assert_problem(await api.get("/tasks/pw-unknown/audit"), 404)

@@ -1,0 +1,146 @@
+"""Whether a policy allows a deed: one pure function for workflow, tools and API alike.
+
+What an agent's role may do at all stands here and not in a card: a card chooses among these tools, a policy takes some away,
+and nothing gives more. Tools that are in none of the sets are the service's own, which no agent ever calls: nobody but
+``OpenPR`` pushes.
+"""
+
+import re
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+
+from contracts.deeds import CommandRun, Decision, Deed, HostAccess, PathWrite, Publish, Spend, ToolCall
+from contracts.paths import path_problem
+from contracts.policy import Policy
+from contracts.policy_rules import HOST, host_matches
+
+READING = frozenset({"list_files", "read_file", "diff", "log", "list_branches"}) | {
+    "search_text",
+    "search_code",
+    "find_symbol",
+    "outline",
+    "repo_map",
+    "gather_context",
+}
+WRITING = frozenset({"write_file", "apply_patch"})
+RUNNING = frozenset({"run_command", "run_checks"})
+ROLE_TOOLS: Mapping[str, frozenset[str]] = {
+    "planner": READING,
+    "retriever": READING,
+    "critic": READING,
+    "coder": READING | WRITING | RUNNING,
+    "fixer": READING | WRITING | RUNNING,
+}
+"""What each role may call at most. Agents of cards that are not ours read."""
+LONGEST_HOST = 253
+"""Characters that DNS takes."""
+PUBLISHING_STEPS = frozenset({"OpenPR"})
+
+
+def decide(policy: Policy, deed: Deed) -> Decision:
+    """Whether the policy allows a deed, by which rule, and why."""
+    match deed:
+        case ToolCall():
+            return _tool(policy, deed)
+        case PathWrite():
+            return _write(policy, deed.path)
+        case HostAccess():
+            return _host(policy, deed.host)
+        case CommandRun():
+            return _command(policy, deed)
+        case Publish():
+            return _publish(policy, deed)
+        case Spend():
+            return _spend(policy, deed)
+
+
+def _yes(rule: str, reason: str) -> Decision:
+    return Decision(allowed=True, rule=rule, reason=reason)
+
+
+def _no(rule: str, reason: str) -> Decision:
+    return Decision(allowed=False, rule=rule, reason=reason)
+
+
+def _tool(policy: Policy, call: ToolCall) -> Decision:
+    role, tool, rules = call.role, call.tool, policy.tools
+    granted = tool in rules.granted.get(role, ()) and not _ours(tool)
+    if not granted and tool not in ROLE_TOOLS.get(role, READING):
+        return _no("code.role_tools", f"The {role} may not call {tool}; that is no tool of its role. Go on without it.")
+    if role in rules.by_role and tool not in rules.by_role[role]:
+        return _no("tools.by_role", f"The policy leaves the {role} only {', '.join(rules.by_role[role]) or 'no tool'}.")
+    if refused := _denied_to_all(policy, tool, granted):
+        return refused
+    return _yes("tools.granted" if granted else "code.role_tools", f"The {role} may call {tool}.")
+
+
+def _denied_to_all(policy: Policy, tool: str, granted: bool = False) -> Decision | None:
+    if tool in policy.tools.denied:
+        return _no("tools.denied", f"The policy denies {tool} to every agent. Go on without it.")
+    if policy.modes.analysis_only and tool not in READING and not granted:
+        return _no("modes.analysis_only", f"The task is for analysis only: {tool} changes or runs something. Read, and report.")
+    if policy.modes.safe and tool == "run_command":
+        return _no("modes.safe", "In safe mode agents run no commands of their own. Use run_checks.")
+    return None
+
+
+def _ours(tool: str) -> bool:
+    """Whether a name is one of the agents' own tools: a grant never gives those to another role."""
+    return tool in READING | WRITING | RUNNING
+
+
+def _write(policy: Policy, path: str) -> Decision:
+    if policy.modes.analysis_only:
+        return _no("modes.analysis_only", "The task is for analysis only: nothing is written.")
+    if problem := path_problem(path):
+        return _no("code.path_form", f"{path!r} must not be written: {problem}")
+    if problem := path_problem(path, policy):
+        rule = "paths.denied" if "denies" in problem else "paths.allowed"
+        return _no(rule, f"{path!r} must not be written: {problem}")
+    return _yes("paths.allowed", f"{path!r} may be written.")
+
+
+def _host(policy: Policy, host: str) -> Decision:
+    name, allowed = host.casefold().rstrip("."), policy.network.allowed_hosts
+    if len(name) > LONGEST_HOST or not re.fullmatch(HOST, name, re.ASCII) or name.startswith("*"):
+        return _no("code.host_form", f"{host!r} is not the name of a host.")
+    if policy.modes.safe:
+        return _no("modes.safe", "In safe mode no host is reached.")
+    if any(host_matches(name, pattern) for pattern in allowed):
+        return _yes("network.allowed_hosts", f"{name} may be reached.")
+    told = f"only {', '.join(allowed)}" if allowed else "no host at all"
+    return _no("network.allowed_hosts", f"{name} may not be reached: the policy allows {told}.")
+
+
+def _command(policy: Policy, run: CommandRun) -> Decision:
+    tool = "run_command"
+    asked = _tool(policy, ToolCall(role=run.role, tool=tool)) if run.role else _denied_to_all(policy, tool)
+    if asked is not None and not asked.allowed:
+        return asked
+    for pattern in policy.tools.denied_commands:
+        if fnmatchcase(run.command.strip(), pattern):
+            return _no("tools.denied_commands", f"The policy denies commands like {pattern!r}. Go on without it.")
+    return _yes("tools.denied_commands", "The command may run in the sandbox.")
+
+
+def _publish(policy: Policy, publish: Publish) -> Decision:
+    if publish.step not in PUBLISHING_STEPS:
+        return _no("code.publishing_steps", f"{publish.step} may not push; only OpenPR does.")
+    if policy.modes.analysis_only:
+        return _no("modes.analysis_only", "The task is for analysis only: nothing is published. Its plan is the result.")
+    if missing := [name for name in policy.required_checks if name not in publish.passed_checks]:
+        return _no(
+            "checks.required",
+            f"The policy requires checks that did not pass on this commit: {', '.join(missing)}. "
+            "Add them to the repository's .patchwright.yaml, or mend what they find.",
+        )
+    return _yes("code.publishing_steps", "OpenPR may publish the commit.")
+
+
+def _spend(policy: Policy, spend: Spend) -> Decision:
+    if spend.model_calls >= policy.max_model_calls:
+        return _no("budgets.max_model_calls", f"The task has made its {policy.max_model_calls} model calls.")
+    if policy.max_cost_usd is not None and spend.cost_usd >= policy.max_cost_usd:
+        told = f"The task has spent {spend.cost_usd:.4f} of {policy.max_cost_usd:.4f} US dollars."
+        return _no("budgets.max_cost_usd", told)
+    return _yes("budgets.max_model_calls", "The budget covers another model call.")

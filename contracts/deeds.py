@@ -1,0 +1,73 @@
+"""Deeds that a policy speaks of, and what it says about one."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from contracts.word import StrictWord, Word
+
+
+class ToolCall(StrictWord):
+    """An agent calls a tool."""
+
+    deed: Literal["tool"] = "tool"
+    role: str
+    """The agent's name on its card."""
+    tool: str
+
+
+class PathWrite(StrictWord):
+    """A file of the repository is made, changed, renamed or deleted."""
+
+    deed: Literal["write"] = "write"
+    path: str
+
+
+class HostAccess(StrictWord):
+    """Something is fetched from a host on behalf of the task."""
+
+    deed: Literal["host"] = "host"
+    host: str
+
+
+class CommandRun(StrictWord):
+    """An agent runs a command of its own in the sandbox."""
+
+    deed: Literal["command"] = "command"
+    role: str = ""
+    """The agent's name on its card; empty where nobody knows it, as in the server that runs the command."""
+    command: str
+
+
+class Publish(StrictWord):
+    """A commit is pushed and put before people."""
+
+    deed: Literal["publish"] = "publish"
+    step: str
+    """Who does it: the activity, as the Temporal Web UI names it, or an agent."""
+    commit: str = ""
+    passed_checks: tuple[str, ...] = ()
+    """Names of the checks that passed on that commit."""
+
+
+class Spend(StrictWord):
+    """One more model call, after what the task has used so far."""
+
+    deed: Literal["spend"] = "spend"
+    model_calls: int = Field(default=0, ge=0)
+    cost_usd: float = Field(default=0, ge=0)
+
+
+Deed = Annotated[ToolCall | PathWrite | HostAccess | CommandRun | Publish | Spend, Field(discriminator="deed")]
+DEED: TypeAdapter[Deed] = TypeAdapter(Deed)
+"""Reads a deed from what a person or a row of the audit log says."""
+
+
+class Decision(Word):
+    """What a policy says about a deed."""
+
+    allowed: bool
+    rule: str
+    """Which rule spoke, as ``section.key``; what stands in the code alone begins with ``code.``."""
+    reason: str
+    """One sentence for people and models; it says what to do where the answer is no."""

@@ -1,0 +1,95 @@
+"""The parts of a policy that have rules of their own: tools by role, hosts, modes. Each can only be narrowed."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import Field, StringConstraints, field_validator
+
+from contracts.word import StrictWord
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+"""A role or a tool, as cards and servers spell it."""
+HOST = r"^(\*\.)?[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*$"
+Host = Annotated[str, StringConstraints(pattern=HOST, max_length=253)]
+Command = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+ToolsByRole = dict[Name, tuple[Name, ...]]
+
+
+class ToolRules(StrictWord):
+    """Which tools agents may call. What a role may never call stands in the code, see ``contracts.deciding``."""
+
+    denied: tuple[Name, ...] = ()
+    """Tools that no agent may call."""
+    by_role: ToolsByRole = Field(default_factory=dict)
+    """For the roles named here: all that they may call, of what their role may call at all."""
+    granted: ToolsByRole = Field(default_factory=dict)
+    """Tools of servers that are not ours, by the roles that may call them. Only the organisation's policy can grant."""
+    denied_commands: tuple[Command, ...] = ()
+    """Command lines that no agent may run (``*`` for anything). A sign, not a wall: the wall is the sandbox."""
+
+    def narrowed(self, by: "ToolRules") -> "ToolRules":
+        """What both allow."""
+        granted = self.granted
+        if "granted" in by.model_fields_set:
+            granted = {role: _both(tools, by.granted.get(role, ())) for role, tools in granted.items()}
+        roles = {role: _both(tools, by.by_role.get(role, tools)) for role, tools in self.by_role.items()}
+        return ToolRules(
+            denied=union(self.denied, by.denied),
+            by_role={**by.by_role, **roles},
+            granted=granted,
+            denied_commands=union(self.denied_commands, by.denied_commands),
+        )
+
+
+class NetworkRules(StrictWord):
+    """Which hosts may be reached on behalf of a task. Containers have no network whatever stands here."""
+
+    allowed_hosts: tuple[Host, ...] = ()
+    """Host names; ``*.example.com`` stands for every name below it, and not for ``example.com``. Empty: none."""
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _no_bare_numbers(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        for host in hosts:
+            if all(part.isdigit() for part in host.removeprefix("*.").split(".")):
+                raise ValueError(f"{host!r} is an IP address; name the host, so that it can be looked up and pinned")
+        return hosts
+
+    def narrowed(self, by: "NetworkRules") -> "NetworkRules":
+        """What both allow; a policy that says nothing of hosts narrows nothing."""
+        if "allowed_hosts" not in by.model_fields_set:
+            return self
+        met = [
+            one if host_matches(one, other) else other
+            for one in self.allowed_hosts
+            for other in by.allowed_hosts
+            if host_matches(one, other) or host_matches(other, one)
+        ]
+        return NetworkRules(allowed_hosts=union(met))
+
+
+class ModeRules(StrictWord):
+    """Ways of working that take much away at once."""
+
+    analysis_only: bool = False
+    """Look and plan only: nothing is written, run or published."""
+    safe: bool = False
+    """Agents run no commands of their own, no host is reached, and every plan waits for a person."""
+
+    def narrowed(self, by: "ModeRules") -> "ModeRules":
+        """A mode that one of them asks for holds."""
+        return ModeRules(analysis_only=self.analysis_only or by.analysis_only, safe=self.safe or by.safe)
+
+
+def host_matches(host: str, pattern: str) -> bool:
+    """Whether a host name, or a narrower pattern, lies within a pattern."""
+    return host == pattern or (pattern.startswith("*.") and host.endswith(pattern[1:]) and host != pattern[1:])
+
+
+def union(*lists: Sequence[str]) -> tuple[str, ...]:
+    """Everything once, in the order of its first place."""
+    return tuple(dict.fromkeys(item for given in lists for item in given))
+
+
+def _both(one: Sequence[str], other: Sequence[str]) -> tuple[str, ...]:
+    return tuple(item for item in one if item in other)
