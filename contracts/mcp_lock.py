@@ -108,10 +108,14 @@ class McpLock(Word):
             )
 
     def passed_on(self, server: str, allowed: Sequence[str]) -> tuple[dict[str, Any], ...]:
-        """The pinned tools of a third-party server that the allow-list names, under the names that agents know them by."""
+        """The pinned tools of a third-party server that the allow-list names, under the names that agents know them by.
+
+        What a model needs of them, and no more: their results are text, and their hints about themselves prove nothing.
+        """
         locked = self.servers.get(server)
-        tools = locked.tools if locked else ()
-        return tuple({**tool, "name": f"{server}{PASSED_ON}{_name(tool)}"} for tool in tools if _name(tool) in allowed)
+        tools = [tool for tool in (locked.tools if locked else ()) if _name(tool) in allowed]
+        told = [{key: tool[key] for key in ("title", "description", "inputSchema") if key in tool} for tool in tools]
+        return tuple({**words, "name": f"{server}{PASSED_ON}{_name(tool)}"} for words, tool in zip(told, tools, strict=True))
 
     def check_passed_on(self, tools: Iterable[Mapping[str, Any]]) -> None:
         """Hold tools that are passed on against the pins of the servers they come from. Raises ``ToolDrift``."""

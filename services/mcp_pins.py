@@ -54,10 +54,16 @@ async def third_party_pin(settings: Settings, name: str) -> LockedServer:
         raise InvalidInput(f"The setting mcp_servers names no {name!r}; there are {known}. Write it there first.")
     async with connected(name, access, settings.mcp_secret, lambda digest: None) as connection:
         found, digest = await connection.face(), connection.digest
-    if missing := [tool for tool in access.tools if tool not in {told["name"] for told in found.tools}]:
-        raise InvalidInput(f"mcp_servers: {name!r} offers no tool {missing[0]!r}; mend its list of tools.")
     package = found.name or access.image or access.url or access.folder
     return _pinned(found, "third-party", package, found.version, digest)
+
+
+def check_list(settings: Settings, name: str, pin: LockedServer) -> None:
+    """Whether a server offers each tool that its allow-list names. Raises ``InvalidInput``."""
+    offered = {tool["name"] for tool in pin.tools}
+    if missing := [tool for tool in settings.mcp_servers[name].tools if tool not in offered]:
+        there = ", ".join(sorted(offered)) or "none"
+        raise InvalidInput(f"mcp_servers: {name!r} offers no tool {missing[0]!r}; mend its list of tools. There are: {there}.")
 
 
 def written(lock: McpLock) -> str:

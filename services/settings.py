@@ -177,7 +177,7 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """How much is logged: debug, info, warning or error."""
     otlp_endpoint: str = ""
-    """Where traces go over OTLP/HTTP, e.g. http://127.0.0.1:4318; empty sends none."""
+    """Where traces and metrics go over OTLP/HTTP, e.g. http://127.0.0.1:4318; empty sends none."""
 
     @field_validator("data_dir")
     @classmethod

@@ -36,6 +36,7 @@ def add(name: Annotated[str, typer.Argument(help="Its name in the setting mcp_se
     if name in lock.servers:
         raise Conflict(f"{name} is pinned already; to pin it as it is now: ./patchwright mcp lock {name}")
     pin = asyncio.run(mcp_pins.third_party_pin(settings, name))
+    mcp_pins.check_list(settings, name, pin)
     _show(name, pin, settings.mcp_servers[name].tools)
     _agree(f"Pin {name} like this?", yes)
     _write(settings, mcp_pins.with_pins(lock, {name: pin}))
@@ -63,6 +64,7 @@ def lock_servers(
     for name in names or ():
         if name not in wiring.MCP_SERVERS:
             pins[name] = asyncio.run(mcp_pins.third_party_pin(settings, name))
+            mcp_pins.check_list(settings, name, pins[name])
             if _changes(name, lock, pins[name]):
                 _agree(f"Pin {name} like this?", yes)
     _write(settings, mcp_pins.with_pins(lock, pins))
