@@ -99,7 +99,7 @@ class McpLock(Word):
         """
         locked = self.servers.get(name)
         if locked is None:
-            raise ToolDrift(f"mcp.lock does not name the MCP server {name!r}; look at it: ./patchwright mcp add {name}")
+            raise ToolDrift(f"mcp.lock does not name the MCP server {name!r}; look at it: ./patchwright mcp audit")
         if problems := drift(locked, found, digest):
             told = "\n".join(problems)
             raise ToolDrift(
@@ -114,8 +114,11 @@ class McpLock(Word):
         """
         locked = self.servers.get(server)
         tools = [tool for tool in (locked.tools if locked else ()) if _name(tool) in allowed]
-        told = [{key: tool[key] for key in ("title", "description", "inputSchema") if key in tool} for tool in tools]
-        return tuple({**words, "name": f"{server}{PASSED_ON}{_name(tool)}"} for words, tool in zip(told, tools, strict=True))
+        told = [{key: tool[key] for key in ("title", "description") if key in tool} for tool in tools]
+        return tuple(
+            {**words, "name": f"{server}{PASSED_ON}{_name(tool)}", "inputSchema": tool.get("inputSchema", {"type": "object"})}
+            for words, tool in zip(told, tools, strict=True)
+        )
 
     def check_passed_on(self, tools: Iterable[Mapping[str, Any]]) -> None:
         """Hold tools that are passed on against the pins of the servers they come from. Raises ``ToolDrift``."""

@@ -1,6 +1,7 @@
 """Making and auditing ``mcp.lock``: what every MCP server is right now, held against what it is pinned to."""
 
 import hashlib
+import re
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,7 @@ from pathlib import Path
 from mcp import Client
 
 from contracts.errors import InvalidInput, PatchwrightError
-from contracts.mcp_lock import LockedServer, McpLock, ServerFace, drift, face, sha256_of, warnings_of
+from contracts.mcp_lock import PASSED_ON, LockedServer, McpLock, ServerFace, drift, face, sha256_of, warnings_of
 from mcp_servers.third_party.connection import connected
 from services import wiring
 from services.settings import IsolatedSettings, Settings
@@ -18,6 +19,8 @@ from services.settings import IsolatedSettings, Settings
 ROOM = Path(__file__).parents[1] / "mcp_servers"
 VERSION = "0.1.0"
 PROGRAM = (".py", ".json")
+CALLABLE = re.compile(r"[A-Za-z0-9_-]{1,64}")
+"""What model providers take for the name of a function."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,11 @@ def check_list(settings: Settings, name: str, pin: LockedServer) -> None:
     if missing := [tool for tool in settings.mcp_servers[name].tools if tool not in offered]:
         there = ", ".join(sorted(offered)) or "none"
         raise InvalidInput(f"mcp_servers: {name!r} offers no tool {missing[0]!r}; mend its list of tools. There are: {there}.")
+    if strange := [tool for tool in settings.mcp_servers[name].tools if not CALLABLE.fullmatch(f"{name}{PASSED_ON}{tool}")]:
+        raise InvalidInput(
+            f"mcp_servers: no model can call {name}{PASSED_ON}{strange[0]}: with the server's name it may have 64 letters, "
+            "digits, _ and -. Take it off the list, or give the server a shorter name."
+        )
 
 
 def written(lock: McpLock) -> str:

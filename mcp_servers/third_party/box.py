@@ -24,7 +24,7 @@ INSIDE_USER, OTHER_USER = "1000:1000", "65534:65534"
 MOST_SECONDS = 24 * 3_600
 """After which a container ends by itself, whatever became of us."""
 PROCESSES = 64
-UNIX = "http+docker://localunixsocket"
+LOCAL = "http+docker://"
 
 
 def image_digest(image: str) -> str:
@@ -125,7 +125,7 @@ def _engine() -> Any:
 
 def _socket(engine: docker.DockerClient) -> str:
     """The path of the engine's socket."""
-    path = getattr(engine.api.get_adapter(engine.api.base_url), "socket_path", "") if engine.api.base_url == UNIX else ""
+    path = getattr(engine.api.get_adapter(engine.api.base_url), "socket_path", "") if str(engine.api.base_url).startswith(LOCAL) else ""
     if not path:
         raise SandboxUnavailable("The container engine must be reached by its local socket, not over the network.")
     return str(path)

@@ -39,7 +39,8 @@ def add(name: Annotated[str, typer.Argument(help="Its name in the setting mcp_se
     mcp_pins.check_list(settings, name, pin)
     _show(name, pin, settings.mcp_servers[name].tools)
     _agree(f"Pin {name} like this?", yes)
-    _write(settings, mcp_pins.with_pins(lock, {name: pin}))
+    ours = {} if lock.servers else asyncio.run(mcp_pins.our_pins())
+    _write(settings, mcp_pins.with_pins(lock, {**ours, name: pin}))
 
 
 @mcp.command("lock")

@@ -1,6 +1,7 @@
 """Third-party MCP servers: run as untrusted code, pinned, and refused as soon as they are others than the pinned ones."""
 
 import asyncio
+import contextlib
 import json
 import shutil
 from collections.abc import AsyncIterator
@@ -8,23 +9,30 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import docker
 import pytest
+from agents.testing import ScriptedModel
 from mcp import Client
 from mcp.server.mcpserver import MCPServer
 from mcp_types import CallToolResult
+from typer.testing import CliRunner
 
+from activities.agent_run.cohort import check_cards, make_cohort
 from activities.capabilities import CallScope, Capabilities, failure_of, text_of
 from activities.local_server import LocalServer
-from contracts.errors import InvalidInput, NotFound, PatchwrightError, ToolDrift
+from contracts.card import AgentCard
+from contracts.errors import Conflict, InvalidInput, NotFound, PatchwrightError, ToolDrift
 from contracts.mcp_access import McpServerAccess
 from contracts.mcp_lock import THIRD_PARTY, McpLock
 from mcp_servers.serving import BearerOnly
 from services import mcp_pins, wiring
-from services.sandbox_supply import bubblewrap_works
+from services.cli.app import app
+from services.sandbox_supply import bubblewrap_works, engine_of
 from services.serving import address_of, listening, serving
 from services.settings import IsolatedSettings, Settings
 
 PROGRAM = Path(__file__).parents[1] / "fakes" / "stdio_server.py"
+IMAGE = "patchwright-test-mcp:1"
 TOKEN = "the-token-of-the-docs-server"
 TEXT = {"type": "object", "properties": {"text": {"type": "string"}}}
 NAMES = ("echo", "look_around", "flood", "hang", "die", "become")
@@ -231,6 +239,86 @@ def test_a_link_out_of_the_programs_folder_is_refused(tmp_path: Path) -> None:
     (stdio.folder / "more").symlink_to("/etc/passwd")
     with pytest.raises(InvalidInput, match="leads out"):
         asyncio.run(mcp_pins.third_party_pin(stdio.settings, "echo"))
+
+
+@needs_bubblewrap
+@pytest.mark.slow
+def test_a_server_is_pinned_probed_and_pinned_anew_on_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stdio, run = Stdio(tmp_path), CliRunner()
+    access = {"echo": stdio.settings.mcp_servers["echo"].model_dump(mode="json")}
+    (tmp_path / "config.yaml").write_text(json.dumps({"mcp_servers": access, "mcp_lock_file": str(tmp_path / "mcp.lock")}))
+    monkeypatch.setenv("PATCHWRIGHT_CONFIG", str(tmp_path / "config.yaml"))
+    assert run.invoke(app, ["mcp", "lock"]).exit_code == 0
+    assert "not pinned" in run.invoke(app, ["mcp", "health"]).stdout
+    assert isinstance(run.invoke(app, ["mcp", "add", "echo"]).exception, Conflict)
+    added = run.invoke(app, ["mcp", "add", "echo", "--yes"])
+    assert (added.exit_code, "Does echo." in added.stdout) == (0, True)
+    assert run.invoke(app, ["mcp", "health"]).exit_code == 0
+    stdio.offer(changed(description=POISON))
+    sick = run.invoke(app, ["mcp", "health"])
+    assert (sick.exit_code, "its program changed" in sick.stdout, "+Does echo.\\u{200b}" in sick.stdout) == (1, True, True)
+    assert isinstance(run.invoke(app, ["mcp", "lock", "echo"]).exception, Conflict)
+    assert run.invoke(app, ["mcp", "lock", "echo", "--yes"]).exit_code == 0
+    assert run.invoke(app, ["mcp", "health"]).exit_code == 0
+
+
+@needs_bubblewrap
+async def test_a_card_has_to_name_a_tool_for_its_agent_to_have_it(pinned: Stdio) -> None:
+    card = AgentCard(name="retriever", description="Looks up.", tools=("echo__echo",), instructions="Look.", sha256="0" * 64)
+    async with passed_on(pinned.settings) as known:
+        check_cards((card,), known)
+        with pytest.raises(InvalidInput, match="echo__other"):
+            check_cards((card.model_copy(update={"tools": ("echo__other",)}),), known)
+        model, nobody = ScriptedModel([]), pytest.fail
+        made = make_cohort((card,), known, lambda *_: model, lambda tool: tool, lambda *_: nobody("asked"), 0, {})
+    assert [tool.name for tool in made["retriever"].tools] == ["echo__echo"]
+
+
+# -- in a container --------------------------------------------------------------------------------------------
+
+
+def built(folder: Path, settings: IsolatedSettings) -> None:
+    """The program in an image of its own."""
+    (folder / "Dockerfile").write_text(f"FROM {settings.sandbox_image}\nCOPY server.py offer.json /server/\n")
+    with contextlib.closing(docker.from_env()) as engine:
+        engine.images.build(path=str(folder), tag=IMAGE, rm=True)
+
+
+@pytest.fixture
+async def boxed(tmp_path: Path) -> AsyncIterator[Stdio]:
+    if not engine_of(IsolatedSettings(data_dir=tmp_path)).has_image:
+        pytest.skip("no container engine with the sandbox image answers here")
+    stdio = Stdio(tmp_path, folder="", image=IMAGE)
+    await asyncio.to_thread(built, stdio.folder, stdio.settings)
+    await pin(stdio.settings)
+    yield stdio
+    with contextlib.closing(docker.from_env()) as engine:
+        engine.images.remove(IMAGE, force=True)
+
+
+async def test_a_server_in_a_container_answers_and_sees_nothing_but_its_own(boxed: Stdio) -> None:
+    async with passed_on(boxed.settings) as known:
+        echo = await known.call("echo__echo", {"text": "hello"}, CallScope(), "call-1")
+        look = await known.call("echo__look_around", {}, CallScope(), "call-2")
+        dead = await known.call("echo__die", {}, CallScope(), "call-3")
+        flood = await known.call("echo__flood", {}, CallScope(), "call-4")
+        again = await known.call("echo__echo", {"text": "again"}, CallScope(), "call-5")
+    assert text_of(echo).endswith("hello")
+    seen = json.loads(text_of(look).partition("\n")[2])
+    assert seen["environment"]["ECHO_KEY"] == "(a credential, left out)"
+    assert (seen["network"], seen["writes"], seen["uid"]) == ("ConnectionRefusedError", "refused", 1000)
+    assert (dead.is_error, flood.is_error) == (True, True)
+    assert text_of(again).endswith("again")
+    with contextlib.closing(docker.from_env()) as engine:
+        assert not [box for box in engine.containers.list(all=True) if box.image.tags == [IMAGE]]
+
+
+async def test_a_swapped_image_is_not_even_started(boxed: Stdio) -> None:
+    boxed.offer(changed(description=POISON))
+    await asyncio.to_thread(built, boxed.folder, boxed.settings)
+    failure = failure_of(await called(boxed.settings, "echo"), "echo__echo")
+    assert isinstance(failure, ToolDrift)
+    assert "its program changed" in failure.message
 
 
 # -- elsewhere -------------------------------------------------------------------------------------------------
