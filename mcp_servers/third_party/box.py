@@ -125,7 +125,8 @@ def _engine() -> Any:
 
 def _socket(engine: docker.DockerClient) -> str:
     """The path of the engine's socket."""
-    path = getattr(engine.api.get_adapter(engine.api.base_url), "socket_path", "") if str(engine.api.base_url).startswith(LOCAL) else ""
+    address = str(engine.api.base_url)
+    path = getattr(engine.api.get_adapter(address), "socket_path", "") if address.startswith(LOCAL) else ""
     if not path:
         raise SandboxUnavailable("The container engine must be reached by its local socket, not over the network.")
     return str(path)
