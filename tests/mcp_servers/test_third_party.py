@@ -46,16 +46,16 @@ needs_bubblewrap = pytest.mark.skipif(not bubblewrap_works(), reason="bubblewrap
 class Stdio:
     """A server's folder, the settings that name it, and its pin."""
 
-    def __init__(self, folder: Path, **more: Any) -> None:
-        self.folder = folder / "program"
+    def __init__(self, place: Path, **more: Any) -> None:
+        self.folder = place / "program"
         self.folder.mkdir(parents=True)
         shutil.copy(PROGRAM, self.folder / "server.py")
         self.offer(OFFER)
-        secret = folder / "secret"
+        secret = place / "secret"
         secret.write_text("s3cret-of-echo\n")
         access = {"transport": "stdio", "command": ("python3", "-B", "/server/server.py"), "folder": str(self.folder),
                   "environment": {"ECHO_KEY": {"file": str(secret)}}, "tools": NAMES, "timeout_seconds": 10, **more}
-        self.settings = settings_for(folder, {"echo": access})
+        self.settings = settings_for(place, {"echo": access})
 
     def offer(self, offer: dict[str, Any]) -> None:
         """What the program says from its next start on."""
