@@ -25,9 +25,13 @@ def unmarked(text: str) -> str:
     return re.sub(r"\s*<!-- patchwright:[^>]*-->", "", text).strip()
 
 
-def described(present: str, ours: str, task_id: str) -> str:
-    """A pull request's description with our part brought up to date; what people wrote around it stays."""
-    part = f"<!-- patchwright:begin task={task_id} -->\n{_inert(ours)}\n<!-- patchwright:end -->"
+def described(present: str, ours: str, task_id: str, title: str) -> str:
+    """A pull request's description with our part brought up to date; what people wrote around it stays.
+
+    It remembers which title we gave, so that a title that people edit is known as theirs.
+    """
+    inside = f"{_inert(ours)}\n\n{mark('title', title)}"
+    part = f"<!-- patchwright:begin task={task_id} -->\n{inside}\n<!-- patchwright:end -->"
     present = present.replace("\r\n", "\n")
     if PART.search(present):
         return PART.sub(lambda _: part, present, count=1)
@@ -38,6 +42,12 @@ def described_task(body: str) -> str:
     """The task that a description names; empty when it is not ours."""
     found = PART.search(body.replace("\r\n", "\n"))
     return (found[1] or "") if found else ""
+
+
+def is_retitled(description: str, title: str) -> bool:
+    """Whether people gave another title than the one we gave last."""
+    found = PART.search(description.replace("\r\n", "\n"))
+    return found is not None and "<!-- patchwright:title " in found[0] and mark("title", title) not in found[0]
 
 
 def _inert(ours: str) -> str:

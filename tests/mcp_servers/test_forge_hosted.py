@@ -355,3 +355,13 @@ async def test_a_verdict_that_was_dismissed_or_taken_back_does_not_count(place: 
     else:
         place.project.merges[1].approvers.clear()
     assert await place.forge.reviews(made.id) == []
+
+
+async def test_a_title_that_people_gave_stays_and_one_that_we_gave_is_brought_up_to_date(place: Any, bench: Workbench):
+    made = await bench.publish(bench.commit("one\n"))
+    told = place.repository.pulls[made.number] if place.kind == "github" else place.project.merges[made.number]
+    told.title = "Draft: Theirs" if place.kind == "gitlab" else "Theirs"
+    assert (await bench.publish(bench.commit("one\ntwo\n"), body="Twice.")).title == "Theirs"
+    assert (await place.forge.mark_ready(made.id)).title == "Theirs"
+    told.title = "Say more"
+    assert (await bench.publish(bench.commit("one\ntwo\n3\n"), title="Say even more")).title == "Say even more"

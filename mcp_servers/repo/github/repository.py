@@ -18,7 +18,7 @@ from mcp_servers.repo.github.words import pull_request
 from mcp_servers.repo.host_forge import HostRepository
 from mcp_servers.repo.hosted import HostedRepository
 from mcp_servers.repo.looking import Shared
-from mcp_servers.repo.marks import described, mark, marked
+from mcp_servers.repo.marks import described, is_retitled, mark, marked
 
 
 class GitHubRepository(HostRepository):
@@ -41,9 +41,11 @@ class GitHubRepository(HostRepository):
     def publish(self, wanted: PullRequestDraft) -> PullRequest:
         """Open the pull request of the head branch, or bring the open one up to date, whoever opened it."""
         told = self._open(wanted.head_branch) or self._opened(wanted)
-        body = described(told.get("body") or "", wanted.body, wanted.task_id)
+        present = told.get("body") or ""
+        title = told["title"] if is_retitled(present, told["title"]) else wanted.title
+        body = described(present, wanted.body, wanted.task_id, wanted.title)
         # What GitHub tells of a body has its own line ends.
-        changed = {"title": wanted.title} if told["title"] != wanted.title else {}
+        changed = {"title": title} if told["title"] != title else {}
         if (told.get("body") or "").replace("\r\n", "\n") != body:
             changed["body"] = body
         if told["base"]["ref"] != wanted.base_branch:
@@ -186,7 +188,7 @@ class GitHubRepository(HostRepository):
         return next((told for told in found if told["head"]["ref"] == head_branch), None)
 
     def _opened(self, wanted: PullRequestDraft) -> dict[str, Any]:
-        body = described("", wanted.body, wanted.task_id)
+        body = described("", wanted.body, wanted.task_id, wanted.title)
         asked = {"title": wanted.title, "body": body, "head": wanted.head_branch, "base": wanted.base_branch}
         try:
             return self._connection.post("pulls", "opening the pull request", **asked, draft=wanted.draft)

@@ -17,7 +17,7 @@ from mcp_servers.repo.gitlab.words import is_draft, merge_request, titled, usern
 from mcp_servers.repo.host_forge import HostRepository
 from mcp_servers.repo.hosted import HostedRepository
 from mcp_servers.repo.looking import Shared
-from mcp_servers.repo.marks import described, mark, marked
+from mcp_servers.repo.marks import described, is_retitled, mark, marked
 
 
 class GitLabProject(HostRepository):
@@ -39,10 +39,11 @@ class GitLabProject(HostRepository):
     def publish(self, wanted: PullRequestDraft) -> PullRequest:
         """Open the merge request of the head branch, or bring the open one up to date, whoever opened it."""
         told = self._open(wanted.head_branch) or self._opened(wanted)
-        draft = wanted.draft and is_draft(told)
+        draft, present = wanted.draft and is_draft(told), told.get("description") or ""
+        title = told["title"] if is_retitled(present, titled(told["title"], draft=False)) else wanted.title
         facts = {
-            "title": titled(wanted.title, draft),
-            "description": described(told.get("description") or "", wanted.body, wanted.task_id),
+            "title": titled(title, draft),
+            "description": described(present, wanted.body, wanted.task_id, wanted.title),
             "target_branch": wanted.base_branch,
         }
         if changed := {name: value for name, value in facts.items() if (told.get(name) or "") != value}:
@@ -194,7 +195,7 @@ class GitLabProject(HostRepository):
                 source_branch=wanted.head_branch,
                 target_branch=wanted.base_branch,
                 title=titled(wanted.title, wanted.draft),
-                description=described("", wanted.body, wanted.task_id),
+                description=described("", wanted.body, wanted.task_id, wanted.title),
             )
         except Conflict:
             # Our own request whose answer was lost, or somebody who was faster.
