@@ -12,6 +12,7 @@ import signal
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
 
 from contracts.errors import SandboxUnavailable
@@ -40,7 +41,7 @@ async def in_cell(
     if missing := walls.lacking(("bwrap", "setpriv", "prlimit")):
         raise SandboxUnavailable(f"An MCP server of others needs a sandbox, and {', '.join(missing)} is missing: {INSTALL}.")
     limits = SandboxLimits(memory_mib=memory_mib, cpus=1, processes=64)
-    toolchain = await asyncio.to_thread(host_toolchain, os.geteuid() == 0, "--ro-bind-fd" in walls.asked("--help"))
+    toolchain = await asyncio.to_thread(_toolchain)
     cgroup = await asyncio.to_thread(make_cgroup, limits)
     try:
         descriptors = _filter()
@@ -61,6 +62,12 @@ async def in_cell(
     finally:
         if cgroup is not None:
             await asyncio.to_thread(cgroup.remove)
+
+
+@cache
+def _toolchain() -> Toolchain:
+    """Made once: it stages files that stay as long as this process does."""
+    return host_toolchain(os.geteuid() == 0, "--ro-bind-fd" in walls.asked("--help"))
 
 
 def _walls(program: Path, toolchain: Toolchain, descriptors: list[int]) -> list[str]:

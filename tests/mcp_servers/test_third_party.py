@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import json
+import os
 import shutil
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,6 +22,7 @@ from typer.testing import CliRunner
 from activities.agent_run.cohort import check_cards, make_cohort
 from activities.capabilities import CallScope, Capabilities, failure_of, text_of
 from activities.local_server import LocalServer
+from activities.remote_server import RemoteServer
 from contracts.card import AgentCard
 from contracts.errors import Conflict, InvalidInput, NotFound, PatchwrightError, ToolDrift
 from contracts.mcp_access import McpServerAccess
@@ -30,6 +33,7 @@ from services.cli.app import app
 from services.sandbox_supply import bubblewrap_works, engine_of
 from services.serving import address_of, listening, serving
 from services.settings import IsolatedSettings, Settings
+from services.temporal_server import free_port
 
 PROGRAM = Path(__file__).parents[1] / "fakes" / "stdio_server.py"
 IMAGE = "patchwright-test-mcp:1"
@@ -260,6 +264,32 @@ def test_a_server_is_pinned_probed_and_pinned_anew_on_the_command_line(tmp_path:
     assert isinstance(run.invoke(app, ["mcp", "lock", "echo"]).exception, Conflict)
     assert run.invoke(app, ["mcp", "lock", "echo", "--yes"]).exit_code == 0
     assert run.invoke(app, ["mcp", "health"]).exit_code == 0
+
+
+@needs_bubblewrap
+@pytest.mark.slow
+async def test_the_role_of_its_own_passes_tools_on_over_http(pinned: Stdio, tmp_path: Path) -> None:
+    access = {"echo": pinned.settings.mcp_servers["echo"].model_dump(mode="json")}
+    port = free_port()
+    told = {"PATCHWRIGHT_MCP_SERVERS": json.dumps(access), "PATCHWRIGHT_MCP_LOCK_FILE": pinned.settings.mcp_lock_file,
+            "PATCHWRIGHT_MCP_PORT": str(port), "PATCHWRIGHT_MCP_TOKEN": TOKEN, "PATCHWRIGHT_DATA_DIR": str(tmp_path / "role"),
+            "PATH": os.environ["PATH"]}  # fmt: skip
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-P", "-m", "services.process", "mcp-third-party", cwd=PROGRAM.parents[2],
+        env={**told, "PYTHONPATH": str(PROGRAM.parents[2])}, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    remote = RemoteServer(f"http://127.0.0.1:{port}/mcp", TOKEN)
+    try:
+        assert process.stdout is not None
+        assert (await process.stdout.readline()).strip() == b"ready"
+        known = Capabilities({THIRD_PARTY: remote}, wiring.mcp_lock(pinned.settings))
+        await known.survey()
+        assert "echo__echo" in known.names
+        assert text_of(await known.call("echo__echo", {"text": "far"}, CallScope(), "call-1")).endswith("far")
+    finally:
+        await remote.close()
+        process.terminate()
+        assert await process.wait() == 0
 
 
 @needs_bubblewrap
