@@ -10,7 +10,9 @@ from mcp_types import CallToolResult, ListToolsResult, RequestParamsMeta, TextCo
 from pydantic import BaseModel
 
 from activities.mcp_request import Progress, ServerAway
+from activities.mcp_usage import counted, drift_counted
 from contracts import errors
+from contracts.mcp_lock import THIRD_PARTY, McpLock, face
 from contracts.policy import Policy
 from contracts.steps import Preparation
 from contracts.workspace import Workspace
@@ -39,6 +41,7 @@ _CLASSES = {
         errors.SandboxUnavailable,
         errors.SandboxLost,
         errors.CapabilityUnavailable,
+        errors.ToolDrift,
         errors.StoreUnavailable,
         errors.DiskFull,
         errors.GuardrailTripped,
@@ -70,7 +73,11 @@ class CallScope:
 
 
 class ToolServer(Protocol):
-    """One MCP server: the SDK's client for one in this process, ``RemoteServer`` for one in another."""
+    """One MCP server: ``LocalServer`` for one in this process, ``RemoteServer`` for one in another."""
+
+    async def introduce(self) -> str:
+        """Its instructions."""
+        ...
 
     async def list_tools(self, *, cursor: str | None = None) -> ListToolsResult:
         """One page of its tools."""
@@ -92,23 +99,40 @@ class ToolServer(Protocol):
 class Capabilities:
     """Every tool of every connected server, by name."""
 
-    def __init__(self, clients: Mapping[str, ToolServer]) -> None:
+    def __init__(self, clients: Mapping[str, ToolServer], lock: McpLock | None = None) -> None:
+        """``lock``: what each server is held against; None trusts them, which is for tests with servers of their own."""
         self._clients = clients
+        self._lock = lock
         self._tools: dict[str, tuple[ToolServer, str, Tool]] = {}
 
     async def survey(self) -> None:
-        """Ask each server for its tools. Raises ``InvalidInput`` when two servers offer the same name, ``ServerAway``."""
+        """Ask each server for its tools. Raises ``ToolDrift``, ``InvalidInput`` for a name that two offer, ``ServerAway``."""
         for server, client in self._clients.items():
-            cursor: str | None = None
-            while True:
-                page = await client.list_tools(cursor=cursor)
-                for tool in page.tools:
-                    if tool.name in self._tools:
-                        raise errors.InvalidInput(f"Two MCP servers offer a tool named {tool.name!r}; rename one.")
-                    self._tools[tool.name] = (client, server, tool)
-                cursor = page.next_cursor
-                if cursor is None:
-                    break
+            for tool in await self._looked_at(server):
+                if tool.name in self._tools:
+                    raise errors.InvalidInput(f"Two MCP servers offer a tool named {tool.name!r}; rename one.")
+                self._tools[tool.name] = (client, server, tool)
+
+    async def look_again(self, server: str) -> None:
+        """Whether a server that was away came back as the same one. Raises ``ToolDrift`` when it did not."""
+        await self._looked_at(server)
+
+    async def _looked_at(self, server: str) -> list[Tool]:
+        """A server's tools, held against its pin."""
+        client, tools, cursor = self._clients[server], [], None
+        while True:
+            page = await client.list_tools(cursor=cursor)
+            tools += page.tools
+            if (cursor := page.next_cursor) is None:
+                break
+        if self._lock is not None:
+            told = [tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in tools]
+            with drift_counted(server):
+                if server == THIRD_PARTY:
+                    self._lock.check_passed_on(told)
+                else:
+                    self._lock.check(server, face(told, await client.introduce()))
+        return tools
 
     def tool(self, name: str) -> Tool:
         """How a tool describes itself. Raises ``NotFound``."""
@@ -130,9 +154,12 @@ class Capabilities:
         """One call, its failures left in the result. Raises ``CapabilityUnavailable`` when the server itself is gone."""
         client, server, _ = self._known(name)
         try:
-            return await client.call_tool(
-                name, arguments, read_timeout_seconds=ANSWERED_TIMEOUT, progress_callback=progress, meta=scope.meta(key)
-            )
+            with counted(server, name) as usage:
+                result = await client.call_tool(
+                    name, arguments, read_timeout_seconds=ANSWERED_TIMEOUT, progress_callback=progress, meta=scope.meta(key)
+                )
+                usage.outcome = "failed" if result.is_error else "answered"
+                return result
         except (MCPError, ServerAway) as error:
             raise errors.CapabilityUnavailable(f"The MCP server {server!r} did not answer {name}: {error}.") from error
 

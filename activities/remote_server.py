@@ -5,7 +5,7 @@ first time.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import httpx2
@@ -28,12 +28,18 @@ class RemoteServer:
     def __init__(self, url: str, token: str = "", patience_seconds: float = PATIENCE_SECONDS) -> None:
         """``url``: with its path, e.g. http://127.0.0.1:7341/mcp; ``token``: what the server wants as bearer token."""
         self.url = url
+        self.on_return: Callable[[], Awaitable[None]] | None = None
+        """Looks whether a server that was away is still the same one, before it is asked again; raises when it is not."""
         self._patience = patience_seconds
         self._address = address(url, token, httpx2.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS))
         limits = httpx2.Limits(max_connections=None, max_keepalive_connections=KEPT_CONNECTIONS, keepalive_expiry=60)
         # The transport alone: redirects, cookies and proxies of a client are for other servers than ours, and cost as much again.
         # Certificates take megabytes; without TLS there are none.
         self._http = httpx2.AsyncHTTPTransport(limits=limits, verify=url.startswith("https:"))
+
+    async def introduce(self) -> str:
+        """The server's instructions. Raises ``ServerAway`` when the patience is at its end."""
+        return str((await self._patiently(McpRequest("server/discover", {}))).get("instructions") or "")
 
     async def list_tools(self, *, cursor: str | None = None) -> ListToolsResult:
         """One page of the server's tools. Raises ``ServerAway`` when the patience is at its end."""
@@ -66,6 +72,8 @@ class RemoteServer:
             reraise=True,
         ):
             with attempt:
+                if attempt.retry_state.attempt_number > 1 and request.name and self.on_return is not None:
+                    await self.on_return()
                 return await self._once(request, seconds)
         raise AssertionError("unreachable")
 

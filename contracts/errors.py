@@ -138,6 +138,13 @@ class CapabilityUnavailable(PatchwrightError):
     infrastructure = True
 
 
+class ToolDrift(PatchwrightError):
+    """An MCP server is not the one that ``mcp.lock`` names: its program, tools or instructions changed. It is not used."""
+
+    code = "tool-drift"
+    http_status = 409
+
+
 class StoreUnavailable(PatchwrightError):
     """The database did not answer. What was told as done is kept; the same request can be sent again."""
 

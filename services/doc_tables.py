@@ -19,6 +19,7 @@ from pydantic.fields import FieldInfo
 from activities.pull_request.command_answers import MEANINGS
 from contracts import errors
 from contracts.deciding import READING, ROLE_TOOLS, RUNNING, WRITING
+from contracts.mcp_access import McpServerAccess
 from contracts.policy import Policy
 from contracts.policy_document import SECTIONS
 from contracts.sandbox import CheckCommand, PullRequestWishes, Recipe, SandboxLimits
@@ -161,6 +162,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "task-request": fields_table(TaskRequest),
     "ticket-rules": fields_table(TicketRules),
     "ticket-access": fields_table(TicketAccess),
+    "mcp-server-access": fields_table(McpServerAccess),
     "errors": errors_table,
     "lock-files": _names(recipe.LOCK_FILES),
     "setup-environment": _names(bench.PASSED_TO_SETUP),

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from contracts.errors import InvalidInput, PatchwrightError
+from contracts.mcp_lock import THIRD_PARTY
 from services import settings as configuration
 from services import wiring
 from services.bare_packages import doing_without, make_bare
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 MCP = "mcp-"
 ROLES = ("ledger", *(MCP + name.replace("_", "-") for name in wiring.MCP_SERVERS), "worker", "api")
+EXTRA_ROLES = ("mcp-third-party",)
+"""Played only where the settings name MCP servers of other people."""
 READY = "ready"
 """What a role prints when it can be used."""
 LAST_SECONDS = 20.0
@@ -62,7 +65,7 @@ class Part:
 def main() -> None:
     """Play a role until SIGTERM, ctrl-C, or the end of the supervisor."""
     parser = argparse.ArgumentParser(prog="python -m services.process", description="One role of Patchwright as a process.")
-    parser.add_argument("role", choices=ROLES)
+    parser.add_argument("role", choices=(*ROLES, *EXTRA_ROLES))
     parser.add_argument("--supervised", action="store_true", help="settings come on standard input")
     options = parser.parse_args()
     try:
@@ -168,7 +171,10 @@ async def _mcp(name: str, part: Part) -> AsyncIterator[None]:
         if name == "runner":
             boxes = wiring.sandboxes(settings)
             opened.push_async_callback(boxes.close)
-        server = wiring.mcp_server(name, settings, part.base_url, boxes)
+        if name == THIRD_PARTY:
+            server = await opened.enter_async_context(wiring.third_party_server(settings))
+        else:
+            server = wiring.mcp_server(name, settings, part.base_url, boxes)
         app = server.streamable_http_app(stateless_http=True, host=settings.mcp_host)
         door = await opened.enter_async_context(_door(part, settings.mcp_host, settings.mcp_port, "PATCHWRIGHT_MCP_PORT"))
         await opened.enter_async_context(serving(BearerOnly(app, settings.mcp_access_token()), door))

@@ -27,6 +27,7 @@ from pydantic_settings import (
 )
 
 from contracts.errors import InvalidInput
+from contracts.mcp_access import SERVER_NAME, McpServerAccess, SecretPlace
 from contracts.policy import Policy
 from contracts.pool import Pool, PoolSizes
 from contracts.sandbox import SandboxLimits
@@ -105,6 +106,11 @@ class Settings(BaseSettings):
     mcp_token: SecretStr = SecretStr("")
     """The bearer token of such servers, at least 16 characters; empty makes one and keeps it in the data folder."""
 
+    mcp_servers: dict[Annotated[str, Field(pattern=SERVER_NAME)], McpServerAccess] = Field(default_factory=dict)
+    """MCP servers of other people, as JSON: {"docs": {"transport": "http", "url": "https://…/mcp", "tools": ["search"]}}."""
+    mcp_lock_file: str = ""
+    """The file that pins every MCP server, with yours in it; empty: `mcp.lock` beside the code."""
+
     forge_poll_seconds: float = Field(default=60, ge=0.1, le=3_600)
     """Seconds after which whatever no webhook told is found out by asking GitHub and GitLab, at most 3600."""
     forges: dict[str, ForgeAccess] = Field(default_factory=dict)
@@ -173,7 +179,7 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """How much is logged: debug, info, warning or error."""
     otlp_endpoint: str = ""
-    """Where traces go over OTLP/HTTP, e.g. http://127.0.0.1:4318; empty sends none."""
+    """Where traces and metrics go over OTLP/HTTP, e.g. http://127.0.0.1:4318; empty sends none."""
 
     @field_validator("data_dir")
     @classmethod
@@ -287,6 +293,9 @@ class Settings(BaseSettings):
         elif role == "mcp-repo":
             written_to = [access for access in (self.tickets.jira, self.tickets.linear) if access is not None]
             named = [access.token_variable for access in (*self.forges.values(), *written_to)]
+        elif role == "mcp-third-party":
+            places = [place for access in self.mcp_servers.values() for place in (access.auth, *access.environment.values())]
+            named = [place.variable for place in places if place is not None]
         else:
             named = []
         return {name for name in named if name}
@@ -312,6 +321,11 @@ class Settings(BaseSettings):
             raise InvalidInput(f"tickets: nothing says how comments are written in {system}.")
         what = f"tickets: the token of {system}"
         return _secret_file(access.token_file, what) if access.token_file else _secret_variable(access.token_variable, what)
+
+    def mcp_secret(self, place: SecretPlace, what: str) -> str:
+        """A secret of a third-party MCP server, as it is right now. Raises ``InvalidInput`` that says what it is for."""
+        what = f"mcp_servers: {what}"
+        return _secret_file(place.file, what) if place.file else _secret_variable(place.variable, what)
 
     def forge_proxy(self, host: str) -> str:
         """The proxy on the way to a forge's host, with its login; empty when none is named. Raises ``InvalidInput``."""

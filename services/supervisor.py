@@ -19,9 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contracts.errors import Conflict
+from contracts.mcp_lock import THIRD_PARTY
 from services import wiring
 from services.instance import Stack, announced, only_one, temporal
-from services.process import MCP, READY, ROLES
+from services.process import EXTRA_ROLES, MCP, READY, ROLES
 from services.serving import address_of, listening
 from services.settings import Settings, machine_environment
 from services.telemetry import telemetry
@@ -48,6 +49,7 @@ PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_", "TZ", "TMPDIR", "
 PASSED_TO = {
     "mcp-repo": ("GIT_", "SSH_", *PROXIES),
     "mcp-runner": ("DOCKER_", "PIP_", "UV_", "NPM_CONFIG_", "YARN_", "GOPROXY", "GOFLAGS", "CARGO_", "NODE_EXTRA_", *PROXIES),
+    "mcp-third-party": ("DOCKER_",),
     "ledger": ("",),
 }
 """And what else a role gets: credentials of git for the one that pushes, the engine's address for the one that runs containers,
@@ -206,7 +208,7 @@ async def supervised(settings: Settings, scripted: bool = False) -> AsyncIterato
         doors["api"] = door
         roster.roles = [
             Role(RoleStart(name, told, doors.get(name), settings.public_url or url, server.ui_url), roster)
-            for name in ROLES
+            for name in (*ROLES, *(EXTRA_ROLES if settings.mcp_servers else ()))
             if name != "ledger" or not settings.ledger_url
         ]
         opened.push_async_callback(_stop_all, roster.roles)
@@ -222,7 +224,7 @@ def _addressed(settings: Settings, server: TemporalServer, opened: AsyncExitStac
     """The settings with everybody's address in them, and the doors that belong to the addresses."""
     doors: dict[str, socket.socket] = {}
     urls: dict[str, str] = {}
-    for name in wiring.MCP_SERVERS:
+    for name in (*wiring.MCP_SERVERS, *([THIRD_PARTY] if settings.mcp_servers else [])):
         role = MCP + name.replace("_", "-")
         doors[role] = opened.enter_context(listening("127.0.0.1", 0, "PATCHWRIGHT_MCP_PORT"))
         urls[name] = address_of("127.0.0.1", doors[role]) + "/mcp"

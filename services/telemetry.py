@@ -1,4 +1,4 @@
-"""Logs for people, and traces over OTLP where an endpoint is set. Nothing is sent anywhere by default."""
+"""Logs for people, and traces and metrics over OTLP where an endpoint is set. Nothing is sent anywhere by default."""
 
 import contextlib
 import logging
@@ -32,15 +32,18 @@ SILENT = ("temporalio.activity",)
 
 @contextlib.contextmanager
 def telemetry(settings: Settings) -> Iterator["list[Interceptor]"]:
-    """Configure logs, and traces when an endpoint is set; gives the interceptors for Temporal's client."""
+    """Configure logs, and traces and metrics when an endpoint is set; gives the interceptors for Temporal's client."""
     configure_logs(settings.log_level)
     if not settings.otlp_endpoint:
         yield []
         return
     # Loaded for those who want traces only: it is 20 MB and a second of every other process.
     from agents import add_trace_processor
-    from opentelemetry import trace
+    from opentelemetry import metrics, trace
+    from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.metrics import MeterProvider
+    from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
@@ -48,14 +51,19 @@ def telemetry(settings: Settings) -> Iterator["list[Interceptor]"]:
 
     from services.agent_spans import AgentSpans
 
-    provider = TracerProvider(resource=Resource.create({"service.name": "patchwright"}))
+    resource = Resource.create({"service.name": "patchwright"})
+    provider = TracerProvider(resource=resource)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=f"{settings.otlp_endpoint}/v1/traces")))
     trace.set_tracer_provider(provider)
+    reader = PeriodicExportingMetricReader(OTLPMetricExporter(endpoint=f"{settings.otlp_endpoint}/v1/metrics"))
+    meters = MeterProvider([reader], resource)
+    metrics.set_meter_provider(meters)
     add_trace_processor(AgentSpans(provider.get_tracer("patchwright.agents")))
     try:
         yield [TracingInterceptor(provider.get_tracer("patchwright.temporal"))]
     finally:
         provider.shutdown()
+        meters.shutdown()
 
 
 def configure_logs(level: str) -> None:

@@ -10,27 +10,32 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from contracts.errors import InvalidInput
+from contracts.mcp_lock import THIRD_PARTY
 from services.settings import Settings, machine_environment
 
 # What only some processes need is imported where it is made: each process loads what it runs and nothing else.
 if TYPE_CHECKING:
     from fastapi import FastAPI
+    from mcp.server import Server as LowServer
     from mcp.server.mcpserver import MCPServer
     from temporalio.client import Client
 
     from activities.capabilities import Capabilities
+    from activities.local_server import LocalServer
     from activities.stores.artifact_store import ArtifactStore
     from activities.stores.delivery_store import DeliveryStore
     from activities.stores.journal_store import JournalStore
     from activities.stores.run_store import RunStore
     from activities.stores.watch_store import WatchStore
     from contracts.card import AgentCard
+    from contracts.mcp_lock import McpLock
     from mcp_servers.object_store import Mirrors
     from mcp_servers.repo.forges import Forges
     from mcp_servers.repo.host_forge import HostForge
     from mcp_servers.repo.local_forge import LocalForge
     from mcp_servers.repo.tickets.tickets import Tickets
     from mcp_servers.runner.sandboxes import Sandboxes
+    from mcp_servers.third_party.guest import Guest
     from services.api.webhooks import Secrets
     from services.inbox.inbox import Inbox
     from services.models import ConfiguredModels
@@ -40,6 +45,7 @@ if TYPE_CHECKING:
     from services.worker import Workers
 
 MCP_SERVERS = ("fs", "repo", "code_search", "runner")
+"""Ours; ``third_party`` is one more where the settings name servers of other people."""
 Deed = Callable[..., Any]
 
 
@@ -173,23 +179,85 @@ def mcp_server(name: str, settings: Settings, base_url: str, boxes: "Sandboxes |
 
 @asynccontextmanager
 async def capabilities(settings: Settings, base_url: str, boxes: "Sandboxes | None" = None) -> AsyncIterator["Capabilities"]:
-    """Every MCP server, reached through clients only: in this process, or where the settings say that it answers."""
+    """Every MCP server, reached through clients only: in this process, or where the settings say that it answers.
+
+    Raises ``ToolDrift`` when one of them is not the one that ``mcp.lock`` names.
+    """
     from activities.capabilities import Capabilities, ToolServer
     from activities.remote_server import RemoteServer
 
     async with AsyncExitStack() as stack:
         clients: dict[str, ToolServer] = {}
-        for name in MCP_SERVERS:
+        connected = Capabilities(clients, mcp_lock(settings))
+        for name in (*MCP_SERVERS, *([THIRD_PARTY] if settings.mcp_servers else [])):
             if url := settings.mcp_urls.get(name):
                 clients[name] = remote = RemoteServer(url, settings.mcp_access_token())
+                remote.on_return = partial(connected.look_again, name)
                 stack.push_async_callback(remote.close)
             else:
-                from mcp import Client as McpClient
-
-                clients[name] = await stack.enter_async_context(McpClient(mcp_server(name, settings, base_url, boxes)))
-        connected = Capabilities(clients)
+                clients[name] = await stack.enter_async_context(_in_this_process(name, settings, base_url, boxes))
         await connected.survey()
         yield connected
+
+
+@asynccontextmanager
+async def _in_this_process(
+    name: str, settings: Settings, base_url: str, boxes: "Sandboxes | None"
+) -> AsyncIterator["LocalServer"]:
+    from mcp import Client as McpClient
+
+    from activities.local_server import LocalServer
+
+    async with AsyncExitStack() as stack:
+        if name == THIRD_PARTY:
+            server = await stack.enter_async_context(third_party_server(settings))
+        else:
+            server = mcp_server(name, settings, base_url, boxes)
+        yield LocalServer(await stack.enter_async_context(McpClient(server)))
+
+
+@asynccontextmanager
+async def third_party_server(settings: Settings) -> "AsyncIterator[LowServer[Any]]":
+    """The server that passes on the tools of other people's servers; they are left when the block ends."""
+    from mcp_servers.third_party.server import build_server
+
+    guests = third_party_guests(settings)
+    try:
+        yield build_server(guests)
+    finally:
+        for guest in guests.values():
+            await guest.close()
+
+
+def third_party_guests(settings: Settings) -> "dict[str, Guest]":
+    """The third-party servers of the settings; none is reached before it is needed."""
+    from mcp_servers.third_party.guest import Guest
+
+    lock = mcp_lock(settings)
+    return {name: Guest(name, access, lock, settings.mcp_secret) for name, access in settings.mcp_servers.items()}
+
+
+def mcp_lock_file(settings: Settings) -> Path:
+    """The file that pins MCP servers: the named one, else beside the code or below ``share`` in an installed package."""
+    if settings.mcp_lock_file:
+        return Path(settings.mcp_lock_file).expanduser()
+    beside, shared = Path(__file__).parents[1] / "mcp.lock", Path(sys.prefix) / "share" / "patchwright" / "mcp.lock"
+    return shared if shared.is_file() and not beside.is_file() else beside
+
+
+def mcp_lock(settings: Settings) -> "McpLock":
+    """What every MCP server is pinned to. Raises ``InvalidInput`` when the file is missing or is none of ours."""
+    from pydantic import ValidationError
+
+    from contracts.mcp_lock import McpLock
+
+    path = mcp_lock_file(settings)
+    try:
+        return McpLock.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be read ({error.strerror}); write it: ./patchwright mcp lock") from None
+    except ValidationError:
+        raise InvalidInput(f"{path} is not a lock of MCP servers; write it anew: ./patchwright mcp lock") from None
 
 
 def task_service(settings: Settings, kept: Stores, forge: "LocalForge", temporal: "Client", ui_url: str) -> "TaskService":

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import typer
 
 from contracts.errors import InvalidInput, PatchwrightError
-from services.cli import audit, chaos, control, development, policies, reconciling, reviews, running, system, tasks, upkeep
+from services.cli import audit, chaos, control, development, mcp, policies, reconciling, reviews, running, system, tasks, upkeep
 from services.cli.screen import errors
 
 RUN, TASKS, REVIEW, CONTROL = "Run it", "Tasks", "Review", "Control a task"
@@ -56,6 +56,7 @@ app.command(rich_help_panel=SYSTEM)(upkeep.cleanup)
 app.command(rich_help_panel=SYSTEM)(reconciling.reconcile)
 app.add_typer(system.config, name="config", rich_help_panel=SYSTEM)
 app.add_typer(policies.policy, name="policy", rich_help_panel=SYSTEM)
+app.add_typer(mcp.mcp, name="mcp", rich_help_panel=SYSTEM)
 app.command(rich_help_panel=DEVELOPMENT, context_settings=PASS_ON)(development.test)
 app.command(rich_help_panel=DEVELOPMENT)(development.check)
 app.command(rich_help_panel=DEVELOPMENT)(development.lint)

@@ -52,7 +52,10 @@ def up(
 
 def serve(
     role: Annotated[
-        str, typer.Argument(help="api, worker, ledger, or an MCP server: mcp-fs, mcp-repo, mcp-code-search, mcp-runner.")
+        str,
+        typer.Argument(
+            help="api, worker, ledger, or an MCP server: mcp-fs, mcp-repo, mcp-code-search, mcp-runner, mcp-third-party."
+        ),
     ],
 ) -> None:
     """Run one part of the service as this process, for containers and machines of its own.
@@ -62,8 +65,9 @@ def serve(
     """
     from services import process
 
-    if role not in process.ROLES:
-        raise InvalidInput(f"there is no part {role!r}; there are {', '.join(process.ROLES)}")
+    known = (*process.ROLES, *process.EXTRA_ROLES)
+    if role not in known:
+        raise InvalidInput(f"there is no part {role!r}; there are {', '.join(known)}")
     _leave(process.play(role))
 
 
