@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 MCP = "mcp-"
-ROLES = ("ledger", *(MCP + name.replace("_", "-") for name in wiring.MCP_SERVERS), "worker", "api")
+ROLES = ("ledger", *(MCP + name.replace("_", "-") for name in (*wiring.MCP_SERVERS, "http")), "worker", "api")
 READY = "ready"
 """What a role prints when it can be used."""
 LAST_SECONDS = 20.0

@@ -26,6 +26,7 @@ from pydantic_settings import (
     YamlConfigSettingsSource,
 )
 
+from contracts.egress import HostRule
 from contracts.errors import InvalidInput
 from contracts.policy import Policy
 from contracts.pool import Pool, PoolSizes
@@ -104,6 +105,9 @@ class Settings(BaseSettings):
     """The port of such a server, 0 to 65535; 0 takes a free one."""
     mcp_token: SecretStr = SecretStr("")
     """The bearer token of such servers, at least 16 characters; empty makes one and keeps it in the data folder."""
+
+    documentation_hosts: tuple[HostRule, ...] = ()
+    """Hosts whose pages agents may read, as JSON, e.g. ["docs.python.org", "*.readthedocs.io"]; empty: nothing is read."""
 
     forge_poll_seconds: float = Field(default=60, ge=0.1, le=3_600)
     """Seconds after which whatever no webhook told is found out by asking GitHub and GitLab, at most 3600."""

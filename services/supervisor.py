@@ -222,7 +222,7 @@ def _addressed(settings: Settings, server: TemporalServer, opened: AsyncExitStac
     """The settings with everybody's address in them, and the doors that belong to the addresses."""
     doors: dict[str, socket.socket] = {}
     urls: dict[str, str] = {}
-    for name in wiring.MCP_SERVERS:
+    for name in wiring.served(settings):
         role = MCP + name.replace("_", "-")
         doors[role] = opened.enter_context(listening("127.0.0.1", 0, "PATCHWRIGHT_MCP_PORT"))
         urls[name] = address_of("127.0.0.1", doors[role]) + "/mcp"

@@ -63,12 +63,14 @@ async def stores(settings: Settings) -> AsyncIterator[Stores]:
     from activities.stores.journal_store import JournalStore
     from activities.stores.run_store import RunStore
     from activities.stores.watch_store import WatchStore
+    from services.held_secrets import redactor
 
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     database = await open_database(settings.database_url)
     try:
-        artifacts = ArtifactStore(settings.data_dir / "artifacts", database)
-        yield Stores(RunStore(database), JournalStore(database), artifacts, DeliveryStore(database), WatchStore(database))
+        clean = redactor(settings)
+        artifacts = ArtifactStore(settings.data_dir / "artifacts", database, clean)
+        yield Stores(RunStore(database, clean), JournalStore(database), artifacts, DeliveryStore(database), WatchStore(database))
     finally:
         await database.close()
 
@@ -145,10 +147,24 @@ def sandboxes(settings: Settings) -> "Sandboxes":
 
 
 def mcp_server(name: str, settings: Settings, base_url: str, boxes: "Sandboxes | None" = None) -> "MCPServer":
-    """One MCP server with its own privilege, and nothing loaded that it does not need.
+    """One MCP server with its own privilege, and nothing loaded that it does not need. No secret we hold passes it.
 
     ``base_url``: of our pages, for ``repo``; ``boxes``: for ``runner``, whoever made them closes them.
     """
+    from mcp_servers.clean_calls import CleanCalls
+    from services.held_secrets import redactor
+
+    server = _mcp_server(name, settings, base_url, boxes)
+    server.middleware.append(CleanCalls(redactor(settings)))
+    return server
+
+
+def served(settings: Settings) -> tuple[str, ...]:
+    """The names of the MCP servers that there are: ``http`` where a host may be read."""
+    return (*MCP_SERVERS, "http") if settings.documentation_hosts else MCP_SERVERS
+
+
+def _mcp_server(name: str, settings: Settings, base_url: str, boxes: "Sandboxes | None") -> "MCPServer":
     folder = mirrors(settings)
     match name:
         case "fs":
@@ -168,6 +184,12 @@ def mcp_server(name: str, settings: Settings, base_url: str, boxes: "Sandboxes |
             from mcp_servers.runner.server import build_server as runner_server
 
             return runner_server(folder, boxes or sandboxes(settings))
+        case "http":
+            from mcp_servers.http.fetching import Fetcher
+            from mcp_servers.http.page_cache import PageCache
+            from mcp_servers.http.server import build_server as http_server
+
+            return http_server(Fetcher(settings.documentation_hosts), PageCache(settings.data_dir / "pages"))
     raise InvalidInput(f"There is no MCP server named {name!r}; there are {', '.join(MCP_SERVERS)}.")
 
 
@@ -179,7 +201,7 @@ async def capabilities(settings: Settings, base_url: str, boxes: "Sandboxes | No
 
     async with AsyncExitStack() as stack:
         clients: dict[str, ToolServer] = {}
-        for name in MCP_SERVERS:
+        for name in served(settings):
             if url := settings.mcp_urls.get(name):
                 clients[name] = remote = RemoteServer(url, settings.mcp_access_token())
                 stack.push_async_callback(remote.close)
