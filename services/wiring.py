@@ -143,6 +143,7 @@ def sandboxes(settings: Settings) -> "Sandboxes":
         setup_environment(machine_environment()),
         None if settings.sandbox == "auto" else SandboxTier(settings.sandbox),
         settings.sandbox_image,
+        setup_hosts=settings.setup_hosts,
     )
 
 

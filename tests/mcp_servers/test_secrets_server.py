@@ -54,8 +54,10 @@ async def test_who_is_on_the_list_gets_the_secret_for_a_while_and_the_text_holds
 
 
 OTHERS = [
-    ("http", "forge", "push"), ("repo", "forge", "read"), ("repo", "other", "push"), ("", "forge", "push"), ("REPO", "forge", "push"),
-    ("repo ", "forge", "push"), ("repo", "forge ", "push"), ("repo", "../forge", "push"), *((who, "forge", "push") for who in NEVER)]
+    ("http", "forge", "push"), ("repo", "forge", "read"), ("repo", "other", "push"), ("", "forge", "push"),
+    ("REPO", "forge", "push"),
+    ("repo ", "forge", "push"), ("repo", "forge ", "push"), ("repo", "../forge", "push"),
+    *((who, "forge", "push") for who in NEVER)]
 
 
 @pytest.mark.parametrize(("who", "name", "purpose"), OTHERS)
