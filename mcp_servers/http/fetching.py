@@ -7,7 +7,7 @@ import ssl
 import zlib
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import urljoin
 
 import httpcore2
@@ -61,7 +61,7 @@ class Fetcher:
         """``network``: what opens connections to addresses; ``trust``: whose certificates count. Both: the machine's own."""
         self.rules = tuple(rules)
         self._resolve = resolve
-        self._network = network or httpcore2.AnyIOBackend()
+        self._network = network or cast(httpcore2.AsyncNetworkBackend, httpcore2.AnyIOBackend())
         self._trust = trust
         self._total_seconds = total_seconds
 

@@ -26,8 +26,8 @@ def build_server(broker: Broker, who: str = "") -> MCPServer:
     """The server over a broker; ``who``: whoever is connected without HTTP, empty for nobody."""
     server = MCPServer("patchwright-secrets", instructions=INSTRUCTIONS, log_level="WARNING")
     desk = _Desk(broker, who)
-    for tool in (desk.lend_secret, desk.list_secrets):
-        server.tool(annotations=HANDS_OUT, structured_output=False)(tell_failures(tool))
+    server.tool(annotations=HANDS_OUT, structured_output=False)(tell_failures(desk.lend_secret))
+    server.tool(annotations=HANDS_OUT, structured_output=False)(tell_failures(desk.list_secrets))
     return server
 
 

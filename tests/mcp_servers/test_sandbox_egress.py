@@ -66,7 +66,8 @@ async def test_a_host_of_the_list_is_reached_at_the_address_that_was_judged() ->
 
 HOSTS = [host for target in TARGETS.values() for host in in_numbers(target)]
 REFUSED = [*(f"CONNECT {host}:443 HTTP/1.1" for host in [
-    *HOSTS, "evil.example", "index.example.org.evil.example", "files.example", "evilfiles.example", "index.example.org.", "x@index.example.org",
+    *HOSTS, "evil.example", "index.example.org.evil.example", "files.example", "evilfiles.example", "index.example.org.",
+    "x@index.example.org",
     
     "localhost", "", "index.example.org\t", "[::1]", "index.example.org:443@evil.example"]),
     "CONNECT index.example.org:22 HTTP/1.1", "CONNECT index.example.org:80 HTTP/1.1", "CONNECT index.example.org HTTP/1.1",
