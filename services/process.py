@@ -35,7 +35,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 MCP = "mcp-"
-ROLES = ("ledger", *(MCP + name.replace("_", "-") for name in (*wiring.MCP_SERVERS, "http")), "worker", "api")
+ROLES = ("ledger", *(MCP + name.replace("_", "-") for name in wiring.MCP_SERVERS), "worker", "api")
+OPTIONAL_ROLES = (MCP + "http",)
+"""Which a service has when its settings ask for them."""
 READY = "ready"
 """What a role prints when it can be used."""
 LAST_SECONDS = 20.0
@@ -62,7 +64,7 @@ class Part:
 def main() -> None:
     """Play a role until SIGTERM, ctrl-C, or the end of the supervisor."""
     parser = argparse.ArgumentParser(prog="python -m services.process", description="One role of Patchwright as a process.")
-    parser.add_argument("role", choices=ROLES)
+    parser.add_argument("role", choices=(*ROLES, *OPTIONAL_ROLES))
     parser.add_argument("--supervised", action="store_true", help="settings come on standard input")
     options = parser.parse_args()
     try:

@@ -165,7 +165,7 @@ class Settings(BaseSettings):
     sandbox_image: str = Field(default="patchwright-sandbox:1", min_length=1)
     """The container image for repositories that name none."""
     setup_hosts: tuple[HostRule, ...] = ()
-    """Hosts that a recipe's setup with network may reach, as JSON, e.g. ["pypi.org"]; empty: any, on a network of its own."""
+    """Hosts that a recipe's setup with network may reach, as JSON, e.g. ["packages.example.org"]; empty: whatever it likes."""
     limits: SandboxLimits = SandboxLimits()
     """Limits of one sandbox, as JSON, e.g. {"memory_mib": 4096}."""
     default_policy: Policy = Policy()

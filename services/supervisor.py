@@ -21,7 +21,7 @@ from pathlib import Path
 from contracts.errors import Conflict
 from services import wiring
 from services.instance import Stack, announced, only_one, temporal
-from services.process import MCP, READY, ROLES
+from services.process import MCP, OPTIONAL_ROLES, READY, ROLES
 from services.serving import address_of, listening
 from services.settings import Settings, machine_environment
 from services.telemetry import telemetry
@@ -206,7 +206,7 @@ async def supervised(settings: Settings, scripted: bool = False) -> AsyncIterato
         doors["api"] = door
         roster.roles = [
             Role(RoleStart(name, told, doors.get(name), settings.public_url or url, server.ui_url), roster)
-            for name in ROLES
+            for name in (*ROLES, *(role for role in OPTIONAL_ROLES if role in doors))
             if name != "ledger" or not settings.ledger_url
         ]
         opened.push_async_callback(_stop_all, roster.roles)

@@ -62,7 +62,7 @@ def serve(
     """
     from services import process
 
-    if role not in process.ROLES:
+    if role not in (*process.ROLES, *process.OPTIONAL_ROLES):
         raise InvalidInput(f"there is no part {role!r}; there are {', '.join(process.ROLES)}")
     _leave(process.play(role))
 
