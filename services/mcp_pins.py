@@ -46,7 +46,7 @@ async def our_pins() -> dict[str, LockedServer]:
     """Our own servers as this checkout has them."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         settings = IsolatedSettings(data_dir=Path(folder))
-        return {name: await _our_pin(name, settings) for name in wiring.MCP_SERVERS}
+        return {name: await _our_pin(name, settings) for name in wiring.OUR_SERVERS}
 
 
 async def third_party_pin(settings: Settings, name: str) -> LockedServer:
@@ -87,12 +87,12 @@ def with_pins(lock: McpLock, pins: Mapping[str, LockedServer]) -> McpLock:
 async def audit(settings: Settings, names: Sequence[str] = ()) -> list[Audited]:
     """Hold servers against their pins: ours by code and tools, others as they answer right now; all, or these."""
     lock, found = wiring.mcp_lock(settings), []
-    if not names or set(names) & set(wiring.MCP_SERVERS):
+    if not names or set(names) & set(wiring.OUR_SERVERS):
         begun = time.monotonic()
         ours = await our_pins()
         seconds = (time.monotonic() - begun) / len(ours)
         found = [_held(name, lock, pin, seconds) for name, pin in ours.items() if not names or name in names]
-    for name in settings.mcp_servers if not names else [name for name in names if name not in wiring.MCP_SERVERS]:
+    for name in settings.mcp_servers if not names else [name for name in names if name not in wiring.OUR_SERVERS]:
         found.append(await _third_party(settings, lock, name))
     stale = {name for name, pin in lock.servers.items() if pin.origin == "third-party"} - set(settings.mcp_servers)
     gone = "mcp.lock pins it, and no setting names it; ./patchwright mcp lock --prune takes it out"

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 MCP = "mcp-"
 ROLES = ("ledger", *(MCP + name.replace("_", "-") for name in wiring.MCP_SERVERS), "worker", "api")
-EXTRA_ROLES = ("mcp-third-party",)
-"""Played only where the settings name MCP servers of other people."""
+OPTIONAL_ROLES = (MCP + "http", MCP + THIRD_PARTY.replace("_", "-"))
+"""Which a service has when its settings name hosts to read from, or MCP servers of other people."""
 READY = "ready"
 """What a role prints when it can be used."""
 LAST_SECONDS = 20.0
@@ -65,7 +65,7 @@ class Part:
 def main() -> None:
     """Play a role until SIGTERM, ctrl-C, or the end of the supervisor."""
     parser = argparse.ArgumentParser(prog="python -m services.process", description="One role of Patchwright as a process.")
-    parser.add_argument("role", choices=(*ROLES, *EXTRA_ROLES))
+    parser.add_argument("role", choices=(*ROLES, *OPTIONAL_ROLES))
     parser.add_argument("--supervised", action="store_true", help="settings come on standard input")
     options = parser.parse_args()
     try:

@@ -26,6 +26,7 @@ from pydantic_settings import (
     YamlConfigSettingsSource,
 )
 
+from contracts.egress import HostRule
 from contracts.errors import InvalidInput
 from contracts.mcp_access import SERVER_NAME, McpServerAccess, SecretPlace
 from contracts.policy import Policy
@@ -110,6 +111,8 @@ class Settings(BaseSettings):
     """MCP servers of other people, as JSON: {"docs": {"transport": "http", "url": "https://…/mcp", "tools": ["search"]}}."""
     mcp_lock_file: str = ""
     """The file that pins every MCP server, with yours in it; empty: `mcp.lock` beside the code."""
+    documentation_hosts: tuple[HostRule, ...] = ()
+    """Hosts whose pages agents may read, as JSON, e.g. ["docs.python.org", "*.readthedocs.io"]; empty: nothing is read."""
 
     forge_poll_seconds: float = Field(default=60, ge=0.1, le=3_600)
     """Seconds after which whatever no webhook told is found out by asking GitHub and GitLab, at most 3600."""
@@ -166,6 +169,8 @@ class Settings(BaseSettings):
     """Where untrusted code runs: auto, container or bubblewrap."""
     sandbox_image: str = Field(default="patchwright-sandbox:1", min_length=1)
     """The container image for repositories that name none."""
+    setup_hosts: tuple[HostRule, ...] = ()
+    """Hosts that a recipe's setup with network may reach, as JSON, e.g. ["packages.example.org"]; empty: whatever it likes."""
     limits: SandboxLimits = SandboxLimits()
     """Limits of one sandbox, as JSON, e.g. {"memory_mib": 4096}."""
     policy_file: str = ""

@@ -19,10 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contracts.errors import Conflict
-from contracts.mcp_lock import THIRD_PARTY
 from services import wiring
 from services.instance import Stack, announced, only_one, temporal
-from services.process import EXTRA_ROLES, MCP, READY, ROLES
+from services.process import MCP, OPTIONAL_ROLES, READY, ROLES
 from services.serving import address_of, listening
 from services.settings import Settings, machine_environment
 from services.telemetry import telemetry
@@ -208,7 +207,7 @@ async def supervised(settings: Settings, scripted: bool = False) -> AsyncIterato
         doors["api"] = door
         roster.roles = [
             Role(RoleStart(name, told, doors.get(name), settings.public_url or url, server.ui_url), roster)
-            for name in (*ROLES, *(EXTRA_ROLES if settings.mcp_servers else ()))
+            for name in (*ROLES, *(role for role in OPTIONAL_ROLES if role in doors))
             if name != "ledger" or not settings.ledger_url
         ]
         opened.push_async_callback(_stop_all, roster.roles)
@@ -224,7 +223,7 @@ def _addressed(settings: Settings, server: TemporalServer, opened: AsyncExitStac
     """The settings with everybody's address in them, and the doors that belong to the addresses."""
     doors: dict[str, socket.socket] = {}
     urls: dict[str, str] = {}
-    for name in (*wiring.MCP_SERVERS, *([THIRD_PARTY] if settings.mcp_servers else [])):
+    for name in wiring.served(settings):
         role = MCP + name.replace("_", "-")
         doors[role] = opened.enter_context(listening("127.0.0.1", 0, "PATCHWRIGHT_MCP_PORT"))
         urls[name] = address_of("127.0.0.1", doors[role]) + "/mcp"

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from contracts.redaction import NOTHING_HELD, RedactingFormatter, Redactor
+from services.held_secrets import redactor
 from services.settings import Settings
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ SILENT = ("temporalio.activity",)
 @contextlib.contextmanager
 def telemetry(settings: Settings) -> Iterator["list[Interceptor]"]:
     """Configure logs, and traces and metrics when an endpoint is set; gives the interceptors for Temporal's client."""
-    configure_logs(settings.log_level)
+    configure_logs(settings.log_level, redactor(settings))
     if not settings.otlp_endpoint:
         yield []
         return
@@ -66,8 +68,8 @@ def telemetry(settings: Settings) -> Iterator["list[Interceptor]"]:
         meters.shutdown()
 
 
-def configure_logs(level: str) -> None:
-    """Send logs to stderr: coloured text on a terminal, JSON lines elsewhere."""
+def configure_logs(level: str, clean: Redactor = NOTHING_HELD) -> None:
+    """Send logs to stderr, without any secret that ``clean`` knows: coloured text on a terminal, JSON lines elsewhere."""
     shown = logging.getLevelNamesMapping()[level.upper()]
     shared = [
         structlog.stdlib.add_log_level,
@@ -76,16 +78,15 @@ def configure_logs(level: str) -> None:
     ]
     renderer = structlog.dev.ConsoleRenderer() if sys.stderr.isatty() else structlog.processors.JSONRenderer()
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info,
-                renderer,
-            ],
-        )
+    written = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
     )
+    handler.setFormatter(RedactingFormatter(written, clean))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(shown)

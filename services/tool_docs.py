@@ -52,7 +52,7 @@ async def described_tools() -> dict[str, list[Tool]]:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         settings = IsolatedSettings(data_dir=Path(folder))
         found = {}
-        for name in wiring.MCP_SERVERS:
+        for name in wiring.OUR_SERVERS:
             async with Client(wiring.mcp_server(name, settings, "http://127.0.0.1")) as client:
                 found[name] = sorted((await client.list_tools()).tools, key=lambda tool: tool.name)
         return found

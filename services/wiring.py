@@ -45,7 +45,9 @@ if TYPE_CHECKING:
     from services.worker import Workers
 
 MCP_SERVERS = ("fs", "repo", "code_search", "runner")
-"""Ours; ``third_party`` is one more where the settings name servers of other people."""
+"""What every service has."""
+OUR_SERVERS = (*MCP_SERVERS, "http")
+"""What ``mcp.lock`` pins by code; ``http`` is there where the settings name hosts to read from."""
 Deed = Callable[..., Any]
 
 
@@ -69,12 +71,14 @@ async def stores(settings: Settings) -> AsyncIterator[Stores]:
     from activities.stores.journal_store import JournalStore
     from activities.stores.run_store import RunStore
     from activities.stores.watch_store import WatchStore
+    from services.held_secrets import redactor
 
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     database = await open_database(settings.database_url)
     try:
-        artifacts = ArtifactStore(settings.data_dir / "artifacts", database)
-        yield Stores(RunStore(database), JournalStore(database), artifacts, DeliveryStore(database), WatchStore(database))
+        clean = redactor(settings)
+        artifacts = ArtifactStore(settings.data_dir / "artifacts", database, clean)
+        yield Stores(RunStore(database, clean), JournalStore(database), artifacts, DeliveryStore(database), WatchStore(database))
     finally:
         await database.close()
 
@@ -147,14 +151,30 @@ def sandboxes(settings: Settings) -> "Sandboxes":
         setup_environment(machine_environment()),
         None if settings.sandbox == "auto" else SandboxTier(settings.sandbox),
         settings.sandbox_image,
+        setup_hosts=settings.setup_hosts,
     )
 
 
 def mcp_server(name: str, settings: Settings, base_url: str, boxes: "Sandboxes | None" = None) -> "MCPServer":
-    """One MCP server with its own privilege, and nothing loaded that it does not need.
+    """One MCP server with its own privilege, and nothing loaded that it does not need. No secret we hold passes it.
 
     ``base_url``: of our pages, for ``repo``; ``boxes``: for ``runner``, whoever made them closes them.
     """
+    from mcp_servers.clean_calls import CleanCalls
+    from services.held_secrets import redactor
+
+    server = _mcp_server(name, settings, base_url, boxes)
+    server.middleware.append(CleanCalls(redactor(settings)))
+    return server
+
+
+def served(settings: Settings) -> tuple[str, ...]:
+    """The names of the MCP servers that there are: ``http`` where a host may be read, ``third_party`` where others are named."""
+    http = ("http",) if settings.documentation_hosts else ()
+    return (*MCP_SERVERS, *http, *((THIRD_PARTY,) if settings.mcp_servers else ()))
+
+
+def _mcp_server(name: str, settings: Settings, base_url: str, boxes: "Sandboxes | None") -> "MCPServer":
     folder = mirrors(settings)
     match name:
         case "fs":
@@ -174,7 +194,13 @@ def mcp_server(name: str, settings: Settings, base_url: str, boxes: "Sandboxes |
             from mcp_servers.runner.server import build_server as runner_server
 
             return runner_server(folder, boxes or sandboxes(settings))
-    raise InvalidInput(f"There is no MCP server named {name!r}; there are {', '.join(MCP_SERVERS)}.")
+        case "http":
+            from mcp_servers.http.fetching import Fetcher
+            from mcp_servers.http.page_cache import PageCache
+            from mcp_servers.http.server import build_server as http_server
+
+            return http_server(Fetcher(settings.documentation_hosts), PageCache(settings.data_dir / "pages"))
+    raise InvalidInput(f"There is no MCP server named {name!r}; there are {', '.join(OUR_SERVERS)}.")
 
 
 @asynccontextmanager
@@ -189,7 +215,7 @@ async def capabilities(settings: Settings, base_url: str, boxes: "Sandboxes | No
     async with AsyncExitStack() as stack:
         clients: dict[str, ToolServer] = {}
         connected = Capabilities(clients, mcp_lock(settings))
-        for name in (*MCP_SERVERS, *([THIRD_PARTY] if settings.mcp_servers else [])):
+        for name in served(settings):
             if url := settings.mcp_urls.get(name):
                 clients[name] = remote = RemoteServer(url, settings.mcp_access_token())
                 remote.on_return = partial(connected.look_again, name)

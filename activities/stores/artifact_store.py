@@ -17,6 +17,7 @@ from activities.stores.tables import artifacts
 from contracts.artifact import ArtifactRef, digest
 from contracts.errors import NotFound
 from contracts.record import StepArtifact
+from contracts.redaction import NOTHING_HELD, Redactor
 
 SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
@@ -24,13 +25,17 @@ SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 class ArtifactStore:
     """A folder of bytes and a table of links."""
 
-    def __init__(self, root: Path, database: Database) -> None:
+    def __init__(self, root: Path, database: Database, redactor: Redactor = NOTHING_HELD) -> None:
+        """``redactor``: what takes secrets out of the bytes before they are stored."""
         self.root = root
         self._database = database
+        self._redactor = redactor
 
     @repeatable
     async def put(self, task_id: str, step: str, content: bytes, media_type: str, name: str) -> ArtifactRef:
-        """Store bytes and link them to a step; the same again is the same artifact."""
+        """Store bytes, without secrets that we hold, and link them to a step; the same again is the same artifact."""
+        if self._redactor:
+            content = await asyncio.to_thread(self._redactor.redact_bytes, content)
         ref = ArtifactRef(sha256=digest(content), size=len(content), media_type=media_type, name=printable(name))
         with as_store_failures():
             await asyncio.to_thread(self._write, ref.sha256, content)

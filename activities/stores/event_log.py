@@ -14,6 +14,7 @@ from activities.stores.availability import repeatable
 from activities.stores.database import Database
 from activities.stores.tables import events
 from contracts.event import EventKind, NewEvent, TaskEvent
+from contracts.redaction import NOTHING_HELD, Redactor
 
 POLL_SECONDS = 1.0
 """How soon appends of other processes are seen."""
@@ -29,8 +30,10 @@ STEERING = (select(events.c.seq, case((events.c.kind == EventKind.STEERING.value
 class EventLog:
     """Appends, reads and waits for events."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, redactor: Redactor = NOTHING_HELD) -> None:
+        """``redactor``: what takes secrets out of every event before it is stored."""
         self._database = database
+        self._redactor = redactor
         self._insert = database.insert(events).on_conflict_do_nothing(index_elements=["task_id", "key"]).returning(events.c.seq)
         self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
 
@@ -49,7 +52,7 @@ class EventLog:
         self._database.order_appends(connection)
         appended = []
         for new in wanted:
-            clean = printable(new.model_dump())
+            clean = self._redactor.redact_value(printable(new.model_dump()))
             stored = TaskEvent.model_validate({**clean, "seq": 0, "task_id": task_id, "at": datetime.now(UTC)})
             row = stored.model_dump(exclude={"seq"}) | {"kind": stored.kind.value, "data": json.dumps(stored.data, default=str)}
             seq = connection.execute(self._insert, row).scalar()

@@ -22,6 +22,7 @@ from activities.stores.ticket_comment_store import TicketCommentStore
 from contracts.errors import InvalidInput, NotFound, TaskForgotten
 from contracts.event import EventKind, NewEvent, TaskEvent
 from contracts.record import TaskRecord
+from contracts.redaction import NOTHING_HELD, Redactor
 from contracts.steps import ProgressRequest, Spending
 from contracts.task import FINAL_STATES, Task, TaskState
 
@@ -47,9 +48,10 @@ class IdempotencyMismatch(InvalidInput):
 class RunStore:
     """Keeps the standing of every task, and its events. Its methods raise ``StoreUnavailable`` while the database is away."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, redactor: Redactor = NOTHING_HELD) -> None:
+        """``redactor``: what takes secrets out of every event before it is stored."""
         self._database = database
-        self._log = EventLog(database)
+        self._log = EventLog(database, redactor)
         self.attempts = AttemptStore(database, self._log)
         """The steps that are being tried."""
         self.audit = AuditStore(database)

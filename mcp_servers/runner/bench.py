@@ -4,13 +4,15 @@ import asyncio
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from contracts.egress import HostRule
 from contracts.sandbox import CommandResult, Recipe, SandboxLimits
 from contracts.workspace import Workspace
 from mcp_servers.object_store import Mirror
 from mcp_servers.runner.deps_cache import DepsCache, streamed
+from mcp_servers.runner.egress import VARIABLES, EgressProxy, through_proxy
 from mcp_servers.runner.output import Output
 from mcp_servers.runner.recipe import lock_files, recipe_for
 from mcp_servers.runner.sandbox import Opening, OutputSink, Sandbox, SandboxKeeper, put_away, said, whose
@@ -46,9 +48,14 @@ class Benches:
     """Opens benches with one keeper."""
 
     def __init__(
-        self, keeper: SandboxKeeper, cache: DepsCache, limits: SandboxLimits, setup_environment: Mapping[str, str]
+        self, keeper: SandboxKeeper, cache: DepsCache, limits: SandboxLimits, setup_environment: Mapping[str, str],
+        setup_hosts: Sequence[HostRule] = (),
     ) -> None:
-        """``setup_environment``: proxies, certificates and package indexes that a setup with network gets."""
+        """``setup_environment``: proxies, certificates and package indexes that a setup with network gets.
+
+        ``setup_hosts``: with any, a setup reaches these alone, through a proxy, and has no network otherwise.
+        """
+        self._setup_hosts = tuple(setup_hosts)
         self.keeper = keeper
         self._cache = cache
         self._limits = limits
@@ -93,8 +100,24 @@ class Benches:
     async def _set_up(self, bench: Bench, mirror: Mirror, source: str, key: str, on_output: OutputSink) -> CommandResult | None:
         """Run setup in a sandbox of its own and keep what it leaves; the failed command when one fails."""
         recipe = bench.recipe
-        environment = self._setup_environment if recipe.setup_network else {}
-        opening = Opening(self._limits, recipe.image, recipe.setup_network, environment, bench.workspace)
+        if not (recipe.setup_network and self._setup_hosts):
+            environment = self._setup_environment if recipe.setup_network else {}
+            opening = Opening(self._limits, recipe.image, recipe.setup_network, environment, bench.workspace)
+            return await self._set_up_in(opening, bench, mirror, source, key, on_output)
+        proxy = EgressProxy(self._setup_hosts)
+        async with proxy.serving() as folder:
+            environment = {**self._setup_environment, **VARIABLES}
+            opening = Opening(self._limits, recipe.image, False, environment, bench.workspace, str(folder))
+            failed = await self._set_up_in(opening, bench, mirror, source, key, on_output)
+        if proxy.note:
+            on_output(f"setup: {proxy.note}\n".encode())
+            bench.note = f"{bench.note} Setup: {proxy.note}".strip()
+        return failed and failed.model_copy(update={"note": f"{failed.note} {proxy.note}".strip()})
+
+    async def _set_up_in(
+        self, opening: Opening, bench: Bench, mirror: Mirror, source: str, key: str, on_output: OutputSink
+    ) -> CommandResult | None:
+        recipe = bench.recipe
         sandbox = await self.keeper.open(opening)
         try:
             tree = SyncedTree(sandbox, mirror)
@@ -103,9 +126,10 @@ class Benches:
             deadline = asyncio.get_running_loop().time() + SETUP_TIMEOUT
             for command in recipe.setup:
                 left = max(deadline - asyncio.get_running_loop().time(), 1.0)
-                result = (await run_in(sandbox, command, left, self._limits, on_output)).result
+                line = through_proxy(command) if opening.egress else command
+                result = (await run_in(sandbox, line, left, self._limits, on_output)).result
                 if result.exit_code:
-                    return result
+                    return result.model_copy(update={"command": command})
             known = parsed_listing(before)
             added = [path for path in parsed_listing(await tree.listing()) if path not in known]
             names = b"deps\0" + b"".join(f"work/{path}".encode("utf-8", "surrogateescape") + b"\0" for path in added)

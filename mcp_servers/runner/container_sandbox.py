@@ -119,9 +119,12 @@ class ContainerSandbox:
         limits = self._opening.limits
         memory = f"{limits.memory_mib}m"
         file = limits.file_mib << 20
+        hardened = self._hardened("rw,nocopy")
+        if self._opening.egress:
+            hardened["volumes"][self._opening.egress] = {"bind": "/egress", "mode": "ro"}
         return self._started(
             self._opening.image or self._own_image,
-            **self._hardened("rw,nocopy"),
+            **hardened,
             user=OTHER_USER,
             hostname=HOSTNAME,
             network_mode="bridge" if self._opening.network else "none",

@@ -76,6 +76,8 @@ class Opening:
     """Added to ``ENVIRONMENT``: the package index and proxy of ``setup``, nothing else."""
     workspace: str = ""
     """For which workspace, as ``whose`` names it; empty for none."""
+    egress: str = ""
+    """Folder of the proxy that is the way out, shown as ``/egress``; empty for none. There is no network all the same."""
 
 
 @dataclass(frozen=True)

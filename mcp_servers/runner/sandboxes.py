@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from contracts.egress import HostRule
 from contracts.errors import SandboxUnavailable
 from contracts.sandbox import SandboxLimits, SandboxTier
 from contracts.workspace import Workspace
@@ -72,6 +73,7 @@ class Sandboxes:
         limits: SandboxLimits | None = None,
         setup_environment: Mapping[str, str] | None = None,
         idle_seconds: float = IDLE_SECONDS,
+        setup_hosts: Sequence[HostRule] = (),
     ) -> None:
         """``keepers``: in the order they are tried; there is no way around them."""
         self.limits = limits or SandboxLimits()
@@ -79,7 +81,8 @@ class Sandboxes:
         self.sweeper = Sweeper(keepers)
         self._tiers = Tiers(keepers)
         self._benches = {
-            id(keeper): Benches(keeper, cache, self.limits, dict(setup_environment or {})) for keeper in self._tiers.keepers
+            id(keeper): Benches(keeper, cache, self.limits, dict(setup_environment or {}), setup_hosts)
+            for keeper in self._tiers.keepers
         }
         self._idle_seconds = idle_seconds
         self._live: dict[Workspace, Live] = {}
@@ -93,13 +96,16 @@ class Sandboxes:
         tier: SandboxTier | None = None,
         image: str = "",
         engine: str = "",
+        setup_hosts: Sequence[HostRule] = (),
     ) -> "Sandboxes":
         """Containers where an engine answers, else bubblewrap; ``tier`` allows only that one.
 
         ``image``: of the container tier, empty for the service's own; ``engine``: its address, empty for the default.
+        ``setup_hosts``: with any, a setup with network reaches these alone.
         """
         keepers: list[SandboxKeeper] = [ContainerKeeper(image, engine, Leases(cache / LEASES)), BubblewrapKeeper()]
-        return cls([k for k in keepers if tier in (None, k.tier)], DepsCache(cache), limits, setup_environment)
+        return cls([k for k in keepers if tier in (None, k.tier)], DepsCache(cache), limits, setup_environment,
+                   setup_hosts=setup_hosts)
 
     async def benches(self) -> Benches:
         """Of the tier in use. Raises ``SandboxUnavailable`` that says what to install."""
@@ -138,7 +144,8 @@ class Sandboxes:
                 raise
             keeper = await self._tiers.instead_of(keeper, missing)
             bench = await self._benches[id(keeper)].open(workspace, mirror, base, commit, on_output)
-        bench.note = await self._other_tier(bench.sandbox.tier, CallRecords(mirror, workspace))
+        other = await self._other_tier(bench.sandbox.tier, CallRecords(mirror, workspace))
+        bench.note = f"{other} {bench.note}".strip()
         return bench
 
     async def _other_tier(self, tier: SandboxTier, records: CallRecords) -> str:

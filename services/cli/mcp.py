@@ -63,7 +63,7 @@ def lock_servers(
     ours = asyncio.run(mcp_pins.our_pins())
     pins = {name: pin for name, pin in ours.items() if not names or name in names}
     for name in names or ():
-        if name not in wiring.MCP_SERVERS:
+        if name not in wiring.OUR_SERVERS:
             pins[name] = asyncio.run(mcp_pins.third_party_pin(settings, name))
             mcp_pins.check_list(settings, name, pins[name])
             if _changes(name, lock, pins[name]):

@@ -65,7 +65,7 @@ def serve(
     """
     from services import process
 
-    known = (*process.ROLES, *process.EXTRA_ROLES)
+    known = (*process.ROLES, *process.OPTIONAL_ROLES)
     if role not in known:
         raise InvalidInput(f"there is no part {role!r}; there are {', '.join(known)}")
     _leave(process.play(role))

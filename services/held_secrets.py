@@ -1,0 +1,75 @@
+"""Every secret that a process of the service holds, and the redactor that knows them."""
+
+from collections.abc import Callable, Iterator
+from urllib.parse import unquote, urlsplit
+
+from contracts.errors import InvalidInput
+from contracts.redaction import Redactor
+from services.settings import Settings
+
+KEPT_TOKENS = ("token", "mcp-token", "ledger-token")
+"""Files in the data folder."""
+
+
+def redactor(settings: Settings) -> Redactor:
+    """Of all that this process can read right now; what it cannot read it cannot tell anybody either."""
+    return Redactor.of(dict(held_secrets(settings)))
+
+
+def held_secrets(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Name and value of each secret."""
+    yield from _own(settings)
+    yield from _of_providers(settings)
+    for host, access in settings.forges.items():
+        if access.app_key_file:
+            yield f"key of the App on {host}", _readable(lambda host=host: settings.forge_app_key(host))
+        if access.token_file or access.token_variable:
+            yield f"token of {host}", _readable(lambda host=host: settings.forge_token(host))
+        if access.proxy_login_file:
+            proxy = _readable(lambda host=host: settings.forge_proxy(host))
+            yield f"proxy of {host}", unquote(urlsplit(proxy).password or "")
+    yield from _of_webhooks(settings)
+    if settings.tickets.jira:
+        yield "token of jira", _readable(lambda: settings.ticket_token("jira"))
+    if settings.tickets.linear:
+        yield "token of linear", _readable(lambda: settings.ticket_token("linear"))
+
+
+def _own(settings: Settings) -> Iterator[tuple[str, str]]:
+    yield "token", settings.token.get_secret_value()
+    yield "MCP token", settings.mcp_token.get_secret_value()
+    yield "ledger token", settings.ledger_token.get_secret_value()
+    for name in KEPT_TOKENS:
+        file = settings.data_dir / name
+        yield name, file.read_text().strip() if file.is_file() else ""
+    for name, url in (("database", settings.database_url), ("ledger database", settings.ledger_database_url)):
+        place = urlsplit(url)
+        # A password that is the user's name is no secret, and redacting it would take our own name out of every text.
+        yield f"password of the {name}", "" if place.password == place.username else unquote(place.password or "")
+
+
+def _of_providers(settings: Settings) -> Iterator[tuple[str, str]]:
+    yield "model key", settings.openai_api_key.get_secret_value()
+    try:
+        providers = settings.model_providers()
+    except InvalidInput:  # their keys are the ledger's alone
+        providers = settings.providers
+    for name, provider in providers.items():
+        yield f"key of the provider {name}", provider.api_key.get_secret_value()
+
+
+def _of_webhooks(settings: Settings) -> Iterator[tuple[str, str]]:
+    for kind in settings.webhooks:
+        try:
+            settings.every_webhook_secret(kind)
+        except InvalidInput:  # another role's
+            continue
+        for place, secret in enumerate(settings.webhook_secrets(kind), 1):
+            yield f"webhook secret {place} of {kind}", secret.value.decode("utf-8", "replace")
+
+
+def _readable(read: Callable[[], str]) -> str:
+    try:
+        return read()
+    except InvalidInput:
+        return ""
