@@ -7,19 +7,22 @@ from temporalio import activity
 
 from activities.agent_run.guardrails import CREDENTIAL
 from activities.capabilities import CallScope, Capabilities
+from activities.check_results import kept_result
 from activities.edge import deed
 from activities.editing import ChangedFiles, WholeDiff
+from activities.proving import Proofs
 from activities.shelf import Shelf
 from activities.stores.run_store import RunStore
-from contracts.checks import CheckResult, CheckRun, ChecksReport, ChecksRun
+from contracts.checks import CheckResult, ChecksReport, ChecksRun
 from contracts.event import EventKind, NewEvent
 from contracts.gates import beyond_plan, change_problems, conflict_problems
 from contracts.plan import ChangePlan
 from contracts.steps import ChecksOutcome, ChecksRequest, GateRequest, GateResult
 
+UNPROVEN = "the tests of the fix"
+"""How people hear of tests that do not show the bug, among the names of failed checks."""
 COMMAND_NOT_FOUND = 127
 """What a shell ends with when there is no such program."""
-TAIL_CHARACTERS = 4_000
 LOG_EVENT_SECONDS = 2.0
 """Output of running checks reaches the live log at most this often."""
 
@@ -31,6 +34,7 @@ class CheckingDeeds:
         self.run_store = run_store
         self._shelf = shelf
         self._capabilities = capabilities
+        self._proofs = Proofs(run_store, shelf, capabilities)
 
     @deed("JudgeChange")
     async def judge(self, request: GateRequest) -> GateResult:
@@ -67,18 +71,19 @@ class CheckingDeeds:
     async def run_checks(self, request: ChecksRequest) -> ChecksOutcome:
         """Run the project's checks on one commit, in the sandbox."""
         run = await self._run(request, request.commit, ())
-        results = tuple([await self._result(request.task.id, check) for check in run.runs])
+        results = tuple([await kept_result(self._shelf, request.task.id, check) for check in run.runs])
         red_before = await self._red_before(request, results)
         note = " ".join([run.note, *(f"The check {name!r} fails on the base commit, too." for name in red_before or ())]).strip()
         report = ChecksReport(commit=run.commit, tree=run.tree, tier=run.tier, image=run.image, results=results, note=note)
         await self._tell(request.task.id, report)
+        report = await self._proofs.proven(request, report, _Live(self.run_store, request.task.id, "proof").progress)
         ref = await self._shelf.keep_words(request.task.id, "RunCI", f"checks-{request.commit[:12]}.json", report)
         return ChecksOutcome(
             report=ref,
             passed=report.passed,
             summary=report.summary,
             unproven=not results,
-            failed=tuple(_named(r, red_before or ()) for r in results if not r.passed),
+            failed=tuple(_named(r, red_before or ()) for r in results if not r.passed) + ((UNPROVEN,) if report.problems else ()),
             red_before=red_before,
         )
 
@@ -102,26 +107,6 @@ class CheckingDeeds:
             return request.red_before
         run = await self._run(request, request.preparation.opened.base_commit, failed)
         return tuple(check.name for check in run.runs if check.result.exit_code != 0)
-
-    async def _result(self, task_id: str, check: CheckRun) -> CheckResult:
-        result = check.result
-        log = await self._shelf.keep(
-            task_id,
-            "RunCI",
-            f"{check.name.replace('/', '-')}.log",
-            result.output.encode("utf-8", "replace"),
-            "text/plain; charset=utf-8",
-        )
-        return CheckResult(
-            name=check.name,
-            command=result.command,
-            exit_code=result.exit_code,
-            passed=result.exit_code == 0,
-            seconds=result.seconds,
-            timed_out=result.timed_out,
-            log=log,
-            log_tail=result.output[-TAIL_CHARACTERS:],
-        )
 
     async def _tell(self, task_id: str, report: ChecksReport) -> None:
         events = [

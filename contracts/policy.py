@@ -20,6 +20,8 @@ class Policy(StrictWord):
     """Further lists of patterns; a path must match one pattern of each list. Narrowing adds a list, nothing removes one."""
     require_tests: bool = True
     """A change of code must come with a change of tests."""
+    prove_bugfix: bool = True
+    """The tests of a bug fix must fail on the base without the fix, and the original tests must pass with it."""
     max_fix_rounds: int = Field(default=3, ge=0, le=20)
     """How often red checks go to the fixer before the task halts."""
     max_review_rounds: int = Field(default=10, ge=0, le=100)
@@ -71,6 +73,7 @@ def narrowed(policy: Policy, by: Policy) -> Policy:
         update={
             "plan_approval": policy.plan_approval or by.plan_approval,
             "require_tests": policy.require_tests or by.require_tests,
+            "prove_bugfix": policy.prove_bugfix or by.prove_bugfix,
             "denied_paths": tuple(dict.fromkeys(policy.denied_paths + by.denied_paths)),
             "also_within": tuple(dict.fromkeys(lists)),
             "max_cost_usd": min(costs) if costs else None,

@@ -53,7 +53,7 @@ async def stack(settings: Settings, scripted: bool = False) -> AsyncIterator[Sta
         opened.push_async_callback(models.close)
         tasks = wiring.task_service(settings, kept, forge, client, server.ui_url)
         app = wiring.front_door(settings, kept, tasks)
-        deeds = wiring.deeds(kept, connected, models, settings.public_url)
+        deeds = wiring.deeds(kept, connected, models, wiring.signing_keys(settings), settings.public_url)
         await opened.enter_async_context(wiring.workers(settings, client, deeds))
         await release_lost_attempts(client, kept.runs)
         await opened.enter_async_context(serving(app, door, app.state.closing))

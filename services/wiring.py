@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from temporalio.client import Client
 
     from activities.capabilities import Capabilities
+    from activities.evidence.keys import SigningKeys
     from activities.stores.artifact_store import ArtifactStore
     from activities.stores.delivery_store import DeliveryStore
     from activities.stores.journal_store import JournalStore
@@ -267,8 +268,17 @@ async def reconciler(settings: Settings, temporal_address: str, base_url: str) -
         yield Reconciler(survey, Mending(kept.runs, kept.artifacts, connected, tasks, survey), kept.runs)
 
 
-def deeds(kept: Stores, connected: "Capabilities", models: "ConfiguredModels", public_url: str = "") -> list[Deed]:
-    """Every activity of a worker; ``public_url``: where people see our pages, if anywhere.
+def signing_keys(settings: Settings) -> "SigningKeys":
+    """The key that evidence is signed with; made when it is first needed."""
+    from activities.evidence.keys import SigningKeys
+
+    return SigningKeys(settings.data_dir / "evidence")
+
+
+def deeds(
+    kept: Stores, connected: "Capabilities", models: "ConfiguredModels", keys: "SigningKeys", public_url: str = ""
+) -> list[Deed]:
+    """Every activity of a worker; ``keys`` sign evidence; ``public_url``: where people see our pages, if anywhere.
 
     Raises ``InvalidInput`` when a card names what does not exist.
     """
@@ -276,6 +286,7 @@ def deeds(kept: Stores, connected: "Capabilities", models: "ConfiguredModels", p
     from activities.agent_run.run import AgentRuns
     from activities.checking import CheckingDeeds
     from activities.editing import EditingDeeds
+    from activities.evidence.ledger import EvidenceLedger
     from activities.planning import PlanningDeeds
     from activities.preparation import PreparationDeeds
     from activities.progress import ProgressDeeds
@@ -295,7 +306,7 @@ def deeds(kept: Stores, connected: "Capabilities", models: "ConfiguredModels", p
     planning = PlanningDeeds(kept.runs, shelf, connected, runs)
     editing = EditingDeeds(kept.runs, shelf, connected, runs)
     checking = CheckingDeeds(kept.runs, shelf, connected)
-    publishing = PublishingDeeds(kept.runs, shelf, connected, public_url)
+    publishing = PublishingDeeds(kept.runs, shelf, connected, public_url, EvidenceLedger(keys, shelf, connected))
     return [
         PreparationDeeds(kept.runs, kept.artifacts, connected, cards).prepare,
         planning.plan,

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from activities.evidence.ledger import KeptEvidence
 from activities.plain_words import cell, code, line, quoted
 from activities.pull_request.hunks import NOT_PLANNED, Reason, hunks_of, reasons
 from activities.readable_words import readable
@@ -39,10 +40,12 @@ def compose(
     diff: str = "",
     models: Sequence[str] = (),
     page: str = "",
+    evidence: KeptEvidence | None = None,
 ) -> str:
     """The description of a pull request, as Markdown of at most ``BODY_LIMIT`` characters.
 
-    ``diff``: the change as a unified diff; ``models``: which ones worked on it; ``page``: where people see the task.
+    ``diff``: the change as a unified diff; ``models``: which ones worked on it; ``page``: where people see the task;
+    ``evidence``: the signed claims.
     """
     said = quoted(readable(summary or plan.goal))
     body = ""
@@ -53,7 +56,7 @@ def compose(
             ("How to test", _how_to_test(checks, plan, most)),
             ("Risks", _risks(plan, files, most)),
             ("Rollback", _rollback(files)),
-            ("Evidence", _evidence(checks, most, page)),
+            ("Evidence", _evidence(checks, most, page) + _signed(evidence)),
             ("Made by", _made_by(task, preparation, spent, models, page)),
         ]
         body = "\n\n".join(f"## {title}\n\n{text}" for title, text in sections) + "\n"
@@ -152,6 +155,15 @@ def _evidence(checks: ChecksReport | None, most: int, page: str) -> str:
     where = f"Ran on {what}, in the {checks.tier} sandbox, image {code(checks.image)}."
     table = _table("check | verdict | exit code | time | command | log sha256", checks.results, row, most)
     return f"{table}\n\n{where}" + (f" {line(checks.note)}" if checks.note else "")
+
+
+def _signed(evidence: KeptEvidence | None) -> str:
+    if evidence is None:
+        return ""
+    return (
+        f"\n\nSigned claims: {evidence.claims}, in `{evidence.ref.name}` with sha256 `{evidence.ref.sha256}`. "
+        "`./patchwright verify` with this pull request's id, or that file, runs them again and says which hold."
+    )
 
 
 def _log(log: ArtifactRef | None, page: str) -> str:
