@@ -16,6 +16,7 @@ from activities.stores.run_store import RunStore
 from contracts.checks import CheckResult, ChecksReport, ChecksRun
 from contracts.event import EventKind, NewEvent
 from contracts.gates import beyond_plan, change_problems, conflict_problems
+from contracts.loosening import Loosenings, loosening_problems
 from contracts.plan import ChangePlan
 from contracts.steps import ChecksOutcome, ChecksRequest, GateRequest, GateResult
 
@@ -49,6 +50,8 @@ class CheckingDeeds:
         )
         problems = change_problems(counted.files, request.preparation.policy, request.task.request.kind)
         problems += conflict_problems(whole.diff)[:20] + _credentials_in(whole.diff)
+        loosened = await self._capabilities.ask(Loosenings, "loosened_tests", span, scope, key)
+        problems += loosening_problems(loosened.found)
         if whole.cut:
             problems.append("The change is too large to be looked through for credentials. Make it smaller.")
         await self.run_store.append(
