@@ -10,13 +10,14 @@ from activities.capabilities import CallScope, Capabilities
 from activities.check_results import kept_result
 from activities.edge import deed
 from activities.editing import ChangedFiles, WholeDiff
+from activities.evidence.waivers import Waivers
 from activities.proving import Proofs
 from activities.shelf import Shelf
 from activities.stores.run_store import RunStore
 from contracts.checks import CheckResult, ChecksReport, ChecksRun
 from contracts.event import EventKind, NewEvent
 from contracts.gates import beyond_plan, change_problems, conflict_problems
-from contracts.loosening import Loosenings, loosening_problems
+from contracts.loosening import LOOSENED, Loosenings, loosening_problems
 from contracts.plan import ChangePlan
 from contracts.steps import ChecksOutcome, ChecksRequest, GateRequest, GateResult
 
@@ -31,11 +32,12 @@ LOG_EVENT_SECONDS = 2.0
 class CheckingDeeds:
     """``JudgeChange`` and ``RunCI``."""
 
-    def __init__(self, run_store: RunStore, shelf: Shelf, capabilities: Capabilities) -> None:
+    def __init__(self, run_store: RunStore, shelf: Shelf, capabilities: Capabilities, waivers: Waivers | None = None) -> None:
+        self._waivers = waivers
         self.run_store = run_store
         self._shelf = shelf
         self._capabilities = capabilities
-        self._proofs = Proofs(run_store, shelf, capabilities)
+        self._proofs = Proofs(run_store, shelf, capabilities, waivers)
 
     @deed("JudgeChange")
     async def judge(self, request: GateRequest) -> GateResult:
@@ -51,7 +53,7 @@ class CheckingDeeds:
         problems = change_problems(counted.files, request.preparation.policy, request.task.request.kind)
         problems += conflict_problems(whole.diff)[:20] + _credentials_in(whole.diff)
         loosened = await self._capabilities.ask(Loosenings, "loosened_tests", span, scope, key)
-        problems += loosening_problems(loosened.found)
+        problems += await self._judged_tests(request.task.id, loosened)
         if whole.cut:
             problems.append("The change is too large to be looked through for credentials. Make it smaller.")
         await self.run_store.append(
@@ -69,6 +71,14 @@ class CheckingDeeds:
         )
         beyond = beyond_plan(counted.files, await self._shelf.read(ChangePlan, request.plan), request.preparation.policy)
         return GateResult(change=counted.change, problems=tuple(problems[:50]), beyond_plan=beyond[:2_000])
+
+    async def _judged_tests(self, task_id: str, loosened: Loosenings) -> list[str]:
+        """What no waiver allows; the list is kept, so that people can sign for it and reviewers see what they signed."""
+        waivers = self._waivers.in_force(task_id) if self._waivers and loosened.found else ()
+        told = tuple(f"{text}: waived by {one.person}, {one.reason}" for one in waivers for text in one.texts)
+        if loosened.found:
+            await self._shelf.keep_words(task_id, "JudgeChange", LOOSENED, loosened.model_copy(update={"waived": told}))
+        return loosening_problems(loosened.found, frozenset(name for one in waivers for name in one.fingerprints))
 
     @deed("RunCI")
     async def run_checks(self, request: ChecksRequest) -> ChecksOutcome:

@@ -4,6 +4,7 @@ from temporalio import activity
 
 from activities.capabilities import CallScope, Capabilities
 from activities.check_results import kept_result
+from activities.evidence.waivers import Waivers
 from activities.mcp_request import Progress
 from activities.shelf import Shelf
 from activities.stores.run_store import RunStore
@@ -13,12 +14,14 @@ from contracts.event import EventKind, NewEvent
 from contracts.proof import ProofRound, TestProof, TestsRun, proof_problems
 from contracts.steps import ChecksRequest
 from contracts.task import TaskKind
+from contracts.waiver import ORIGINAL_TESTS
 
 
 class Proofs:
     """Runs the tests of a change where they must fail, and the original ones where they must not."""
 
-    def __init__(self, run_store: RunStore, shelf: Shelf, capabilities: Capabilities) -> None:
+    def __init__(self, run_store: RunStore, shelf: Shelf, capabilities: Capabilities, waivers: Waivers | None = None) -> None:
+        self._waivers = waivers
         self._run_store = run_store
         self._shelf = shelf
         self._capabilities = capabilities
@@ -32,7 +35,8 @@ class Proofs:
         if not proof.tests and not policy.require_tests:
             return report
         kept = await self._shelf.keep_words(request.task.id, "RunCI", f"proof-{request.commit[:12]}.json", proof)
-        problems = tuple(proof_problems(proof))
+        waived = self._waivers.in_force(request.task.id) if self._waivers else ()
+        problems = tuple(proof_problems(proof, any(ORIGINAL_TESTS in one.fingerprints for one in waived)))
         await self._tell(request, proof, problems, kept)
         return report.model_copy(update={"proof": kept, "problems": problems})
 

@@ -6,6 +6,8 @@ from enum import StrEnum
 from contracts.artifact import digest
 from contracts.word import Word
 
+LOOSENED = "loosened-tests.json"
+"""The name of ``Loosenings`` among the artifacts of ``JudgeChange``."""
 NAMED = 20
 
 
@@ -50,6 +52,8 @@ class Loosenings(Word):
     """Everything of the kind in one change."""
 
     found: tuple[Loosening, ...] = ()
+    waived: tuple[str, ...] = ()
+    """What was waived, by whom and why: a sentence each, for reviewers."""
 
 
 def loosening_problems(found: Sequence[Loosening], waived: frozenset[str] = frozenset()) -> list[str]:

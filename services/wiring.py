@@ -287,6 +287,7 @@ def deeds(
     from activities.checking import CheckingDeeds
     from activities.editing import EditingDeeds
     from activities.evidence.ledger import EvidenceLedger
+    from activities.evidence.waivers import Waivers
     from activities.planning import PlanningDeeds
     from activities.preparation import PreparationDeeds
     from activities.progress import ProgressDeeds
@@ -305,7 +306,7 @@ def deeds(
     runs = AgentRuns(connected, kept.journal, models, kept.runs)
     planning = PlanningDeeds(kept.runs, shelf, connected, runs)
     editing = EditingDeeds(kept.runs, shelf, connected, runs)
-    checking = CheckingDeeds(kept.runs, shelf, connected)
+    checking = CheckingDeeds(kept.runs, shelf, connected, Waivers(keys))
     publishing = PublishingDeeds(kept.runs, shelf, connected, public_url, EvidenceLedger(keys, shelf, connected))
     return [
         PreparationDeeds(kept.runs, kept.artifacts, connected, cards).prepare,

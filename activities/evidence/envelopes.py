@@ -19,7 +19,11 @@ CLOCK_SKEW = timedelta(minutes=5)
 def sealed(claim: Claim, key: Ed25519PrivateKey, keyid: str) -> Envelope:
     """A claim as a statement in an envelope signed with a key."""
     statement = Statement(subject=subjects(claim), predicate=claim)
-    payload = statement.model_dump_json(by_alias=True, exclude_defaults=False).encode()
+    return signed(statement.model_dump_json(by_alias=True).encode(), key, keyid)
+
+
+def signed(payload: bytes, key: Ed25519PrivateKey, keyid: str) -> Envelope:
+    """A statement's JSON in an envelope signed with a key."""
     signature = key.sign(authenticated(PAYLOAD_TYPE, payload))
     return Envelope(
         payload=base64.b64encode(payload).decode(),
@@ -35,10 +39,7 @@ def authenticated(payload_type: str, payload: bytes) -> bytes:
 
 def opened(envelope: Envelope, ring: KeyRing, now: datetime) -> Claim:
     """The claim in an envelope that a key of the ring signed in its time. Raises ``InvalidInput`` with what is wrong."""
-    if envelope.payload_type != PAYLOAD_TYPE:
-        raise InvalidInput(f"The payload's type is {envelope.payload_type!r}, not {PAYLOAD_TYPE!r}.")
-    payload = _decoded(envelope.payload, "payload")
-    key = _signer(envelope, payload, ring)
+    payload, key = read(envelope, ring)
     try:
         statement = Statement.model_validate_json(payload)
     except ValidationError as error:
@@ -48,8 +49,16 @@ def opened(envelope: Envelope, ring: KeyRing, now: datetime) -> Claim:
     claim = statement.predicate
     if statement.subject != subjects(claim):
         raise InvalidInput("The statement's subject is not what its claim is about.")
-    _in_time(claim.issued_at, key, now)
+    in_time(claim.issued_at, key, now)
     return claim
+
+
+def read(envelope: Envelope, ring: KeyRing) -> tuple[bytes, PublicKey]:
+    """What an envelope holds, and which key of the ring signed it. Raises ``InvalidInput`` with what is wrong."""
+    if envelope.payload_type != PAYLOAD_TYPE:
+        raise InvalidInput(f"The payload's type is {envelope.payload_type!r}, not {PAYLOAD_TYPE!r}.")
+    payload = _decoded(envelope.payload, "payload")
+    return payload, _signer(envelope, payload, ring)
 
 
 def _signer(envelope: Envelope, payload: bytes, ring: KeyRing) -> PublicKey:
@@ -71,7 +80,8 @@ def _signer(envelope: Envelope, payload: bytes, ring: KeyRing) -> PublicKey:
     return key
 
 
-def _in_time(issued_at: datetime, key: PublicKey, now: datetime) -> None:
+def in_time(issued_at: datetime, key: PublicKey, now: datetime) -> None:
+    """Raise ``InvalidInput`` where a statement's time is outside its key's, or in the future."""
     if issued_at.tzinfo is None:
         raise InvalidInput("The statement's time has no zone.")
     if not key.not_before <= issued_at <= key.not_after:

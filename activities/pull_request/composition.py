@@ -41,11 +41,12 @@ def compose(
     models: Sequence[str] = (),
     page: str = "",
     evidence: KeptEvidence | None = None,
+    waived: Sequence[str] = (),
 ) -> str:
     """The description of a pull request, as Markdown of at most ``BODY_LIMIT`` characters.
 
     ``diff``: the change as a unified diff; ``models``: which ones worked on it; ``page``: where people see the task;
-    ``evidence``: the signed claims.
+    ``evidence``: the signed claims; ``waived``: tests that ask for less, and who signed for it.
     """
     said = quoted(readable(summary or plan.goal))
     body = ""
@@ -54,7 +55,7 @@ def compose(
             ("What changed", f"{said}\n\n{_files(files, plan, most)}"),
             ("Why", "\n\n".join([_why(task, plan, most), *_hunks(diff, plan, most)])),
             ("How to test", _how_to_test(checks, plan, most)),
-            ("Risks", _risks(plan, files, most)),
+            ("Risks", _risks(plan, files, most, waived)),
             ("Rollback", _rollback(files)),
             ("Evidence", _evidence(checks, most, page) + _signed(evidence)),
             ("Made by", _made_by(task, preparation, spent, models, page)),
@@ -128,10 +129,11 @@ def _how_to_test(checks: ChecksReport | None, plan: ChangePlan, most: int) -> st
     return _listed(told + [f"the plan also suggests {code(check)}" for check in plan.checks if check not in commands], most)
 
 
-def _risks(plan: ChangePlan, files: Sequence[ChangedFile], most: int) -> str:
+def _risks(plan: ChangePlan, files: Sequence[ChangedFile], most: int, waived: Sequence[str]) -> str:
     unplanned = sorted({f.path for f in files} - planned_paths(plan))
     # A test that was deleted is never cut off the list.
     told = [f"{code(path)} is a test and was deleted." for path in removed_tests(files)]
+    told += [line(text) for text in waived]
     told += [line(risk) for risk in plan.risks]
     told += [f"{code(path)} changed though the plan does not name it." for path in unplanned]
     return _listed(told, most) or "None were named."

@@ -15,6 +15,7 @@ from contracts.checks import ChecksReport
 from contracts.errors import NotFound
 from contracts.event import EventKind, NewEvent
 from contracts.forge import PullRequest, PullRequestDraft
+from contracts.loosening import LOOSENED, Loosenings
 from contracts.plan import ChangePlan
 from contracts.remarks import GivenAnswers
 from contracts.review import ThreadAnswer
@@ -89,9 +90,11 @@ class PublishingDeeds:
         whole = await self._capabilities.ask(WholeDiff, "whole_diff", span, scope, f"{key}/diff")
         models = await self._models(request.task.id)
         evidence = await self._evidence.keep(request, checks, models) if self._evidence else None
+        loosened = await self._shelf.each(Loosenings, request.task.id, "JudgeChange", LOOSENED)
         body = compose(
             ticket, request.preparation, plan, request.summary, files, checks, request.spent,
             diff=whole.diff, models=models, page=self._status.page(request.task.id), evidence=evidence,
+            waived=loosened[-1].waived if loosened else (),
         )  # fmt: skip
         await self._shelf.keep(request.task.id, "OpenPR", "pull-request.md", body.encode("utf-8", "replace"), "text/markdown")
         return body
