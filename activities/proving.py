@@ -35,10 +35,14 @@ class Proofs:
         if not proof.tests and not policy.require_tests:
             return report
         kept = await self._shelf.keep_words(request.task.id, "RunCI", f"proof-{request.commit[:12]}.json", proof)
-        waived = self._waivers.in_force(request.task.id) if self._waivers else ()
-        problems = tuple(proof_problems(proof, any(ORIGINAL_TESTS in one.fingerprints for one in waived)))
+        in_force = self._waivers.in_force(request.task.id) if self._waivers else ()
+        leave = next((one for one in in_force if ORIGINAL_TESTS in one.fingerprints), None)
+        problems = tuple(proof_problems(proof, waived=leave is not None))
         await self._tell(request, proof, problems, kept)
-        return report.model_copy(update={"proof": kept, "problems": problems})
+        note = report.note
+        if leave and proof.broken:
+            note += f" Original tests fail on this change ({', '.join(proof.broken)}); waived by {leave.person}: {leave.reason}"
+        return report.model_copy(update={"proof": kept, "problems": problems, "note": note.strip()})
 
     async def _run(self, request: ChecksRequest, report: ChecksReport, progress: Progress) -> TestProof:
         opened, task_id = request.preparation.opened, request.task.id

@@ -1,6 +1,6 @@
 """Whether the tests of a change show anything: red on the base, green on the change, and the original tests still hold."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from contracts.checks import CheckResult, ChecksRun
 from contracts.sandbox import SandboxTier
@@ -55,6 +55,12 @@ class TestProof(Word):
         """Checks that were red in some rounds only."""
         return tuple(name for name, codes in self._codes().items() if any(codes) and not all(codes))
 
+    @property
+    def broken(self) -> tuple[str, ...]:
+        """Checks that fail on the change once it has the tests of the base."""
+        originals = self.with_original_tests
+        return tuple(result.name for result in originals.results if not result.passed) if originals else ()
+
     def _codes(self) -> dict[str, list[int]]:
         """Exit codes of every round, of the checks that are green on the base."""
         green = [r.name for r in self.on_base.results if r.passed] if self.on_base else []
@@ -72,10 +78,10 @@ def proof_problems(proof: TestProof, waived: bool = False) -> list[str]:
     problems = []
     if proof.on_base and any(r.passed for r in proof.on_base.results) and not proof.red_before:
         problems.append(_not_red(proof))
-    if not waived and (broken := _failed(proof.with_original_tests)):
+    if not waived and proof.broken:
         problems.append(
-            f"With the tests as they are on the base branch, {_names(broken)} fails on this change. Keep what those tests ask "
-            "for; where the old test itself was wrong, a person has to sign a waiver."
+            f"With the tests as they are on the base branch, {_names(proof.broken)} fails on this change. "
+            "Keep what those tests ask for; where the old test itself was wrong, a person has to sign a waiver."
         )
     return problems
 
@@ -91,10 +97,6 @@ def _not_red(proof: TestProof) -> str:
         f"The new tests ({named}) pass on the base branch, too, so they do not show the bug. "
         "Change them so that they fail without the fix."
     )
-
-
-def _failed(round_: ProofRound | None) -> Sequence[str]:
-    return [result.name for result in round_.results if not result.passed] if round_ else []
 
 
 def _names(names: Iterable[str]) -> str:
