@@ -47,7 +47,7 @@ class TestProof(Word):
 
     @property
     def red_before(self) -> tuple[str, ...]:
-        """Checks that are green on the base, and red there in every round once the change's tests are put in."""
+        """Checks that are not red on the base, and red there in every round once the change's tests are put in."""
         return tuple(name for name, codes in self._codes().items() if all(codes))
 
     @property
@@ -56,16 +56,21 @@ class TestProof(Word):
         return tuple(name for name, codes in self._codes().items() if any(codes) and not all(codes))
 
     @property
+    def telling(self) -> bool:
+        """Whether any check could show something: one that fails on the base anyway cannot."""
+        return bool(self._codes())
+
+    @property
     def broken(self) -> tuple[str, ...]:
         """Checks that fail on the change once it has the tests of the base."""
         originals = self.with_original_tests
         return tuple(result.name for result in originals.results if not result.passed) if originals else ()
 
     def _codes(self) -> dict[str, list[int]]:
-        """Exit codes of every round, of the checks that are green on the base."""
-        green = [r.name for r in self.on_base.results if r.passed] if self.on_base else []
-        rounds = [{r.name: r.exit_code for r in one.results} for one in self.on_base_with_tests]
-        return {name: [one[name] for one in rounds if name in one] for name in green if any(name in one for one in rounds)}
+        """Exit codes of every round, of the checks that do not fail on the base anyway. There may be none without tests."""
+        red = {r.name for r in self.on_base.results if not r.passed} if self.on_base else set()
+        rounds = [{r.name: r.exit_code for r in one.results if r.name not in red} for one in self.on_base_with_tests]
+        return {name: [one[name] for one in rounds if name in one] for name in dict.fromkeys(n for one in rounds for n in one)}
 
 
 def proof_problems(proof: TestProof, waived: bool = False) -> list[str]:
@@ -76,7 +81,7 @@ def proof_problems(proof: TestProof, waived: bool = False) -> list[str]:
     if not proof.tests:
         return ["The change fixes a bug, but no test file is new or changed. Add a test that fails without the fix."]
     problems = []
-    if proof.on_base and any(r.passed for r in proof.on_base.results) and not proof.red_before:
+    if proof.telling and not proof.red_before:
         problems.append(_not_red(proof))
     if not waived and proof.broken:
         problems.append(

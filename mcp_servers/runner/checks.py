@@ -59,6 +59,11 @@ class Checks:
         await asyncio.to_thread(records.keep_checks, scope.call, run)
         return run
 
+    async def nothing(self, scope: Scope, commit: str) -> ChecksRun:
+        """What is to be said of a commit for which there is nothing to run. Raises ``SandboxUnavailable``."""
+        mirror, _, commit = await asyncio.to_thread(self.place, scope, commit)
+        return await self._nothing(mirror, commit, await self.recipe(scope, commit))
+
     def place(self, scope: Scope, commit: str) -> tuple[Mirror, str, str]:
         """The mirror, the base commit, and the full id of the commit that a call means. Raises ``NotFound``."""
         mirror = self._mirrors.of(scope.workspace)

@@ -35,8 +35,12 @@ class Proving:
 
         async def checked(what: str, revision: str) -> ChecksRun:
             hearer.announce(f"{what}:")
-            call = f"{scope.call}/{what}" if scope.call else ""
-            return await self._checks.run(Scope(scope.workspace, call, base, scope.policy), names, revision, hearer)
+            there = Scope(scope.workspace, f"{scope.call}/{what}" if scope.call else "", base, scope.policy)
+            known = [check.name for check in (await self._checks.recipe(there, revision)).checks]
+            if not (wanted := [name for name in known if not names or name in names]):
+                # Where a recipe is recognised, a tree without tests may have no check.
+                return await self._checks.nothing(there, revision)
+            return await self._checks.run(there, wanted, revision, hearer)
 
         return TestsRun(
             tests=tuple(tests),

@@ -61,7 +61,7 @@ class Replay:
         for claim in claims:
             if claim.kind is ClaimKind.RED_BEFORE:
                 _compare(claim, run.on_base_with_tests, opinion)
-                if (base := _of(run.on_base, claim.check)) is None or base.result.exit_code:
+                if (base := _of(run.on_base, claim.check)) is not None and base.result.exit_code:
                     opinion.doubt("the check fails on the base as it is, so its failure shows nothing.", claim.id)
             else:
                 _compare(claim, [run.with_original_tests] if run.with_original_tests else [], opinion)

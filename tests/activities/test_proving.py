@@ -49,6 +49,12 @@ async def test_nothing_is_asked_of_other_work_or_where_the_policy_does_not_want_
     assert (await checked(tmp_path, idle, **more))[:2] == (True, ())
 
 
+async def test_the_first_test_of_a_repository_without_any_is_proven_too(tmp_path: Path) -> None:
+    python = "import unittest\nfrom calc import add\n\n\nclass Add(unittest.TestCase):\n    def test_two(self):\n"
+    fix = {"calc.py": "def add(a, b):\n    return a + b\n", "tests/test_calc.py": f"{python}        self.assertEqual(add(1, 1), 2)\n"}
+    assert (await checked(tmp_path, fix, base={"calc.py": "def add(a, b):\n    return a - b\n"}))[:2] == (True, ())
+
+
 def proof(*rounds: int, base: int = 0) -> TestProof:
     def one(code: int) -> ProofRound:
         result = CheckResult(name="tests", command="sh", exit_code=code, passed=code == 0, seconds=0)
