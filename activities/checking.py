@@ -74,7 +74,7 @@ class CheckingDeeds:
 
     async def _judged_tests(self, task_id: str, loosened: Loosenings) -> list[str]:
         """What no waiver allows; the list is kept, so that people can sign for it and reviewers see what they signed."""
-        waivers = self._waivers.in_force(task_id) if self._waivers and loosened.found else ()
+        waivers = await asyncio.to_thread(self._waivers.in_force, task_id) if self._waivers and loosened.found else ()
         told = tuple(f"{text}: waived by {one.person}, {one.reason}" for one in waivers for text in one.texts)
         if loosened.found:
             await self._shelf.keep_words(task_id, "JudgeChange", LOOSENED, loosened.model_copy(update={"waived": told}))

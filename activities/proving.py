@@ -1,5 +1,7 @@
 """Whether a bug fix's tests show the bug: part of ``RunCI``, once the checks are green."""
 
+import asyncio
+
 from temporalio import activity
 
 from activities.capabilities import CallScope, Capabilities
@@ -35,7 +37,7 @@ class Proofs:
         if not proof.tests and not policy.require_tests:
             return report
         kept = await self._shelf.keep_words(request.task.id, "RunCI", f"proof-{request.commit[:12]}.json", proof)
-        in_force = self._waivers.in_force(request.task.id) if self._waivers else ()
+        in_force = await asyncio.to_thread(self._waivers.in_force, request.task.id) if self._waivers else ()
         leave = next((one for one in in_force if ORIGINAL_TESTS in one.fingerprints), None)
         problems = tuple(proof_problems(proof, waived=leave is not None))
         await self._tell(request, proof, problems, kept)

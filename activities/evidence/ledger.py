@@ -1,5 +1,6 @@
 """What is claimed of a pull request: one statement a check and kind of claim, signed, and kept with the logs."""
 
+import asyncio
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -45,7 +46,7 @@ class EvidenceLedger:
         shown = [one for one in (*_green(report), *(_proven(proof) if proof else ())) if one.runs]
         if not shown:
             return None
-        private, public = self._keys.current()
+        private, public = await asyncio.to_thread(self._keys.current)
         # When the step was asked for: its second attempt signs the very same statements.
         issued_at = max(activity.info().scheduled_time, public.not_before)
         claims = self._claims(request, shown, self._materials(request, models), issued_at.astimezone(UTC))

@@ -50,8 +50,9 @@ async def test_nothing_is_asked_of_other_work_or_where_the_policy_does_not_want_
 
 
 async def test_the_first_test_of_a_repository_without_any_is_proven_too(tmp_path: Path) -> None:
-    python = "import unittest\nfrom calc import add\n\n\nclass Add(unittest.TestCase):\n    def test_two(self):\n"
-    fix = {"calc.py": "def add(a, b):\n    return a + b\n", "tests/test_calc.py": f"{python}        self.assertEqual(add(1, 1), 2)\n"}
+    test = "import unittest\nfrom calc import add\n\n\nclass Add(unittest.TestCase):\n    def test_two(self):\n"
+    test += "        self.assertEqual(add(1, 1), 2)\n"
+    fix = {"calc.py": "def add(a, b):\n    return a + b\n", "tests/test_calc.py": test}
     assert (await checked(tmp_path, fix, base={"calc.py": "def add(a, b):\n    return a - b\n"}))[:2] == (True, ())
 
 
