@@ -9,6 +9,10 @@ from contracts.loosening import Loosening, LooseningKind, Loosenings
 from mcp_servers.code_search.cases import Case, cases_of
 from mcp_servers.object_store import Mirror
 
+Tests = Mapping[str, Mapping[str, Case]]
+"""Tests by the path of their file and their name."""
+WHOLE = "the file"
+"""Stands for all tests of a file without a known structure."""
 LARGEST = 4 << 20
 """Bytes of a file that is looked at."""
 RUNS_TESTS = re.compile(
@@ -36,7 +40,7 @@ def loosened(mirror: Mirror, base: str, commit: str) -> Loosenings:
     files = mirror.changed_files(base, commit)
     before = _cases(mirror, base, [file.old_path or file.path for file in files])
     after = _cases(mirror, commit, [file.path for file in files])
-    found = [one for path, cases in before.items() for one in _of_file(path, _renamed(path, files), cases, after)]
+    found = [one for path, cases in before.items() for one in _of_file(path, _renamed(path, files), cases, before, after)]
     found += [one for file in files if RUNS_TESTS.search(file.path) for one in _of_lines(mirror, base, commit, file)]
     return Loosenings(found=tuple(found))
 
@@ -49,7 +53,7 @@ def _cases(mirror: Mirror, revision: str, paths: list[str]) -> dict[str, dict[st
         if not is_test(path) or entry is None or not entry.is_file or mirror.size(entry.oid) > LARGEST:
             continue
         cases = cases_of(path, mirror.read(entry.oid))
-        found[path] = {"the file": Case()} if cases is None else cases
+        found[path] = {WHOLE: Case()} if cases is None else cases
     return found
 
 
@@ -57,17 +61,23 @@ def _renamed(path: str, files: list[ChangedFile]) -> str:
     return next((file.path for file in files if file.old_path == path), path)
 
 
-def _of_file(path: str, now: str, cases: Mapping[str, Case], after: Mapping[str, Mapping[str, Case]]) -> Iterator[Loosening]:
+def _of_file(path: str, now: str, cases: Mapping[str, Case], before: Tests, after: Tests) -> Iterator[Loosening]:
     here = after.get(now, {})
     for name, case in cases.items():
-        kept = here.get(name) or next((others[name] for others in after.values() if name in others), None)
-        kept = kept or _under_another_name(case, cases, here)
+        kept = here.get(name) or _moved(name, before, after) or _under_another_name(case, cases, here)
         if kept is None:
             yield Loosening(kind=LooseningKind.REMOVED, path=path, name=name)
         elif kept.skipped and not case.skipped:
             yield Loosening(kind=LooseningKind.SKIPPED, path=path, name=name)
         elif (fewer := _fewer(case, kept)) is not None:
             yield Loosening(kind=LooseningKind.FEWER_ASSERTS, path=path, name=name, detail=fewer)
+
+
+def _moved(name: str, before: Tests, after: Tests) -> Case | None:
+    """The test of that name in a file that did not have it before."""
+    if name == WHOLE:
+        return None
+    return next((cases[name] for path, cases in after.items() if name in cases and name not in before.get(path, {})), None)
 
 
 def _under_another_name(case: Case, before: Mapping[str, Case], here: Mapping[str, Case]) -> Case | None:

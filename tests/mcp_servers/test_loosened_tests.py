@@ -150,6 +150,14 @@ def test_a_moved_test_file_is_none(shop: Repository) -> None:
     assert loosened(shop.mirror, shop.base, moved).found == ()
 
 
+def test_a_test_of_the_same_name_elsewhere_does_not_stand_in(shop: Repository) -> None:
+    twin = shop.changed(**{"tests/test_twin.py": PYTHON})
+    after = shop.mirror.edit_tree(
+        twin, {"tests/test_cart.py": None, "tests/test_twin.py": NewBlob(PYTHON.replace("3", "4").encode())}
+    )
+    assert {one.path for one in loosened(shop.mirror, twin, after).found} == {"tests/test_cart.py"}
+
+
 def test_one_parametrised_assert_may_stand_for_many(shop: Repository) -> None:
     many = "    @pytest.mark.parametrize(('items', 'sum'), [([1, 2], 3), ([], 0)])\n    def test_total(self, items, sum):\n"
     old = "    def test_total(self):\n        assert total([1, 2]) == 3\n        assert total([]) == 0\n"
