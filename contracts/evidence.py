@@ -83,19 +83,12 @@ class Claim(StrictWord):
     issued_at: datetime
 
 
-class Digests(StrictWord):
-    """The digests of a subject, by in-toto's names."""
-
-    git_commit: str = Field(default="", alias="gitCommit")
-    git_tree: str = Field(default="", alias="gitTree")
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-
 class Subject(StrictWord):
     """What a statement is about."""
 
     name: str
-    digest: Digests
+    digest: dict[str, str]
+    """By in-toto's names: ``gitCommit``, ``gitTree``."""
 
 
 class Statement(StrictWord):
@@ -160,6 +153,6 @@ def subjects(claim: Claim) -> tuple[Subject, ...]:
     """What a claim's statement is about: the pull request's commit, and the tree that the command ran on."""
     change = claim.change
     return (
-        Subject(name=f"{change.repo} {change.head_branch}", digest=Digests(git_commit=change.head_commit)),
-        Subject(name=claim.id, digest=Digests(git_tree=claim.tree)),
+        Subject(name=f"{change.repo} {change.head_branch}", digest={"gitCommit": change.head_commit}),
+        Subject(name=claim.id, digest={"gitTree": claim.tree}),
     )
