@@ -143,6 +143,13 @@ class Capabilities:
         """Every tool's name."""
         return sorted(self._tools)
 
+    def schemas(self) -> list[dict[str, Any]]:
+        """Every tool as its server describes it to models, by name."""
+        return [
+            {"server": server, "name": name, "description": tool.description or "", "input": tool.input_schema}
+            for name, (_, server, tool) in sorted(self._tools.items())
+        ]
+
     def _known(self, name: str) -> tuple[ToolServer, str, Tool]:
         if name not in self._tools:
             raise errors.NotFound(f"No MCP server offers a tool named {name!r}. There are: {', '.join(self.names)}.")

@@ -7,23 +7,28 @@ from temporalio import activity
 
 from activities.agent_run.guardrails import CREDENTIAL
 from activities.capabilities import CallScope, Capabilities
+from activities.check_results import kept_result
 from activities.edge import deed
 from activities.editing import ChangedFiles, WholeDiff
+from activities.evidence.waivers import Waivers
+from activities.proving import Proofs
 from activities.shelf import Shelf
 from activities.stores.run_store import RunStore
 from contracts.audit import Judged
 from contracts.change import ChangedFile, FileStatus
-from contracts.checks import CheckResult, CheckRun, ChecksReport, ChecksRun
+from contracts.checks import CheckResult, ChecksReport, ChecksRun
 from contracts.deciding import decide
 from contracts.deeds import PathWrite
 from contracts.event import EventKind, NewEvent
 from contracts.gates import beyond_plan, change_problems, conflict_problems
+from contracts.loosening import LOOSENED, Loosenings, loosening_problems
 from contracts.plan import ChangePlan
 from contracts.steps import ChecksOutcome, ChecksRequest, GateRequest, GateResult
 
+UNPROVEN = "the tests of the fix"
+"""How people hear of tests that do not show the bug, among the names of failed checks."""
 COMMAND_NOT_FOUND = 127
 """What a shell ends with when there is no such program."""
-TAIL_CHARACTERS = 4_000
 LOG_EVENT_SECONDS = 2.0
 """Output of running checks reaches the live log at most this often."""
 
@@ -31,10 +36,12 @@ LOG_EVENT_SECONDS = 2.0
 class CheckingDeeds:
     """``JudgeChange`` and ``RunCI``."""
 
-    def __init__(self, run_store: RunStore, shelf: Shelf, capabilities: Capabilities) -> None:
+    def __init__(self, run_store: RunStore, shelf: Shelf, capabilities: Capabilities, waivers: Waivers | None = None) -> None:
+        self._waivers = waivers
         self.run_store = run_store
         self._shelf = shelf
         self._capabilities = capabilities
+        self._proofs = Proofs(run_store, shelf, capabilities, waivers)
 
     @deed("JudgeChange")
     async def judge(self, request: GateRequest) -> GateResult:
@@ -50,6 +57,8 @@ class CheckingDeeds:
         problems = change_problems(counted.files, request.preparation.policy, request.task.request.kind)
         await self._log_refused_paths(request, counted.files)
         problems += conflict_problems(whole.diff)[:20] + _credentials_in(whole.diff)
+        loosened = await self._capabilities.ask(Loosenings, "loosened_tests", span, scope, key)
+        problems += await self._judged_tests(request.task.id, loosened)
         if whole.cut:
             problems.append("The change is too large to be looked through for credentials. Make it smaller.")
         await self.run_store.append(
@@ -78,22 +87,31 @@ class CheckingDeeds:
         ]
         await self.run_store.audit.append(request.task.id, judged)
 
+    async def _judged_tests(self, task_id: str, loosened: Loosenings) -> list[str]:
+        """What no waiver allows; the list is kept, so that people can sign for it and reviewers see what they signed."""
+        waivers = await asyncio.to_thread(self._waivers.in_force, task_id) if self._waivers and loosened.found else ()
+        told = tuple(f"{text}: waived by {one.person}, {one.reason}" for one in waivers for text in one.texts)
+        if loosened.found:
+            await self._shelf.keep_words(task_id, "JudgeChange", LOOSENED, loosened.model_copy(update={"waived": told}))
+        return loosening_problems(loosened.found, frozenset(name for one in waivers for name in one.fingerprints))
+
     @deed("RunCI")
     async def run_checks(self, request: ChecksRequest) -> ChecksOutcome:
         """Run the project's checks on one commit, in the sandbox."""
         run = await self._run(request, request.commit, ())
-        results = tuple([await self._result(request.task.id, check) for check in run.runs])
+        results = tuple([await kept_result(self._shelf, request.task.id, check) for check in run.runs])
         red_before = await self._red_before(request, results)
         note = " ".join([run.note, *(f"The check {name!r} fails on the base commit, too." for name in red_before or ())]).strip()
         report = ChecksReport(commit=run.commit, tree=run.tree, tier=run.tier, image=run.image, results=results, note=note)
         await self._tell(request.task.id, report)
+        report = await self._proofs.proven(request, report, _Live(self.run_store, request.task.id, "proof").progress)
         ref = await self._shelf.keep_words(request.task.id, "RunCI", f"checks-{request.commit[:12]}.json", report)
         return ChecksOutcome(
             report=ref,
             passed=report.passed,
             summary=report.summary,
             unproven=not results,
-            failed=tuple(_named(r, red_before or ()) for r in results if not r.passed),
+            failed=tuple(_named(r, red_before or ()) for r in results if not r.passed) + ((UNPROVEN,) if report.problems else ()),
             red_before=red_before,
         )
 
@@ -116,26 +134,6 @@ class CheckingDeeds:
             return request.red_before
         run = await self._run(request, request.preparation.opened.base_commit, failed)
         return tuple(check.name for check in run.runs if check.result.exit_code != 0)
-
-    async def _result(self, task_id: str, check: CheckRun) -> CheckResult:
-        result = check.result
-        log = await self._shelf.keep(
-            task_id,
-            "RunCI",
-            f"{check.name.replace('/', '-')}.log",
-            result.output.encode("utf-8", "replace"),
-            "text/plain; charset=utf-8",
-        )
-        return CheckResult(
-            name=check.name,
-            command=result.command,
-            exit_code=result.exit_code,
-            passed=result.exit_code == 0,
-            seconds=result.seconds,
-            timed_out=result.timed_out,
-            log=log,
-            log_tail=result.output[-TAIL_CHARACTERS:],
-        )
 
     async def _tell(self, task_id: str, report: ChecksReport) -> None:
         events = [

@@ -46,11 +46,10 @@ def feedback_prompt(
         parts.append(_red_ci(ci))
     if gate_problems:
         parts.append("# Gates that said no\n\n" + _bullets(gate_problems))
-    if checks is not None and not checks.passed:
-        parts.append(
-            "# Checks that failed\n\n"
-            + "\n\n".join(_failed(result) for result in checks.results if not result.passed)
-        )
+    if checks is not None and (failed := [result for result in checks.results if not result.passed]):
+        parts.append("# Checks that failed\n\n" + "\n\n".join(_failed(result) for result in failed))
+    if checks is not None and checks.problems:
+        parts.append("# Tests that show nothing\n\n" + _bullets(checks.problems))
     if review is not None:
         parts.append(
             f"# Review by {review.reviewer or 'a reviewer'}: {review.verdict.replace('_', ' ')}\n\n" + _fenced(review.body)

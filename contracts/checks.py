@@ -30,18 +30,23 @@ class ChecksReport(Word):
     results: tuple[CheckResult, ...] = ()
     note: str = ""
     """Why there is no result, when there is none, e.g. no test command was recognised."""
+    proof: ArtifactRef | None = None
+    """``contracts.proof.TestProof``: how the tests did without the change; None where nobody looked."""
+    problems: tuple[str, ...] = ()
+    """Why the checks prove nothing although they passed, each a sentence the fixer can act on."""
 
     @property
     def passed(self) -> bool:
-        """Whether every check passed. A report without results has not passed: nothing was shown."""
-        return bool(self.results) and all(result.passed for result in self.results)
+        """Whether every check passed and shows what it should. A report without results has not passed: nothing was shown."""
+        return bool(self.results) and all(result.passed for result in self.results) and not self.problems
 
     @property
     def summary(self) -> str:
         """One line for people: ``2 of 3 checks passed``."""
         if not self.results:
             return self.note or "no checks ran"
-        return f"{sum(r.passed for r in self.results)} of {len(self.results)} checks passed"
+        counted = f"{sum(r.passed for r in self.results)} of {len(self.results)} checks passed"
+        return f"{counted}, but {self.problems[0]}" if self.problems else counted
 
 
 class CheckRun(Word):

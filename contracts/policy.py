@@ -29,6 +29,8 @@ class Policy(StrictWord):
     """Further lists of patterns; a path must match one pattern of each list. Narrowing adds a list, nothing removes one."""
     require_tests: bool = True
     """A change of code must come with a change of tests."""
+    prove_bugfix: bool = True
+    """The tests of a bug fix must fail on the base without the fix, and the original tests must pass with it."""
     max_fix_rounds: int = Field(default=3, ge=0, le=20)
     """How often red checks go to the fixer before the task halts."""
     max_review_rounds: int = Field(default=10, ge=0, le=100)
@@ -76,7 +78,7 @@ class Policy(StrictWord):
         return hashlib.sha256(told.encode()).hexdigest()
 
 
-EITHER = ("plan_approval", "require_tests")
+EITHER = ("plan_approval", "require_tests", "prove_bugfix")
 """Rules that hold when one of two policies asks for them."""
 EVERY = ("denied_paths", "required_checks")
 """Lists that narrowing makes longer."""

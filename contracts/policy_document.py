@@ -26,7 +26,12 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
     "tools": {name: f"tools.{name}" for name in ("denied", "by_role", "granted", "denied_commands")},
     "paths": {"allowed": "allowed_paths", "denied": "denied_paths"},
     "network": {"allowed_hosts": "network.allowed_hosts"},
-    "checks": {"require_tests": "require_tests", "required": "required_checks", "start_minutes": "ci_start_minutes"},
+    "checks": {
+        "require_tests": "require_tests",
+        "prove_bugfix": "prove_bugfix",
+        "required": "required_checks",
+        "start_minutes": "ci_start_minutes",
+    },
     "budgets": {name: name for name in BUDGETS},
     "review": {
         "plan_approval": "plan_approval",

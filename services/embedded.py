@@ -54,7 +54,7 @@ async def stack(settings: Settings, scripted: bool = False) -> AsyncIterator[Sta
         tasks = wiring.task_service(settings, kept, forge, client, server.ui_url)
         opened.enter_context(tasks.policy.reloaded_by_signal())
         app = wiring.front_door(settings, kept, tasks)
-        deeds = wiring.deeds(kept, connected, models, settings.public_url)
+        deeds = wiring.deeds(kept, connected, models, wiring.signing_keys(settings), settings.public_url)
         await opened.enter_async_context(wiring.workers(settings, client, deeds))
         await release_lost_attempts(client, kept.runs)
         await opened.enter_async_context(serving(app, door, app.state.closing))

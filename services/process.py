@@ -196,7 +196,7 @@ async def _worker(part: Part, interceptors: list[Any]) -> AsyncIterator[None]:
         models = ConfiguredModels(settings, configured_address(settings))
         opened.push_async_callback(models.close)
         client = await connect_patiently(settings.temporal_address, settings.temporal_namespace, interceptors, SEARCH_ATTRIBUTES)
-        deeds = wiring.deeds(kept, connected, models, settings.public_url)
+        deeds = wiring.deeds(kept, connected, models, wiring.signing_keys(settings), settings.public_url)
         async with wiring.workers(settings, client, deeds):
             await release_lost_attempts(client, kept.runs)
             async with (

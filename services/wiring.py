@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from temporalio.client import Client
 
     from activities.capabilities import Capabilities
+    from activities.evidence.keys import SigningKeys
     from activities.local_server import LocalServer
     from activities.stores.artifact_store import ArtifactStore
     from activities.stores.delivery_store import DeliveryStore
@@ -362,8 +363,17 @@ async def reconciler(settings: Settings, temporal_address: str, base_url: str) -
         yield Reconciler(survey, Mending(kept.runs, kept.artifacts, connected, tasks, survey), kept.runs)
 
 
-def deeds(kept: Stores, connected: "Capabilities", models: "ConfiguredModels", public_url: str = "") -> list[Deed]:
-    """Every activity of a worker; ``public_url``: where people see our pages, if anywhere.
+def signing_keys(settings: Settings) -> "SigningKeys":
+    """The key that evidence is signed with; made when it is first needed."""
+    from activities.evidence.keys import SigningKeys
+
+    return SigningKeys(settings.data_dir / "evidence")
+
+
+def deeds(
+    kept: Stores, connected: "Capabilities", models: "ConfiguredModels", keys: "SigningKeys", public_url: str = ""
+) -> list[Deed]:
+    """Every activity of a worker; ``keys`` sign evidence; ``public_url``: where people see our pages, if anywhere.
 
     Raises ``InvalidInput`` when a card names what does not exist.
     """
@@ -371,6 +381,8 @@ def deeds(kept: Stores, connected: "Capabilities", models: "ConfiguredModels", p
     from activities.agent_run.run import AgentRuns
     from activities.checking import CheckingDeeds
     from activities.editing import EditingDeeds
+    from activities.evidence.ledger import EvidenceLedger
+    from activities.evidence.waivers import Waivers
     from activities.planning import PlanningDeeds
     from activities.preparation import PreparationDeeds
     from activities.progress import ProgressDeeds
@@ -389,8 +401,8 @@ def deeds(kept: Stores, connected: "Capabilities", models: "ConfiguredModels", p
     runs = AgentRuns(connected, kept.journal, models, kept.runs)
     planning = PlanningDeeds(kept.runs, shelf, connected, runs)
     editing = EditingDeeds(kept.runs, shelf, connected, runs)
-    checking = CheckingDeeds(kept.runs, shelf, connected)
-    publishing = PublishingDeeds(kept.runs, shelf, connected, public_url)
+    checking = CheckingDeeds(kept.runs, shelf, connected, Waivers(keys))
+    publishing = PublishingDeeds(kept.runs, shelf, connected, public_url, EvidenceLedger(keys, shelf, connected))
     return [
         PreparationDeeds(kept.runs, kept.artifacts, connected, cards).prepare,
         planning.plan,

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+from activities.evidence.ledger import KeptEvidence
 from activities.plain_words import cell, code, line, quoted
 from activities.pull_request.hunks import NOT_PLANNED, Reason, hunks_of, reasons
 from activities.readable_words import readable
@@ -40,11 +41,14 @@ def compose(
     models: Sequence[str] = (),
     page: str = "",
     audit: str = "",
+    evidence: KeptEvidence | None = None,
+    waived: Sequence[str] = (),
 ) -> str:
     """The description of a pull request, as Markdown of at most ``BODY_LIMIT`` characters.
 
     ``diff``: the change as a unified diff; ``models``: which ones worked on it; ``page``: where people see the task; ``audit``:
-    digest of the newest entry of its audit log, which shows later that the log's end was not cut off.
+    digest of the newest entry of its audit log, which shows later that the log's end was not cut off; ``evidence``: the signed
+    claims; ``waived``: tests that ask for less, and who signed for it.
     """
     said = quoted(readable(summary or plan.goal))
     body = ""
@@ -53,9 +57,9 @@ def compose(
             ("What changed", f"{said}\n\n{_files(files, plan, most)}"),
             ("Why", "\n\n".join([_why(task, plan, most), *_hunks(diff, plan, most)])),
             ("How to test", _how_to_test(checks, plan, most)),
-            ("Risks", _risks(plan, files, most)),
+            ("Risks", _risks(plan, files, most, waived)),
             ("Rollback", _rollback(files)),
-            ("Evidence", _evidence(checks, most, page)),
+            ("Evidence", _evidence(checks, most, page) + _signed(evidence)),
             ("Made by", _made_by(task, preparation, spent, models, page, audit)),
         ]
         body = "\n\n".join(f"## {title}\n\n{text}" for title, text in sections) + "\n"
@@ -127,10 +131,11 @@ def _how_to_test(checks: ChecksReport | None, plan: ChangePlan, most: int) -> st
     return _listed(told + [f"the plan also suggests {code(check)}" for check in plan.checks if check not in commands], most)
 
 
-def _risks(plan: ChangePlan, files: Sequence[ChangedFile], most: int) -> str:
+def _risks(plan: ChangePlan, files: Sequence[ChangedFile], most: int, waived: Sequence[str]) -> str:
     unplanned = sorted({f.path for f in files} - planned_paths(plan))
     # A test that was deleted is never cut off the list.
     told = [f"{code(path)} is a test and was deleted." for path in removed_tests(files)]
+    told += [line(text) for text in waived]
     told += [line(risk) for risk in plan.risks]
     told += [f"{code(path)} changed though the plan does not name it." for path in unplanned]
     return _listed(told, most) or "None were named."
@@ -154,6 +159,15 @@ def _evidence(checks: ChecksReport | None, most: int, page: str) -> str:
     where = f"Ran on {what}, in the {checks.tier} sandbox, image {code(checks.image)}."
     table = _table("check | verdict | exit code | time | command | log sha256", checks.results, row, most)
     return f"{table}\n\n{where}" + (f" {line(checks.note)}" if checks.note else "")
+
+
+def _signed(evidence: KeptEvidence | None) -> str:
+    if evidence is None:
+        return ""
+    return (
+        f"\n\nSigned claims: {evidence.claims}, in `{evidence.ref.name}` with sha256 `{evidence.ref.sha256}`. "
+        "`./patchwright verify` with this pull request's id, or that file, runs them again and says which hold."
+    )
 
 
 def _log(log: ArtifactRef | None, page: str) -> str:

@@ -3,6 +3,7 @@
 from activities.capabilities import CallScope, Capabilities
 from activities.edge import deed
 from activities.editing import ChangedFiles, Threads, WholeDiff
+from activities.evidence.ledger import EvidenceLedger
 from activities.plain_words import one_line
 from activities.pull_request.composition import compose
 from activities.pull_request.inviting import Invitations
@@ -17,6 +18,7 @@ from contracts.deeds import Publish
 from contracts.errors import GuardrailTripped, NotFound
 from contracts.event import EventKind, NewEvent
 from contracts.forge import PullRequest, PullRequestDraft
+from contracts.loosening import LOOSENED, Loosenings
 from contracts.plan import ChangePlan
 from contracts.remarks import GivenAnswers
 from contracts.review import ThreadAnswer
@@ -27,11 +29,19 @@ from contracts.word import Word
 class PublishingDeeds:
     """``OpenPR`` and ``ClosePR``."""
 
-    def __init__(self, run_store: RunStore, shelf: Shelf, capabilities: Capabilities, public_url: str = "") -> None:
+    def __init__(
+        self,
+        run_store: RunStore,
+        shelf: Shelf,
+        capabilities: Capabilities,
+        public_url: str = "",
+        evidence: EvidenceLedger | None = None,
+    ) -> None:
         self.run_store = run_store
         self._shelf = shelf
         self._capabilities = capabilities
         self._status = StatusComments(run_store, capabilities, public_url)
+        self._evidence = evidence
         self._invitations = Invitations(run_store, capabilities)
 
     @deed("OpenPR")
@@ -89,10 +99,14 @@ class PublishingDeeds:
         files = (await self._capabilities.ask(ChangedFiles, "changed_files", span, scope, f"{key}/files")).files
         ticket = await self.run_store.ticket(request.task.id)
         whole = await self._capabilities.ask(WholeDiff, "whole_diff", span, scope, f"{key}/diff")
+        models = await self._models(request.task.id)
+        evidence = await self._evidence.keep(request, checks, models) if self._evidence else None
+        loosened = await self._shelf.each(Loosenings, request.task.id, "JudgeChange", LOOSENED)
         body = compose(
             ticket, request.preparation, plan, request.summary, files, checks, request.spent,
-            diff=whole.diff, models=await self._models(request.task.id), page=self._status.page(request.task.id),
-            audit=await self.run_store.audit.head(request.task.id),
+            diff=whole.diff, models=models, page=self._status.page(request.task.id),
+            audit=await self.run_store.audit.head(request.task.id), evidence=evidence,
+            waived=loosened[-1].waived if loosened else (),
         )  # fmt: skip
         await self._shelf.keep(request.task.id, "OpenPR", "pull-request.md", body.encode("utf-8", "replace"), "text/markdown")
         return body

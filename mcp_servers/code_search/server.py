@@ -12,10 +12,12 @@ from pydantic import Field
 
 from contracts.errors import PatchwrightError
 from contracts.housekeeping import TidiedMirror
+from contracts.loosening import Loosenings
 from mcp_servers import failures
 from mcp_servers.code_search.code_answer import search_code
 from mcp_servers.code_search.context import MAX_BUDGET, MIN_BUDGET, gather_context
 from mcp_servers.code_search.index import CodeIndex, Snapshot
+from mcp_servers.code_search.loosened import loosened
 from mcp_servers.code_search.repo_map import repo_map
 from mcp_servers.code_search.symbol_search import find_symbol, outline
 from mcp_servers.code_search.text_answer import TextSearch, search_text
@@ -109,6 +111,7 @@ def build_server(mirrors: Mirrors, index_root: Path, default: Scope | None = Non
     for register in (_register_text, _register_symbols, _register_retrieval):
         register(server, answer)
     _register_upkeep(server, indexes)
+    _register_judgement(server, mirrors, default)
     return server
 
 
@@ -118,6 +121,15 @@ def _register_upkeep(server: MCPServer, indexes: Indexes) -> None:
         return await asyncio.to_thread(indexes.tidy, mirror)
 
     server.tool(annotations=TIDIES)(failures.tell_failures(tidy_index))
+
+
+def _register_judgement(server: MCPServer, mirrors: Mirrors, default: Scope | None) -> None:
+    async def loosened_tests(ctx: Context[Any, Any], old: str, new: str) -> Loosenings:
+        """For the service: the tests that lie between two commits and were removed, skipped or loosened, found by structure."""
+        mirror = mirrors.of(scope_of(ctx, default).workspace)
+        return await asyncio.to_thread(loosened, mirror, mirror.resolve(old), mirror.resolve(new))
+
+    server.tool(annotations=READ_ONLY)(failures.tell_failures(loosened_tests))
 
 
 Answering = Callable[[Context[Any, Any], Callable[[Snapshot], Answer]], Awaitable[CallToolResult]]

@@ -82,7 +82,7 @@ class _Markdown(MarkdownConverter):
         leads = str(el.get("href") or "")
         if not text.strip() or not leads.startswith(("https://", "http://", "/", "../", "./")):
             return text.strip("¶# ") and text
-        return super().convert_a(el, text, parent_tags)
+        return MarkdownConverter.convert_a(self, el, text, parent_tags)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _of_json(text: str) -> str:

@@ -30,7 +30,7 @@ class Checks:
 
     async def recipe(self, scope: Scope, commit: str = "") -> Recipe:
         """The recipe for checking a commit, or the workspace's newest. Raises ``InvalidInput`` for a broken one."""
-        mirror, base, commit = await asyncio.to_thread(self._place, scope, commit)
+        mirror, base, commit = await asyncio.to_thread(self.place, scope, commit)
         programs = (await self._sandboxes.benches()).keeper.programs("")
         return await asyncio.to_thread(recipe_for, mirror, base, commit, programs)
 
@@ -46,7 +46,7 @@ class Checks:
         return await self._sandboxes.jobs.once(whose(scope.workspace), scope.call, work, hearer)
 
     async def _run(self, scope: Scope, names: list[str], commit: str, hearer: Hearer) -> ChecksRun:
-        mirror, base, commit = await asyncio.to_thread(self._place, scope, commit)
+        mirror, base, commit = await asyncio.to_thread(self.place, scope, commit)
         records = CallRecords(mirror, scope.workspace)
         if (earlier := await asyncio.to_thread(records.find_checks, scope.call)) is not None:
             return earlier
@@ -59,7 +59,13 @@ class Checks:
         await asyncio.to_thread(records.keep_checks, scope.call, run)
         return run
 
-    def _place(self, scope: Scope, commit: str) -> tuple[Mirror, str, str]:
+    async def nothing(self, scope: Scope, commit: str) -> ChecksRun:
+        """What is to be said of a commit for which there is nothing to run. Raises ``SandboxUnavailable``."""
+        mirror, _, commit = await asyncio.to_thread(self.place, scope, commit)
+        return await self._nothing(mirror, commit, await self.recipe(scope, commit))
+
+    def place(self, scope: Scope, commit: str) -> tuple[Mirror, str, str]:
+        """The mirror, the base commit, and the full id of the commit that a call means. Raises ``NotFound``."""
         mirror = self._mirrors.of(scope.workspace)
         commit = mirror.resolve(commit) if commit else mirror.head(scope.workspace)
         return mirror, scope.base or mirror.base(scope.workspace) or commit, commit

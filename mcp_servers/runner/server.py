@@ -12,6 +12,7 @@ from contracts.checks import ChecksRun
 from contracts.deciding import decide
 from contracts.deeds import CommandRun
 from contracts.errors import GuardrailTripped
+from contracts.proof import ROUNDS, TestsRun
 from contracts.sandbox import CommandResult
 from mcp_servers.failures import answer, tell_failures
 from mcp_servers.object_store import Mirrors
@@ -19,6 +20,7 @@ from mcp_servers.runner.checks import Checks
 from mcp_servers.runner.commands import Commands
 from mcp_servers.runner.output import cut
 from mcp_servers.runner.progress import Progress
+from mcp_servers.runner.proving import Proving
 from mcp_servers.runner.sandboxes import Sandboxes
 from mcp_servers.runner.selfcheck import selfcheck
 from mcp_servers.scope import Scope, scope_of
@@ -55,6 +57,7 @@ def build_server(mirrors: Mirrors, sandboxes: Sandboxes, default: Scope | None =
     tools: list[tuple[Callable[..., Any], ToolAnnotations]] = [
         (runner.run_command, RUNS),
         (runner.run_checks, LOOKS),
+        (runner.prove_tests, LOOKS),
         (runner.project_recipe, LOOKS),
         (runner.close_sandbox, RUNS),
         (runner.sandbox_report, LOOKS),
@@ -68,6 +71,7 @@ class _Runner:
     def __init__(self, mirrors: Mirrors, sandboxes: Sandboxes, default: Scope | None) -> None:
         self._commands = Commands(mirrors, sandboxes)
         self._checks = Checks(mirrors, sandboxes)
+        self._proving = Proving(mirrors, self._checks)
         self._sandboxes = sandboxes
         self._default = default
 
@@ -112,6 +116,22 @@ class _Runner:
         async with Progress(ctx) as progress:
             run = await self._checks.run(scope, names, commit, progress)
         return answer(checks_text(run), run.model_dump(mode="json"))
+
+    async def prove_tests(
+        self,
+        ctx: Context[Any, Any],
+        commit: Annotated[str, Field(description="The change's commit; empty for the workspace's newest.")] = "",
+        names: Annotated[list[str], Field(description="Names of the checks to run; empty for all.")] = [],  # noqa: B006
+        rounds: Annotated[int, Field(description="How often the change's tests run on the base.", ge=1, le=10)] = ROUNDS,
+    ) -> CallToolResult:
+        """Run the checks on the base, on the base with the change's tests, and on the change with the base's tests.
+
+        Shows whether the new tests fail without the change, and whether the original ones pass with it. For the service.
+        """
+        scope = scope_of(ctx, self._default)
+        async with Progress(ctx) as progress:
+            run = await self._proving.run(scope, commit, names, rounds, progress)
+        return answer(proof_text(run), run.model_dump(mode="json"))
 
     async def project_recipe(
         self,
@@ -184,4 +204,16 @@ def checks_text(run: ChecksRun) -> str:
         parts.append("No check ran.")
     if run.note:
         parts.append(run.note)
+    return "\n".join(parts)
+
+
+def proof_text(run: TestsRun) -> str:
+    """What was run for a proof as a model reads it."""
+    if run.on_base is None:
+        return "The change has no tests."
+    parts = [f"Tests of the change: {', '.join(run.tests[:SHOWN_PATHS])}", "The base as it is:", checks_text(run.on_base)]
+    for number, one in enumerate(run.on_base_with_tests, 1):
+        parts += [f"The base with the new tests, run {number}:", checks_text(one)]
+    if run.with_original_tests is not None:
+        parts += ["The change with the original tests:", checks_text(run.with_original_tests)]
     return "\n".join(parts)

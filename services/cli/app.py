@@ -9,7 +9,22 @@ from collections.abc import Iterator
 import typer
 
 from contracts.errors import InvalidInput, PatchwrightError
-from services.cli import audit, chaos, control, development, mcp, policies, reconciling, reviews, running, system, tasks, upkeep
+from services.cli import (
+    audit,
+    chaos,
+    control,
+    development,
+    mcp,
+    policies,
+    reconciling,
+    reviews,
+    running,
+    system,
+    tasks,
+    upkeep,
+    verifying,
+    waiving,
+)
 from services.cli.screen import errors
 
 RUN, TASKS, REVIEW, CONTROL = "Run it", "Tasks", "Review", "Control a task"
@@ -44,6 +59,8 @@ app.command(rich_help_panel=TASKS)(tasks.show)
 app.command(rich_help_panel=REVIEW)(reviews.approve)
 app.command("request-changes", rich_help_panel=REVIEW)(reviews.request_changes)
 app.command(rich_help_panel=REVIEW)(reviews.comment)
+app.command(rich_help_panel=REVIEW)(verifying.verify)
+app.command(rich_help_panel=REVIEW)(waiving.waive)
 app.command(rich_help_panel=CONTROL)(control.steer)
 app.command(rich_help_panel=CONTROL)(control.pause)
 app.command(rich_help_panel=CONTROL)(control.resume)

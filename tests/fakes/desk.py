@@ -2,10 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from mcp import Client
 from temporalio.testing import ActivityEnvironment
@@ -44,10 +44,12 @@ from contracts.steps import (
     Spending,
 )
 from contracts.task import Task, TaskRequest, TaskState
+from mcp_servers.code_search.server import build_server as search_server
 from mcp_servers.repo.remotes import no_credentials
 from mcp_servers.repo.server import build_server
 from tests.fakes.forge_places import Workbench
 
+Held = TypeVar("Held")
 CARDS = read_cards(Path(__file__).parents[2] / "agents")
 PLAN = ChangePlan(
     goal="Say more",
@@ -184,8 +186,12 @@ async def desk(place: Any, folder: Path) -> AsyncIterator[Desk]:
     bench = Workbench(folder, place, getattr(place.forge, "git_access", no_credentials))
     database = await open_database(f"sqlite+aiosqlite:///{folder / 'store.db'}")
     store, shelf = RunStore(database), Shelf(ArtifactStore(folder / "artifacts", database))
-    async with held(Client(build_server(bench.mirrors, place.forge, credentials=bench.credentials))) as client:
-        connected = Capabilities({"repo": client})
+    async with AsyncExitStack() as stack:
+        client = await stack.enter_async_context(
+            held(Client(build_server(bench.mirrors, place.forge, credentials=bench.credentials)))
+        )
+        search = await stack.enter_async_context(held(Client(search_server(bench.mirrors, folder / "code-index"))))
+        connected = Capabilities({"repo": client, "code_search": search})
         await connected.survey()
         made = Desk(place, bench, store, shelf, connected)
         await made.begin()
@@ -194,17 +200,22 @@ async def desk(place: Any, folder: Path) -> AsyncIterator[Desk]:
 
 
 @asynccontextmanager
-async def held(client: Client) -> AsyncIterator[Client]:
-    """A client that is left by the task that entered it, as its scopes want: a fixture's end runs in another one."""
-    ready, done = asyncio.Event(), asyncio.Event()
+async def held(scope: AbstractAsyncContextManager[Held]) -> AsyncIterator[Held]:
+    """What is left by the task that entered it, as its scopes want: a fixture's end runs in another one."""
+    ready: asyncio.Future[Held] = asyncio.get_running_loop().create_future()
+    done = asyncio.Event()
 
     async def hold() -> None:
-        async with client:
-            ready.set()
-            await done.wait()
+        try:
+            async with scope as thing:
+                ready.set_result(thing)
+                await done.wait()
+        except BaseException as failure:
+            if not ready.done():
+                ready.set_exception(failure)
+            raise
 
     holding = asyncio.create_task(hold())
-    await ready.wait()
-    yield client
+    yield await ready
     done.set()
     await holding

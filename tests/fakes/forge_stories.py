@@ -23,6 +23,7 @@ FILES = {
 }
 WANTED = (
     "write tests/test_calc.py: import unittest\\n\\nfrom calc import add\\n\\n\\nclass Add(unittest.TestCase):\\n"
+    "    def test_zero(self):\\n        self.assertEqual(add(1, 0), 1)\\n\\n"
     "    def test_two(self):\\n        self.assertEqual(add(1, 1), 2)\n"
     "write calc.py: def add(a, b):\\n    return a + b"
 )

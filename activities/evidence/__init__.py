@@ -1,0 +1,1 @@
+"""The evidence ledger: keys, envelopes, and the claims of a pull request."""

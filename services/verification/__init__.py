@@ -1,0 +1,1 @@
+"""Holding a pull request's evidence against signatures, logs, the repository, and a second run of its own."""

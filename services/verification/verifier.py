@@ -1,0 +1,77 @@
+"""``verify``: from a pull request or a file to a verdict."""
+
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from contracts.errors import InvalidInput, NotFound
+from contracts.evidence import EVIDENCE_FILE, KeyRing
+from services import wiring
+from services.settings import Settings
+from services.verification.examination import evidence_of, examined
+from services.verification.replay import Replay
+from services.verification.verdict import Expected, Verdict
+
+STEP = "OpenPR"
+
+
+async def verified(settings: Settings, named: str, keys: Path | None = None, rerun: bool = True) -> Verdict:
+    """Examine the evidence of a pull request's id, or of a file, and run its claims again where nothing spoke against them.
+
+    ``keys``: public keys to trust instead of this service's own. Raises ``NotFound``, ``InvalidInput``, ``SandboxUnavailable``.
+    """
+    content = _of_file(Path(named))
+    expected: Expected | None = None
+    if content is None:
+        content, expected = await _of_pull_request(settings, named)
+    opinion = examined(evidence_of(content), _trusted(settings, keys), datetime.now(UTC), expected)
+    if opinion.doubted or not rerun:
+        return opinion.verdict()
+    with tempfile.TemporaryDirectory(prefix="patchwright-verify-") as folder:
+        # Nothing that the service keeps is used: a mirror, dependencies and call records of its own, in this process.
+        clean = settings.model_copy(update={"data_dir": Path(folder), "mcp_urls": {}})
+        boxes = wiring.sandboxes(clean)
+        try:
+            async with wiring.capabilities(clean, "", boxes) as connected:
+                await Replay(connected, wiring.mirrors(clean)).run(opinion)
+        finally:
+            await boxes.close()
+    return opinion.verdict(rerun=True)
+
+
+def _of_file(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None
+
+
+async def _of_pull_request(settings: Settings, named: str) -> tuple[bytes, Expected]:
+    """The newest evidence of a pull request, and what it must be about."""
+    from services.desks import Desks, HostedDesk
+
+    async with wiring.stores(settings) as kept:
+        desk = Desks(wiring.local_forge(settings, ""), HostedDesk(kept.runs, kept.artifacts))
+        shown = await desk.get(named)
+        made = await kept.artifacts.of_task(shown.task_id)
+        refs = [one.ref for one in made if (one.step, one.ref.name) == (STEP, EVIDENCE_FILE)]
+        if not refs:
+            raise NotFound(f"The pull request {named} has no evidence: no check ran, or it is older than the ledger.")
+        expected = Expected(
+            repo=shown.repo,
+            base_branch=shown.base_branch,
+            head_branch=shown.head_branch,
+            head_commit=shown.head_commit,
+            task_id=shown.task_id,
+        )
+        return await kept.artifacts.get(refs[-1].sha256), expected
+
+
+def _trusted(settings: Settings, keys: Path | None) -> KeyRing:
+    if keys is None:
+        return wiring.signing_keys(settings).ring()
+    try:
+        return KeyRing.model_validate_json(keys.read_bytes())
+    except OSError as error:
+        raise InvalidInput(f"The public keys cannot be read from {keys}: {error.strerror}.") from None
+    except ValidationError:
+        raise InvalidInput(f"{keys} holds no public keys; take the file keys.json of the service's data folder.") from None
