@@ -1,4 +1,4 @@
-"""What every room's tests share: one real Temporal server a session."""
+"""What every room's tests share: one real Temporal server a session, and the counts of hostile cases."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -8,6 +8,12 @@ from temporalio.client import Client
 
 from services.temporal_server import TemporalServer, temporal_server
 from services.worker import connect
+from tests.fakes.tallies import NAME, Tallies
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Count in whichever process runs: with several, the one that tells the result loads no conftest but this."""
+    config.pluginmanager.register(Tallies(), NAME)
 
 
 @pytest.fixture(scope="session")
