@@ -300,7 +300,7 @@ async def test_a_card_has_to_name_a_tool_for_its_agent_to_have_it(pinned: Stdio)
         with pytest.raises(InvalidInput, match="echo__other"):
             check_cards((card.model_copy(update={"tools": ("echo__other",)}),), known)
         model, nobody = ScriptedModel([]), pytest.fail
-        made = make_cohort((card,), known, lambda *_: model, lambda tool: tool, lambda *_: nobody("asked"), 0, {})
+        made = make_cohort((card,), known, lambda *_: model, lambda _, tool: tool, lambda *_: nobody("asked"), 0, {})
     assert [tool.name for tool in made["retriever"].tools] == ["echo__echo"]
 
 
