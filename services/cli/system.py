@@ -8,6 +8,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from contracts.sandbox import SandboxTier
 from services import settings as configuration
 from services.cli.screen import AsJson, print_json, screen
 
@@ -16,11 +17,23 @@ MARKS = {"ok": "[green]ok[/]", "note": "[yellow]note[/]", "missing": "[red]missi
 config = typer.Typer(help="Settings.", no_args_is_help=True)
 
 
-def doctor(as_json: AsJson = False) -> None:
+def doctor(
+    as_json: AsJson = False,
+    attacked: Annotated[
+        bool, typer.Option("--attack", help="Attack the sandbox for real, and say what stopped each attack; a few minutes.")
+    ] = False,
+    tier: Annotated[
+        SandboxTier | None, typer.Option("--tier", help="With --attack: this tier instead of the one in use.")
+    ] = None,
+) -> None:
     """Look at this machine: what is here, what each sandbox limit proves to be, what is missing and how to get it.
 
-    Ends with 1 when something is missing that is needed.
+    Ends with 1 when something is missing that is needed, or when an attack got through.
     """
+    if attacked:
+        from services.cli.attacking import show_attacks
+
+        raise typer.Exit(0 if asyncio.run(show_attacks(configuration.load(), tier, as_json)) else 1)
     from services.doctor import Standing, examine
 
     findings = asyncio.run(examine(configuration.load()))
