@@ -55,7 +55,7 @@ class CheckingDeeds:
             request.task.id, "JudgeChange", "change.diff", whole.diff.encode("utf-8", "replace"), "text/x-diff"
         )
         problems = change_problems(counted.files, request.preparation.policy, request.task.request.kind)
-        await self._log_refused_paths(request, counted.files)
+        await self._log_paths(request, counted.files)
         problems += conflict_problems(whole.diff)[:20] + _credentials_in(whole.diff)
         loosened = await self._capabilities.ask(Loosenings, "loosened_tests", span, scope, key)
         problems += await self._judged_tests(request.task.id, loosened)
@@ -77,13 +77,12 @@ class CheckingDeeds:
         beyond = beyond_plan(counted.files, await self._shelf.read(ChangePlan, request.plan), request.preparation.policy)
         return GateResult(change=counted.change, problems=tuple(problems[:50]), beyond_plan=beyond[:2_000])
 
-    async def _log_refused_paths(self, request: GateRequest, files: Sequence[ChangedFile]) -> None:
+    async def _log_paths(self, request: GateRequest, files: Sequence[ChangedFile]) -> None:
         policy = request.preparation.policy
         moved = [file.old_path for file in files if file.status is FileStatus.RENAMED]
         judged = [
-            Judged(key=f"gate/{request.commit}/{number}", deed=wanted, decision=decision, policy_sha256=policy.sha256)
-            for number, wanted in enumerate(PathWrite(path=path) for path in [file.path for file in files] + moved)
-            if not (decision := decide(policy, wanted)).allowed
+            Judged(key=f"gate/{request.commit}/{at}", deed=wanted, decision=decide(policy, wanted), policy_sha256=policy.sha256)
+            for at, wanted in enumerate(PathWrite(path=path) for path in [file.path for file in files] + moved)
         ]
         await self.run_store.audit.append(request.task.id, judged)
 

@@ -18,21 +18,23 @@ def audit(
     head: Annotated[
         str, typer.Option(help="A digest that must be in the log, as the pull request names it.", show_default=False)
     ] = "",
+    refused: Annotated[bool, typer.Option("--refused", help="Only what was refused.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show what was refused to a task and what it published, by which rule, under which policy.
+    """Show what a policy said about each deed of a task, by which rule, under which policy.
 
     It reads the database itself, so that no service must run. With --verify it ends with 1 when the log was changed.
     """
     entries = asyncio.run(_entries(task))
     wrong = broken_link(entries, head) if verify else ""
+    newest = f", up to {entries[-1].sha256}" if entries else ""
+    entries = [entry for entry in entries if not (refused and entry.allowed)]
     if as_json:
         verdict = {"whole": not wrong, "problem": wrong} if verify else {}
         print_json({"task": task, "entries": [entry.model_dump(mode="json") for entry in entries], **verdict})
     else:
-        screen.print(_table(entries) if entries else "Nothing was refused, and nothing was published.")
+        screen.print(_table(entries) if entries else "Nothing was refused." if refused else "Nothing was decided yet.")
         if verify:
-            newest = f", up to {entries[-1].sha256}" if entries else ""
             screen.print(f"[red]The log is broken.[/] {escape(wrong)}" if wrong else f"The log is whole{newest}.", soft_wrap=True)
     raise typer.Exit(1 if wrong else 0)
 

@@ -440,7 +440,8 @@ async def test_the_coder_writes_and_runs_but_does_not_push(tmp_path: Path) -> No
     async with bench(tmp_path, steps_script({"coder": [Turn(calls=(WRITE, PUSH)), Turn(text="done")]})) as b:
         await b.run(card("coder", tools=("write_file", "publish_pull_request")))
         assert b.written == ["a.py"]
-        assert [entry.rule for entry in await b.store.audit.entries(b.task)] == ["code.role_tools"]
+        told = [(entry.allowed, entry.rule) for entry in await b.store.audit.entries(b.task)]
+        assert sorted(told) == [(False, "code.role_tools"), (True, "code.role_tools")]
 
 
 async def test_a_denied_command_is_refused_once_however_often_the_run_is_begun(tmp_path: Path) -> None:
@@ -450,4 +451,6 @@ async def test_a_denied_command_is_refused_once_however_often_the_run_is_begun(t
         for _ in range(2):
             await b.run(card("coder", tools=("run_command",)), policy=policy)
         assert b.written == ["make"]
-        assert [entry.rule for entry in await b.store.audit.entries(b.task)] == ["tools.denied_commands"]
+        told = [(entry.allowed, entry.rule) for entry in await b.store.audit.entries(b.task)]
+        may = (True, "code.role_tools")
+        assert told == [may, (False, "tools.denied_commands"), may, (True, "tools.denied_commands")]
