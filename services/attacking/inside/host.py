@@ -15,7 +15,7 @@ SETTINGS = (
 )  # fmt: skip
 MEMORY = ("/dev/mem", "/dev/kmem", "/dev/port", "/proc/kcore", "/dev/kvm", "/dev/fuse", "/dev/net/tun", "/dev/loop-control")
 PRIVATE = (
-    "/etc/shadow", "/etc/gshadow", "/root/.ssh/id_rsa", "/root/.bash_history", "/home", "/var/run/secrets", "/run/secrets",
+    "/etc/shadow", "/etc/gshadow", "/root", "/home", "/var/run/secrets", "/run/secrets",
     "/var/lib/docker", "/etc/kubernetes", "/etc/patchwright", "/proc/keys", "/proc/timer_list", "/sys/kernel/debug/tracing",
 )  # fmt: skip
 SOCKETS = (
