@@ -5,7 +5,9 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from contracts.deeds import Decision, Deed
+from pydantic import ValidationError
+
+from contracts.deeds import DEED, Decision, Deed, told
 from contracts.word import Word
 
 GENESIS = "0" * 64
@@ -40,6 +42,14 @@ class AuditEntry(Word):
     """``sha256`` of the entry before; ``GENESIS`` for the first."""
     sha256: str
     """Digest of everything above."""
+
+    @property
+    def told(self) -> str:
+        """The deed in a few words; its JSON where this version does not know such a deed."""
+        try:
+            return told(DEED.validate_json(self.deed))
+        except ValidationError:
+            return self.deed
 
 
 def entry_after(previous: AuditEntry | None, task_id: str, judged: Judged, at: datetime) -> AuditEntry:

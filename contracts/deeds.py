@@ -63,6 +63,23 @@ DEED: TypeAdapter[Deed] = TypeAdapter(Deed)
 """Reads a deed from what a person or a row of the audit log says."""
 
 
+def told(deed: Deed) -> str:
+    """A deed in a few words, for people."""
+    match deed:
+        case ToolCall():
+            return f"{deed.role} calls {deed.tool}"
+        case PathWrite():
+            return f"writes {deed.path}"
+        case HostAccess():
+            return f"reaches {deed.host}"
+        case CommandRun():
+            return f"{deed.role or 'agent'} runs {deed.command}"
+        case Publish():
+            return f"{deed.step} publishes {deed.commit[:12] or 'a commit'}"
+        case Spend():
+            return f"spends a model call after {deed.model_calls}"
+
+
 class Decision(Word):
     """What a policy says about a deed."""
 

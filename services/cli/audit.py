@@ -44,7 +44,7 @@ def _table(entries: list[AuditEntry]) -> Table:
     for entry in entries:
         verdict = "[green]allowed[/]" if entry.allowed else "[red]refused[/]"
         at = entry.at.isoformat(timespec="seconds")
-        table.add_row(str(entry.ordinal), at, verdict, entry.rule, escape(entry.deed), entry.policy_sha256[:12])
+        table.add_row(str(entry.ordinal), at, verdict, entry.rule, escape(entry.told), entry.policy_sha256[:12])
     return table
 
 

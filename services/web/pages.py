@@ -10,6 +10,7 @@ from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel
 
+from contracts.audit import broken_link
 from contracts.event import EventKind, TaskEvent
 from contracts.record import TaskRecord
 from contracts.task import FINAL_STATES, TaskKind, TaskState
@@ -70,6 +71,15 @@ def page_routes(tasks: TaskService, pulls: PullRequests) -> APIRouter:
     @router.get("/t/{task_id}")
     async def task_page(request: Request, task_id: str) -> Response:
         return page(request, "task.html", **await _task(tasks, task_id))
+
+    @router.get("/t/{task_id}/audit")
+    async def audit_page(request: Request, task_id: str, show: str = "") -> Response:
+        record = await tasks.runs.get(task_id)
+        entries = await tasks.runs.audit.entries(task_id)
+        refused = [entry for entry in entries if not entry.allowed]
+        return page(request, "audit.html", record=record, entries=refused if show == "refused" else entries, show=show,
+                    every=len(entries), refused=len(refused), head=entries[-1].sha256 if entries else "",
+                    problem=broken_link(entries))
 
     @router.get("/pulls")
     async def pull_list(request: Request, cursor: str = "") -> Response:

@@ -8,7 +8,11 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from contracts.audit import Judged
+from contracts.deciding import decide
+from contracts.deeds import PathWrite, ToolCall
 from contracts.event import EventKind, NewEvent
+from contracts.policy import Policy
 from contracts.review import InlineComment, ReviewRequest, Verdict
 from contracts.task import TaskState
 from tests.fakes.service import TOKEN, Service, open_service
@@ -46,6 +50,22 @@ async def send(browser: httpx2.AsyncClient, page: str, action: str, **fields: ob
 def plain(page: httpx2.Response) -> str:
     """What a person reads."""
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", page.text)).split())
+
+
+async def test_the_audit_log_shows_each_decision_in_words_and_says_when_an_entry_is_missing(
+    service: Service, browser: httpx2.AsyncClient
+) -> None:
+    task = await service.accepted()
+    policy = Policy()
+    deeds = [ToolCall(role="planner", tool="read_file"), PathWrite(path=".git/<script>alert(1)</script>")]
+    await service.tasks.runs.audit.append(task.id, [
+        Judged(key=str(at), deed=one, decision=decide(policy, one), policy_sha256=policy.sha256) for at, one in enumerate(deeds)])
+    shown = await browser.get(f"/t/{task.id}/audit")
+    assert "planner calls read_file" in plain(shown) and "code.path_form" in plain(shown) and "The log is whole" in plain(shown)
+    assert "<script>alert" not in shown.text
+    refused = plain(await browser.get(f"/t/{task.id}/audit?show=refused"))
+    assert "planner calls read_file" not in refused and "writes .git/" in refused
+    assert (await browser.get("/t/pw-nobodyknows0/audit")).status_code == 404
 
 
 # -- coming in ------------------------------------------------------------------------------------------------
