@@ -1,38 +1,19 @@
 """The audit log: what agents were refused stands in it, in a chain that shows every change, on both databases."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from activities.stores.audit_store import AuditStore
-from activities.stores.database import Database, open_database
+from activities.stores.database import Database
 from contracts.audit import Judged, broken_link
 from contracts.deciding import decide
 from contracts.deeds import PathWrite, Publish, ToolCall
 from contracts.policy import Policy
-from tests.fakes.postgres import postgres_server
 
 POLICY = Policy()
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgres"])
-def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("audit")
-    if request.param == "sqlite":
-        yield f"sqlite:///{folder}/run.db"
-        return
-    with postgres_server(folder / "data") as made:
-        yield made
-
-
-@pytest.fixture
-async def database(url: str) -> AsyncIterator[Database]:
-    opened = await open_database(url)
-    yield opened
-    await opened.close()
 
 
 def judged(key: str, deed: ToolCall | PathWrite | Publish) -> Judged:

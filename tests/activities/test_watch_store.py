@@ -1,35 +1,14 @@
 """What is remembered of pull requests, on both databases."""
 
-from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pytest
-
-from activities.stores.database import Database, open_database
+from activities.stores.database import Database
 from activities.stores.run_store import RunStore
 from activities.stores.watch_store import Due, WatchStore
 from contracts.steps import ProgressRequest
 from contracts.task import Task, TaskRequest, TaskState
 from contracts.watching import Seen, Watch
-from tests.fakes.postgres import postgres_server
-
-
-@pytest.fixture(scope="module", params=["sqlite", "postgres"])
-def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("watches")
-    if request.param == "sqlite":
-        yield f"sqlite:///{folder}/run.db"
-        return
-    with postgres_server(folder / "data") as made:
-        yield made
-
-
-@pytest.fixture
-async def database(url: str) -> AsyncIterator[Database]:
-    opened = await open_database(url)
-    yield opened
-    await opened.close()
 
 
 async def a_task(runs: RunStore, name: str, pull_request_id: str) -> None:
