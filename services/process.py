@@ -26,6 +26,8 @@ from services import settings as configuration
 from services import wiring
 from services.bare_packages import doing_without, make_bare
 from services.event_loop import run
+from services.own_environment import hide, keep_to_oneself
+from services.role_secrets import MCP
 from services.settings import IsolatedSettings, Settings
 from services.stopping import stop_signal
 
@@ -35,10 +37,11 @@ if TYPE_CHECKING:
     from activities.capabilities import Capabilities
 
 log = logging.getLogger(__name__)
-MCP = "mcp-"
 ROLES = ("ledger", *(MCP + name.replace("_", "-") for name in wiring.MCP_SERVERS), "worker", "api")
 OPTIONAL_ROLES = (MCP + "http", MCP + THIRD_PARTY.replace("_", "-"))
 """Which a service has when its settings name hosts to read from, or MCP servers of other people."""
+OPEN_ROLES = (MCP + "runner",)
+"""Roles without a secret of anybody else: the one that starts sandboxes stays as the kernel's files of its children expect it."""
 READY = "ready"
 """What a role prints when it can be used."""
 LAST_SECONDS = 20.0
@@ -87,21 +90,25 @@ def play(role: str, supervised: bool = False) -> int:
     make_bare(*BARE.get(role, ()))
     with doing_without("rich"):  # which draws tracebacks, and nobody sees a role's
         import services.telemetry  # noqa: F401
-    return run(_play(role, _supervised() if supervised else _alone(role)))
+    if role not in OPEN_ROLES:
+        keep_to_oneself()
+    part = _supervised(role) if supervised else _alone(role)
+    hide(part.settings.secret_variables())
+    return run(_play(role, part))
 
 
 def _alone(role: str) -> Part:
-    settings = configuration.load()
+    settings = configuration.load().for_role(role)
     if role in ("worker", "api") and not settings.temporal_address:
         raise InvalidInput("Where is Temporal? Set PATCHWRIGHT_TEMPORAL_ADDRESS, e.g. 127.0.0.1:7233.")
     return Part(settings, None, settings.public_url or f"http://{settings.host}:{settings.port}", settings.temporal_ui_url)
 
 
-def _supervised() -> Part:
+def _supervised(role: str) -> Part:
     told = json.loads(sys.stdin.buffer.readline())
     threading.Thread(target=_end_with_supervisor, daemon=True).start()
     door = socket.socket(fileno=told["door"]) if told["door"] is not None else None
-    return Part(IsolatedSettings(**told["settings"]), door, told["base_url"], told["ui_url"])
+    return Part(IsolatedSettings(**told["settings"]).for_role(role), door, told["base_url"], told["ui_url"])
 
 
 def _end_with_supervisor() -> None:

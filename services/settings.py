@@ -8,14 +8,13 @@ Nested values take two underscores: ``PATCHWRIGHT_LIMITS__MEMORY_MIB=4096``.
 import logging
 import os
 import secrets
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 import platformdirs
-from pydantic import AliasChoices, BaseModel, Field, SecretStr, ValidationError, field_validator
+from pydantic import AliasChoices, BaseModel, Field, PrivateAttr, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -33,6 +32,7 @@ from contracts.policy import Policy
 from contracts.pool import Pool, PoolSizes
 from contracts.sandbox import SandboxLimits
 from contracts.word import StrictWord
+from services import role_secrets
 from services.forge_access import ForgeAccess
 from services.ledger.providers import DEFAULT_PROVIDER, ModelProvider, ModelRoute, Recovery
 from services.ticket_rules import TicketAccess, TicketRules
@@ -186,6 +186,8 @@ class Settings(BaseSettings):
     otlp_endpoint: str = ""
     """Where traces and metrics go over OTLP/HTTP, e.g. http://127.0.0.1:4318; empty sends none."""
 
+    _role: str = PrivateAttr(default=role_secrets.EVERY)
+
     @field_validator("data_dir")
     @classmethod
     def _absolute(cls, folder: Path) -> Path:
@@ -239,12 +241,32 @@ class Settings(BaseSettings):
         """The bearer token of MCP servers that are processes of their own, as ``access_token``."""
         return self.mcp_token.get_secret_value() or _kept_token(self.data_dir / "mcp-token")
 
-    def plain(self, without: Collection[str] = ()) -> dict[str, Any]:
-        """Every setting as JSON for a process of ours, secrets in plain text but for those named in ``without``."""
-        told = self.model_dump(mode="json", exclude=set(without))
+    @property
+    def role(self) -> str:
+        """Whose settings these are: a role of the service, or empty for the service in one process."""
+        return self._role
+
+    def for_role(self, role: str) -> "Settings":
+        """The same settings with the secrets of one role alone; every other one has its default."""
+        told: dict[str, Any] = {}
+        if not role_secrets.holds_all(role):
+            secret = {name for name in type(self).model_fields if isinstance(getattr(self, name), SecretStr)} | role_secrets.PLAIN
+            told = {name: self._default(name) for name in secret - role_secrets.given(role)}
+        made = self.model_copy(update=told)
+        made._role = role
+        return made
+
+    def _default(self, name: str) -> Any:
+        field = type(self).model_fields[name]
+        return field.get_default(call_default_factory=True, validated_data={"data_dir": self.data_dir})
+
+    def plain(self) -> dict[str, Any]:
+        """Every setting as JSON for a process of ours, secrets in plain text."""
+        told = self.model_dump(mode="json")
         for name in told:
             if isinstance(secret := getattr(self, name), SecretStr):
                 told[name] = secret.get_secret_value()
+        told["providers"] = {name: _plain_provider(provider) for name, provider in self.providers.items()}
         return told
 
     @property
@@ -298,12 +320,20 @@ class Settings(BaseSettings):
         elif role == "mcp-repo":
             written_to = [access for access in (self.tickets.jira, self.tickets.linear) if access is not None]
             named = [access.token_variable for access in (*self.forges.values(), *written_to)]
+        elif role == "ledger":
+            named = [provider.api_key_variable for provider in self.providers.values()]
         elif role == "mcp-third-party":
             places = [place for access in self.mcp_servers.values() for place in (access.auth, *access.environment.values())]
             named = [place.variable for place in places if place is not None]
         else:
             named = []
         return {name for name in named if name}
+
+    def secret_variables(self) -> set[str]:
+        """Every environment variable that may hold a secret: those that are named for a role, and those of settings."""
+        named = {name for role in ("api", "ledger", "mcp-repo", "mcp-third-party") for name in self.named_variables(role)}
+        secret = {name for name in type(self).model_fields if isinstance(getattr(self, name), SecretStr)} | role_secrets.PLAIN
+        return named | {variable_of(name) for name in secret} | {"PATCHWRIGHT_OPENAI_API_KEY"}
 
     def webhook_secrets(self, kind: WebhookKind) -> list[KnownSecret]:
         """The secrets of one kind of sender as they are right now; one that cannot be read is left out and told in the log."""
@@ -549,6 +579,10 @@ def _provider_key(name: str, provider: ModelProvider) -> str:
     if provider.api_key_file:
         return _secret_file(provider.api_key_file, f"providers: the key of {name!r}")
     return provider.api_key.get_secret_value()
+
+
+def _plain_provider(provider: ModelProvider) -> dict[str, Any]:
+    return {**provider.model_dump(mode="json"), "api_key": provider.api_key.get_secret_value()}
 
 
 def _kept_token(path: Path) -> str:

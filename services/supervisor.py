@@ -21,7 +21,8 @@ from pathlib import Path
 from contracts.errors import Conflict
 from services import wiring
 from services.instance import Stack, announced, only_one, temporal
-from services.process import MCP, OPTIONAL_ROLES, READY, ROLES
+from services.process import OPTIONAL_ROLES, READY, ROLES
+from services.role_secrets import MCP, SUPERVISOR
 from services.serving import address_of, listening
 from services.settings import Settings, machine_environment
 from services.telemetry import telemetry
@@ -39,8 +40,6 @@ SPAWN_AGAIN_SECONDS = 1.0
 ROOT = Path(__file__).parents[1]
 ROLE_MODULE = "services.process"
 """What plays a role when it is run."""
-OF_THE_LEDGER = ("openai_api_key", "providers")
-"""Settings that only the ledger may see."""
 LEAN = {"MALLOC_ARENA_MAX": "2", "PYTHONUNBUFFERED": "1"}
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "SSL_CERT_", "REQUESTS_CA_BUNDLE")
 PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_", "TZ", "TMPDIR", "XDG_", "SYSTEMROOT")
@@ -49,10 +48,10 @@ PASSED_TO = {
     "mcp-repo": ("GIT_", "SSH_", *PROXIES),
     "mcp-runner": ("DOCKER_", "PIP_", "UV_", "NPM_CONFIG_", "YARN_", "GOPROXY", "GOFLAGS", "CARGO_", "NODE_EXTRA_", *PROXIES),
     "mcp-third-party": ("DOCKER_",),
-    "ledger": ("",),
+    "ledger": PROXIES,
 }
 """And what else a role gets: credentials of git for the one that pushes, the engine's address for the one that runs containers,
-everything for the ledger, whose providers may name the variables of their keys."""
+the way out for the one that asks models. The variables that settings name for a role come in addition."""
 
 
 @dataclass(frozen=True)
@@ -67,10 +66,9 @@ class RoleStart:
 
     @property
     def told(self) -> bytes:
-        """The line that the process reads first. Provider keys go to the ledger and to nobody else."""
-        without = () if self.name == "ledger" else OF_THE_LEDGER
+        """The line that the process reads first, with the secrets of its role and no others."""
         line = {
-            "settings": self.settings.plain(without),
+            "settings": self.settings.for_role(self.name).plain(),
             "door": self.door.fileno() if self.door else None,
             "base_url": self.base_url,
             "ui_url": self.ui_url,
@@ -193,6 +191,7 @@ class Roster:
 @asynccontextmanager
 async def supervised(settings: Settings, scripted: bool = False) -> AsyncIterator[Stack]:
     """Run every role until the block ends. A second service on the same data folder is refused with ``Conflict``."""
+    settings = settings.for_role(SUPERVISOR)
     async with AsyncExitStack() as opened:
         opened.enter_context(telemetry(settings))
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -266,7 +265,7 @@ async def _stop_all(roles: list[Role]) -> None:
 def _environment(start: RoleStart) -> dict[str, str]:
     """Of the machine's environment what this role needs. Our own settings and keys are not in it: they come by the pipe."""
     wanted = (*PASSED_ON, *PASSED_TO.get(start.name, ()))
-    ours = () if start.name == "ledger" else ("PATCHWRIGHT_", "OPENAI_")
+    ours = ("PATCHWRIGHT_", "OPENAI_")
     named = start.settings.named_variables(start.name)
     passed = {
         name: value

@@ -15,6 +15,7 @@ from pathlib import Path
 from tenacity import AsyncRetrying, RetryCallState, wait_exponential
 
 from contracts.errors import Conflict
+from services.settings import machine_environment
 
 SEARCH_ATTRIBUTES = ("PatchwrightState", "PatchwrightRepo", "PatchwrightKind", "PatchwrightRequester")
 """Keyword search attributes; a cluster of your own needs them registered once."""
@@ -174,7 +175,14 @@ async def _start(binary: Path, database: Path, namespace: str, port: int, ui_por
         stderr=asyncio.subprocess.STDOUT,
         start_new_session=True,
         pass_fds=(lock,),
+        env=_environment(),
     )
+
+
+def _environment() -> dict[str, str]:
+    """What the server needs to find its way about; of our variables, which may be secrets, it gets none."""
+    wanted = ("PATH", "HOME", "USER", "TMPDIR", "TZ", "LANG")
+    return {name: value for name, value in machine_environment().items() if name in wanted}
 
 
 def free_port() -> int:

@@ -77,7 +77,8 @@ class _Reader:
             [sys.executable, "-m", "mcp_servers.code_search.readers", os.fspath(mirror)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])})
+            # It parses what strangers wrote: none of our variables, which may be secrets, are there to be taken.
+            env={"PYTHONPATH": os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])})
 
     def read(self, keys: list[Key]) -> list[Analysis]:
         """The analyses of some blobs. Raises ``OSError`` or ``EOFError`` when the process is no more."""

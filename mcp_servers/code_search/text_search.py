@@ -25,6 +25,8 @@ MAX_COUNTED = 20_000
 _FED_BYTES = 4 << 20
 """A search in less text than this is fed the text; one in more reads the corpus files."""
 _SECONDS = 60
+NOTHING: dict[str, str] = {}
+"""ripgrep's environment: no variable of ours, and no configuration of anybody's."""
 _FLAGS = ("--no-config", "--no-messages", "--text", "--encoding", "none", "--no-mmap", "--byte-offset", "--no-line-number",
           "--no-heading", "--color", "never", "--with-filename", "--null", "--max-columns", "1")
 _CASES = {"smart": "--smart-case", "sensitive": "--case-sensitive", "insensitive": "--ignore-case"}
@@ -146,7 +148,7 @@ def _portions(wanted: dict[str, Blob], ordered: list[str]) -> Iterator[list[str]
 def _run(query: TextQuery, files: list[str], text: bytes | None) -> Iterator[tuple[str, int]]:
     """File name and byte offset of every matching line (or match). Raises ``InvalidInput`` with ripgrep's own words."""
     process = subprocess.Popen([*query.arguments(), "--", *files], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                               stdin=subprocess.PIPE if text is not None else subprocess.DEVNULL)
+                               stdin=subprocess.PIPE if text is not None else subprocess.DEVNULL, env=NOTHING)
     try:
         if text is not None:
             output, complaint = process.communicate(text, timeout=_SECONDS)
@@ -182,7 +184,7 @@ def _complaint(text: str) -> str:
 def file_types() -> dict[str, list[str]]:
     """ripgrep's file types: name to globs of file names."""
     command = [ripgrep(), "--no-config", "--type-list"]
-    listing = subprocess.run(command, capture_output=True, text=True, check=True, timeout=_SECONDS).stdout
+    listing = subprocess.run(command, capture_output=True, text=True, check=True, timeout=_SECONDS, env=NOTHING).stdout
     return {name: globs.split(", ") for name, _, globs in (line.partition(": ") for line in listing.splitlines())}
 
 

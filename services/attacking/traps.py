@@ -48,7 +48,7 @@ def traps_set() -> Iterator[Traps]:
         file = folder / "canary"
         file.write_text(canary)
         file.chmod(0o644)
-        sentinel = subprocess.Popen(["sleep", "3600"], stdin=subprocess.DEVNULL)
+        sentinel = subprocess.Popen(["sleep", "3600"], stdin=subprocess.DEVNULL, env={})
         kept.callback(_ended, sentinel)
         tcp = kept.enter_context(socket.create_server(("127.0.0.1", 0)))
         port = tcp.getsockname()[1]

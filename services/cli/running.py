@@ -13,6 +13,7 @@ from contracts.errors import InvalidInput
 from services import settings as configuration
 from services.cli.screen import errors, screen
 from services.event_loop import run
+from services.own_environment import hide, keep_to_oneself
 from services.settings import Settings
 from services.stopping import stop_signal
 
@@ -45,6 +46,8 @@ def up(
     where it stopped when the service is started again.
     """
     settings = configuration.load()
+    keep_to_oneself()
+    hide(settings.secret_variables())
     for name in configuration.unknown_variables():
         errors.print(f"patchwright: no setting is called {name}; see ./patchwright config view", markup=False)
     _leave(run(_serve(settings, processes)))
