@@ -6,7 +6,7 @@ from activities.stores.artifact_store import ArtifactStore
 from activities.stores.run_store import RunStore
 from contracts.card import AgentCard
 from contracts.event import EventKind, NewEvent
-from contracts.policy import Policy, narrowed
+from contracts.policy import POLICY_ARTIFACT, Policy, narrowed
 from contracts.policy_document import narrowing_of
 from contracts.sandbox import Recipe
 from contracts.steps import PinnedCards, Preparation, PreparationRequest
@@ -46,6 +46,8 @@ class PreparationDeeds:
         whole = (await self.run_store.ticket(task.id)).model_dump_json().encode()
         ticket = await self._artifacts.put(task.id, "PrepareTask", whole, "application/json", "ticket.json")
         policy = _policy(task.request.policy, recipe)
+        # What people may do to the task is judged by this very policy, outside of its workflow.
+        await self._artifacts.put(task.id, "PrepareTask", policy.model_dump_json().encode(), "application/json", POLICY_ARTIFACT)
         await self._tell(task.id, opened, recipe, policy)
         return Preparation(
             opened=opened, recipe=recipe, policy=policy, policy_sha256=policy.sha256, cards=cards, ticket=ticket

@@ -9,7 +9,8 @@ import re
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 
-from contracts.deeds import CommandRun, Decision, Deed, HostAccess, PathWrite, Publish, Spend, ToolCall
+from contracts.access import same_person
+from contracts.deeds import Approval, CommandRun, Decision, Deed, HostAccess, PathWrite, Publish, Spend, ToolCall
 from contracts.paths import path_problem
 from contracts.policy import Policy
 from contracts.policy_rules import HOST, host_matches
@@ -52,6 +53,8 @@ def decide(policy: Policy, deed: Deed) -> Decision:
             return _publish(policy, deed)
         case Spend():
             return _spend(policy, deed)
+        case Approval():
+            return _approve(policy, deed)
 
 
 def _yes(rule: str, reason: str) -> Decision:
@@ -144,3 +147,12 @@ def _spend(policy: Policy, spend: Spend) -> Decision:
         told = f"The task has spent {spend.cost_usd:.4f} of {policy.max_cost_usd:.4f} US dollars."
         return _no("budgets.max_cost_usd", told)
     return _yes("budgets.max_model_calls", "The budget covers another model call.")
+
+
+def _approve(policy: Policy, approval: Approval) -> Decision:
+    rule, who = "review.separate_approver", approval.approver[0]
+    if not policy.separate_approver:
+        return _yes(rule, f"The policy lets whoever wants a change approve its {approval.what}.")
+    if same_person(approval.approver, approval.requester):
+        return _no(rule, f"{who} handed this task in, and the policy wants another person to approve its {approval.what}.")
+    return _yes(rule, f"{who} is not who handed the task in.")

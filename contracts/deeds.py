@@ -58,7 +58,22 @@ class Spend(StrictWord):
     cost_usd: float = Field(default=0, ge=0)
 
 
-Deed = Annotated[ToolCall | PathWrite | HostAccess | CommandRun | Publish | Spend, Field(discriminator="deed")]
+class Approval(StrictWord):
+    """A person says yes to a plan or to a pull request."""
+
+    deed: Literal["approval"] = "approval"
+    what: Literal["plan", "pull request"]
+    subject: str = ""
+    """The plan's sha256 or the head commit."""
+    approver: tuple[str, ...] = Field(min_length=1)
+    """Every name of whoever says it, as their credential proves it."""
+    requester: tuple[str, ...] = ()
+    """Every name of whoever handed the task in, or had it handed in."""
+
+
+Deed = Annotated[
+    ToolCall | PathWrite | HostAccess | CommandRun | Publish | Spend | Approval, Field(discriminator="deed")
+]
 DEED: TypeAdapter[Deed] = TypeAdapter(Deed)
 """Reads a deed from what a person or a row of the audit log says."""
 

@@ -42,6 +42,13 @@ class TaskForgotten(NotFound):
         )
 
 
+class Forbidden(PatchwrightError):
+    """Whoever asks is known, and may not do this."""
+
+    code = "forbidden"
+    http_status = 403
+
+
 class Conflict(PatchwrightError):
     """The thing exists in another state than the request needs."""
 

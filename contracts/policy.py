@@ -9,6 +9,9 @@ from pydantic import Field
 from contracts.policy_rules import ModeRules, NetworkRules, ToolRules, union
 from contracts.word import StrictWord
 
+POLICY_ARTIFACT = "policy.json"
+"""The artifact of ``PrepareTask`` with the policy that holds for a task."""
+
 
 class Policy(StrictWord):
     """What one task may do: the organisation's rules, narrowed by the repository's and by the request's.
@@ -19,6 +22,8 @@ class Policy(StrictWord):
 
     plan_approval: bool = False
     """Wait for a person to approve the plan before anything is edited."""
+    separate_approver: bool = False
+    """Whoever handed a task in may not approve its plan, nor its pull request on our pages."""
     plan_expiry_hours: float = Field(default=72, gt=0)
     """Hours to wait for the approval of a plan; no answer means no."""
     allowed_paths: tuple[str, ...] = ("**",)
@@ -78,7 +83,7 @@ class Policy(StrictWord):
         return hashlib.sha256(told.encode()).hexdigest()
 
 
-EITHER = ("plan_approval", "require_tests", "prove_bugfix")
+EITHER = ("plan_approval", "separate_approver", "require_tests", "prove_bugfix")
 """Rules that hold when one of two policies asks for them."""
 EVERY = ("denied_paths", "required_checks")
 """Lists that narrowing makes longer."""

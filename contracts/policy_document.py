@@ -36,6 +36,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
     "review": {
         "plan_approval": "plan_approval",
         "plan_expiry_hours": "plan_expiry_hours",
+        "separate_approver": "separate_approver",
         "quiet_seconds": "review_quiet_seconds",
         "reminder_hours": "review_reminder_hours",
         "expiry_days": "review_expiry_days",

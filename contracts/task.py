@@ -106,7 +106,7 @@ class TaskRequest(StrictWord):
     kind: TaskKind = TaskKind.FEATURE
     """Feature and bugfix must come with tests, where the policy asks for them."""
     requester: str = Field(default="", max_length=200)
-    """Who is told when the task rests."""
+    """Who is told when the task rests; empty: whoever hands it in. Only operators may name somebody else."""
     policy: Policy = Policy()
     """What this task may do; it can only narrow what the service allows."""
 
@@ -147,6 +147,8 @@ class Task(Word):
     id: str
     request: TaskRequest
     created_at: datetime
+    handed_in_by: tuple[str, ...] = ()
+    """Every name of the person whose credential handed it in; empty for tickets that came by a webhook."""
 
     @property
     def slim(self) -> "Task":

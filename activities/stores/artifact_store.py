@@ -79,6 +79,13 @@ class ArtifactStore:
                 found[row["task_id"]].append(_step_artifact(row))
         return found
 
+    @repeatable
+    async def tasks_with(self, sha256: str) -> list[str]:
+        """The tasks that have an artifact with that digest."""
+        wanted = select(artifacts.c.task_id).where(artifacts.c.sha256 == sha256).distinct()
+        async with self._database.reading() as connection:
+            return [str(name) for name in (await connection.execute(wanted)).scalars()]
+
     def _path(self, sha256: str) -> Path:
         return self.root / sha256[:2] / sha256
 

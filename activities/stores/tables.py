@@ -232,3 +232,40 @@ audit = Table(
     Column("sha256", String(64), nullable=False),
     UniqueConstraint("task_id", "key"),
 )
+
+access_tokens = Table(
+    "access_tokens", metadata,
+    Column("id", String(16), primary_key=True),
+    Column("sha256", String(64), nullable=False, unique=True),
+    Column("tenant", String(40), nullable=False),
+    Column("person", Text, nullable=False),
+    Column("roles", Text, nullable=False),
+    Column("repositories", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("expires_at", Moment, nullable=False),
+    Column("revoked_at", Moment),
+    Column("last_used_at", Moment),
+)
+
+access_sessions = Table(
+    "access_sessions", metadata,
+    Column("id", String(16), primary_key=True),
+    Column("sha256", String(64), nullable=False, unique=True),
+    Column("tenant", String(40), nullable=False),
+    Column("person", Text, nullable=False),
+    Column("principal", Text, nullable=False),
+    Column("opened_with", String(100), nullable=False, index=True),
+    Column("created_at", Moment, nullable=False),
+    Column("seen_at", Moment, nullable=False),
+    Column("expires_at", Moment, nullable=False),
+    Column("ended_at", Moment),
+)
+
+access_sign_ins = Table(
+    "access_sign_ins", metadata,
+    Column("sha256", String(64), primary_key=True),
+    Column("told", Text, nullable=False),
+    Column("expires_at", Moment, nullable=False),
+)

@@ -1,21 +1,29 @@
-"""What every request passes before an endpoint sees it: host, size, identity, origin. And what every answer carries."""
+"""What every request passes before an endpoint sees it: host, identity, right, limits, size, origin. And what answers carry."""
 
+import math
 from collections.abc import Collection
-from http.cookies import CookieError, SimpleCookie
 from ipaddress import ip_address
-from urllib.parse import parse_qs, parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.api.problems import ErrorPage, RequestRefused, refusal, shown, wants_html
+from contracts.access import Principal
+from contracts.errors import PatchwrightError
+from services.access.access import Access
+from services.access.authorising import Authoriser, rule_for
+from services.access.matrix import Rule
+from services.api.problems import ErrorPage, RequestRefused, expected, refusal, shown, wants_html
 from services.api.sessions import Sessions
 
 MAX_BODY_BYTES = 1 << 20
-OPEN_PATHS = frozenset({"/healthz", "/readyz", "/openapi.json", "/docs", "/login", "/favicon.ico"})
-OPEN_FOLDER = "/assets/"
+SHOWING_WHO = frozenset({"/docs", "/login"})
+"""Open pages that look different to somebody who is signed in."""
+ASSETS = "/assets/"
+ONCE = (b"authorization", b"host", b"content-length", b"content-type", b"origin", b"sec-fetch-site", b"x-csrf-token")
+"""Headers of which two would be read differently by us and by whatever stands before us."""
 WEBHOOKS = "/webhooks/"
 """What comes here proves itself by a signature over its bytes."""
 MAX_WEBHOOK_BYTES = 26 << 20
@@ -39,8 +47,11 @@ SECURITY_HEADERS = {
 class Gate:
     """ASGI middleware around the whole service."""
 
-    def __init__(self, app: ASGIApp, sessions: Sessions, error_page: ErrorPage, allowed_hosts: Collection[str] = ()) -> None:
+    def __init__(self, app: ASGIApp, access: Access, sessions: Sessions, authoriser: Authoriser, error_page: ErrorPage,
+                 allowed_hosts: Collection[str] = ()) -> None:
         self._app = app
+        self._access = access
+        self._authoriser = authoriser
         self._error_page = error_page
         self._sessions = sessions
         self._hosts = {"localhost", *(host.lower() for host in allowed_hosts)}
@@ -51,18 +62,38 @@ class Gate:
             await self._app(scope, receive, send)
             return
         request = Request(scope, receive)
-        guarded = _with_headers(send, private=not scope["path"].startswith(OPEN_FOLDER))
+        scope.setdefault("state", {}).update(principal=None, form_token="")
+        guarded = _with_headers(send, private=not scope["path"].startswith(ASSETS))
         try:
-            self._check_host(request)
-            if answer := self._entrance(request):
-                await answer(scope, receive, guarded)
-                return
-            body = await self._whole_body(request)
-            self._check_identity(request, body)
+            body = await self._admitted(request)
         except RequestRefused as refused:
             await self._refuse(refused, request)(scope, receive, guarded)
             return
+        except PatchwrightError as failure:
+            answer = shown(expected(failure, request.url.path), request, self._error_page)
+            await answer(scope, receive, guarded)
+            return
         await self._app(scope, _replayed(body, receive), guarded)
+
+    async def _admitted(self, request: Request) -> bytes:
+        """The body of a request that may go on. Raises ``RequestRefused`` and ``PatchwrightError``."""
+        self._check_host(request)
+        _check_headers(request)
+        found = rule_for(request.app.routes, request.scope)
+        rule, parameters = found or (None, {})
+        if rule is not None and rule.right is None:
+            await self._recognise(request)
+            return await self._whole_body(request)
+        principal, cookie = await self._identified(request)
+        self._check_rate(principal)
+        if found:
+            await self._authoriser.check(principal, rule, parameters)
+        body = await self._whole_body(request)
+        if cookie and request.method not in SAFE_METHODS:
+            check_same_origin(request)
+            if not self._sessions.is_form_token(cookie, offered_form_token(request, body)):
+                raise RequestRefused(403, "The form is too old or not ours; reload the page and send it again.")
+        return body
 
     def _check_host(self, request: Request) -> None:
         """A name that somebody else's DNS points at us must not work in a browser (DNS rebinding)."""
@@ -71,33 +102,33 @@ class Gate:
         if name not in self._hosts and "*" not in self._hosts and not _is_address(name):
             raise RequestRefused(421, f"This service does not answer to the host {name!r}; use the address it was started with.")
 
-    def _entrance(self, request: Request) -> Response | None:
-        """A link with the token lets a browser in once and takes the token out of the address."""
-        offered = parse_qs(request.url.query).get("token")
-        if request.method != "GET" or not offered or not self._sessions.is_token(offered[0]):
-            return None
-        rest = urlencode([(k, v) for k, v in parse_qsl(request.url.query, keep_blank_values=True) if k != "token"])
-        path = "/" + quote(request.url.path.lstrip("/\\"))
-        return self._sessions.let_in(request, f"{path}?{rest}" if rest else path)
+    async def _recognise(self, request: Request) -> None:
+        """On an open page: who is signed in, if anybody."""
+        if request.url.path in SHOWING_WHO and (cookie := self._sessions.cookie(request)):
+            self._signed_in(request, await self._access.identities.of_cookie(cookie), cookie)
 
-    def _check_identity(self, request: Request, body: bytes) -> None:
-        scope = request.scope
-        cookie = _cookie(request, self._sessions.cookie)
-        state = scope.setdefault("state", {})
-        state["form_token"] = self._sessions.form_token(cookie) if cookie and self._sessions.is_open(cookie) else ""
-        path = scope["path"]
-        if path in OPEN_PATHS or path.startswith(OPEN_FOLDER) or _is_webhook(request):
-            return
+    async def _identified(self, request: Request) -> tuple[Principal, str]:
+        """Who asks, and the cookie that said so. A bearer token decides alone: a wrong one is not made good by a cookie."""
         kind, _, offered = request.headers.get("authorization", "").partition(" ")
-        if kind.lower() == "bearer" and self._sessions.is_token(offered.strip()):
-            return
-        if not state["form_token"]:
-            raise RequestRefused(401, "Send the service's token as 'Authorization: Bearer TOKEN'.",
-                                 headers={"WWW-Authenticate": 'Bearer realm="patchwright"'})
-        if request.method not in SAFE_METHODS:
-            check_same_origin(request)
-            if not self._sessions.is_form_token(cookie, _offered_form_token(request, body)):
-                raise RequestRefused(403, "The form is too old or not ours; reload the page and send it again.")
+        if kind.lower() == "bearer":
+            principal = await token_holder(self._access, request, offered.strip())
+            self._signed_in(request, principal, "")
+            return principal, ""
+        cookie = self._sessions.cookie(request)
+        if (principal := await self._access.identities.of_cookie(cookie)) is None:
+            raise unauthorised("Send a token as 'Authorization: Bearer TOKEN'.")
+        self._signed_in(request, principal, cookie)
+        return principal, cookie
+
+    def _signed_in(self, request: Request, principal: Principal | None, cookie: str) -> None:
+        if principal is not None:
+            token = self._sessions.form_token(cookie) if cookie else ""
+            request.scope["state"].update(principal=principal, form_token=token)
+
+    def _check_rate(self, principal: Principal) -> None:
+        if waits := self._access.rate.wait(principal.name.casefold()):
+            raise RequestRefused(429, f"{principal.name} asks for more than this service gives one person; wait a moment.",
+                                 headers={"Retry-After": str(math.ceil(waits))})
 
     async def _whole_body(self, request: Request) -> bytes:
         limit = MAX_WEBHOOK_BYTES if _is_webhook(request) else MAX_BODY_BYTES
@@ -144,7 +175,8 @@ def check_same_origin(request: Request) -> None:
         raise RequestRefused(403, "This request came from another site's page; use the service's own pages or its token.")
 
 
-def _offered_form_token(request: Request, body: bytes) -> str:
+def offered_form_token(request: Request, body: bytes) -> str:
+    """What a request carries to show that one of our own pages made it."""
     if header := request.headers.get("x-csrf-token"):
         return header
     if request.headers.get("content-type", "").split(";")[0].strip().lower() != "application/x-www-form-urlencoded":
@@ -152,12 +184,29 @@ def _offered_form_token(request: Request, body: bytes) -> str:
     return parse_qs(body.decode("utf-8", "replace")).get("form_token", [""])[0]
 
 
-def _cookie(request: Request, name: str) -> str:
-    try:
-        found = SimpleCookie(request.headers.get("cookie", "")).get(name)
-    except CookieError:
-        return ""
-    return found.value if found else ""
+async def token_holder(access: Access, request: Request, offered: str) -> Principal:
+    """Whom a token stands for. Raises ``RequestRefused``: 401, or 429 where somebody seems to guess."""
+    address = request.client.host if request.client else ""
+    if waits := access.failed_logins.wait(address, offered):
+        raise RequestRefused(429, "Too many wrong tokens came from your address; wait, then try again.",
+                             headers={"Retry-After": str(math.ceil(waits))})
+    if (principal := await access.identities.of_token(offered)) is None:
+        access.failed_logins.failed(address)
+        raise unauthorised("The token opens nothing: it is wrong, expired or revoked. Ask an administrator for another one.")
+    access.failed_logins.worked(address, offered)
+    return principal
+
+
+def unauthorised(detail: str) -> RequestRefused:
+    """Nobody is known to ask."""
+    return RequestRefused(401, detail, headers={"WWW-Authenticate": 'Bearer realm="patchwright"'})
+
+
+def _check_headers(request: Request) -> None:
+    names = [name for name, _ in request.scope["headers"]]
+    for name in ONCE:
+        if names.count(name) > 1:
+            raise RequestRefused(400, f"The header {name.decode()} stands in the request more than once; send it once.")
 
 
 def _is_webhook(request: Request) -> bool:

@@ -58,6 +58,12 @@ def problem(status: int, detail: str, instance: str, *, code: str = "", errors: 
     return JSONResponse(told.model_dump(exclude_none=True), status, headers, MEDIA_TYPE)
 
 
+def expected(error: PatchwrightError, instance: str) -> JSONResponse:
+    """The response for an expected failure."""
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if error.http_status == HTTPStatus.SERVICE_UNAVAILABLE else None
+    return problem(error.http_status, error.message, instance, code=error.code, headers=headers)
+
+
 def refusal(refused: RequestRefused, instance: str) -> JSONResponse:
     """The response for a refused request."""
     return problem(refused.status, refused.detail, instance, errors=refused.errors, headers=refused.headers)
@@ -108,8 +114,7 @@ class Problems:
 
     async def _expected(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, PatchwrightError)
-        headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if error.http_status == HTTPStatus.SERVICE_UNAVAILABLE else None
-        return self._told(request, problem(error.http_status, error.message, request.url.path, code=error.code, headers=headers))
+        return self._told(request, expected(error, request.url.path))
 
     async def _refused(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestRefused)

@@ -1,0 +1,1 @@
+"""Who comes in and what they may do: tokens, sessions, sign-in elsewhere, the matrix of routes and roles, limits."""
