@@ -93,6 +93,8 @@ def told(deed: Deed) -> str:
             return f"{deed.step} publishes {deed.commit[:12] or 'a commit'}"
         case Spend():
             return f"spends a model call after {deed.model_calls}"
+        case Approval():
+            return f"{deed.approver[0]} approves the {deed.what} {deed.subject[:12]}".rstrip()
 
 
 class Decision(Word):

@@ -18,6 +18,7 @@ from pydantic.fields import FieldInfo
 
 from activities.pull_request.command_answers import MEANINGS
 from contracts import errors
+from contracts.access import OWN_RIGHTS, RIGHTS, Right, Role
 from contracts.deciding import READING, ROLE_TOOLS, RUNNING, WRITING
 from contracts.mcp_access import McpServerAccess
 from contracts.policy import Policy
@@ -25,13 +26,15 @@ from contracts.policy_document import SECTIONS
 from contracts.sandbox import CheckCommand, PullRequestWishes, Recipe, SandboxLimits
 from contracts.task import TaskRequest
 from mcp_servers.runner import bench, recipe
+from services.access.matrix import RULES
+from services.access.rules import OidcAccess
 from services.settings import Settings, variable_of
 from services.ticket_rules import TicketAccess, TicketRules
 
 DOCS = Path(__file__).parents[1] / "docs"
 PLACE = re.compile(r"(<!-- made: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
-OWN_DEFAULTS = {"data_dir": "your user data folder", "database_url": "SQLite in the data folder",
-                "ledger_database_url": "SQLite in the data folder"}
+OWN_DEFAULTS = {"data_dir": "your user data folder", "token_person": "your login name",
+                "database_url": "SQLite in the data folder", "ledger_database_url": "SQLite in the data folder"}
 """Defaults that depend on the machine or on another setting."""
 
 
@@ -102,14 +105,35 @@ def errors_table() -> str:
     return _table(("code", "status", "meaning"), rows)
 
 
-def attribute_docstrings(model: type[BaseModel]) -> dict[str, str]:
+def matrix_table() -> str:
+    """Every route and what each role may do there."""
+    rows = []
+    for (method, path), rule in RULES.items():
+        who = tuple(rule.roles().values()) if rule.right else (f"open: {rule.why}",) + ("",) * (len(Role) - 1)
+        rows.append((f"`{method} {path}`", rule.right or "–", *who, rule.subject if rule.right else ""))
+    return _table(("route", "right", *Role, "about"), rows)
+
+
+def rights_table() -> str:
+    """Every right and who has it."""
+    told = attribute_docstrings(Right)
+    rows = []
+    for right in Right:
+        own = {role for role in Role if right in OWN_RIGHTS.get(role, ())}
+        rows.append((f"`{right}`", told[right.name],
+                     *("yes" if right in RIGHTS[role] else "own tasks" if role in own else "–" for role in Role)))
+    return _table(("right", "to", *Role), rows)
+
+
+def attribute_docstrings(model: type) -> dict[str, str]:
     """The string under each field of a class, on one line."""
     body = ast.parse(textwrap.dedent(inspect.getsource(model))).body[0]
     assert isinstance(body, ast.ClassDef)
     found = {}
     for field, below in zip(body.body, body.body[1:], strict=False):
-        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(below, ast.Expr):
-            found[field.target.id] = _line(ast.literal_eval(below.value))
+        target = field.target if isinstance(field, ast.AnnAssign) else field.targets[0] if isinstance(field, ast.Assign) else None
+        if isinstance(target, ast.Name) and isinstance(below, ast.Expr):
+            found[target.id] = _line(ast.literal_eval(below.value))
     return found
 
 
@@ -164,6 +188,9 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "ticket-access": fields_table(TicketAccess),
     "mcp-server-access": fields_table(McpServerAccess),
     "errors": errors_table,
+    "matrix": matrix_table,
+    "role-rights": rights_table,
+    "oidc": fields_table(OidcAccess),
     "lock-files": _names(recipe.LOCK_FILES),
     "setup-environment": _names(bench.PASSED_TO_SETUP),
 }

@@ -20,7 +20,7 @@ from services.settings import Settings
 from services.telemetry import telemetry
 from services.temporal_server import SEARCH_ATTRIBUTES
 from services.ticket_comments import TicketTeller, tickets_told
-from services.worker import connect, ensure_search_attributes
+from services.worker import connect, ensure_namespace, ensure_search_attributes
 
 log = logging.getLogger(__name__)
 THREADS = 64
@@ -47,6 +47,8 @@ async def stack(settings: Settings, scripted: bool = False) -> AsyncIterator[Sta
         forge = wiring.local_forge(settings, settings.public_url or url)
         server = await opened.enter_async_context(temporal(settings))
         client = await connect(server.address, settings.temporal_namespace, interceptors)
+        if settings.tenant:
+            await ensure_namespace(client)
         await ensure_search_attributes(client, SEARCH_ATTRIBUTES)
         connected = await opened.enter_async_context(wiring.capabilities(settings, settings.public_url or url, boxes))
         models = ConfiguredModels(settings, await opened.enter_async_context(_ledger(settings)))
@@ -57,7 +59,7 @@ async def stack(settings: Settings, scripted: bool = False) -> AsyncIterator[Sta
         deeds = wiring.deeds(kept, connected, models, wiring.signing_keys(settings), settings.public_url)
         await opened.enter_async_context(wiring.workers(settings, client, deeds))
         await release_lost_attempts(client, kept.runs)
-        await opened.enter_async_context(serving(app, door, app.state.closing))
+        await opened.enter_async_context(serving(app, door, app.state.closing, settings.trusted_proxies))
         await tasks.start_unstarted()
         keeper = Housekeeper(kept.runs, connected, settings.keep_days, kept.deliveries)
         await opened.enter_async_context(house_kept(keeper))

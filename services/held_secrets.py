@@ -26,6 +26,8 @@ def held_secrets(settings: Settings) -> Iterator[tuple[str, str]]:
         yield from _of_forges(settings)
     if settings.role in role_secrets.WEBHOOKS:
         yield from _of_webhooks(settings)
+    if settings.role in role_secrets.SIGN_IN and settings.oidc:
+        yield "secret at the identity provider", _readable(settings.oidc_secret)
     if settings.role in role_secrets.GUESTS:
         yield from _of_guests(settings)
 

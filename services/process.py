@@ -202,7 +202,9 @@ async def _worker(part: Part, interceptors: list[Any]) -> AsyncIterator[None]:
         connected = await opened.enter_async_context(wiring.capabilities(settings, part.base_url))
         models = ConfiguredModels(settings, configured_address(settings))
         opened.push_async_callback(models.close)
-        client = await connect_patiently(settings.temporal_address, settings.temporal_namespace, interceptors, SEARCH_ATTRIBUTES)
+        client = await connect_patiently(
+            settings.temporal_address, settings.temporal_namespace, interceptors, SEARCH_ATTRIBUTES, own=bool(settings.tenant)
+        )
         deeds = wiring.deeds(kept, connected, models, wiring.signing_keys(settings), settings.public_url)
         async with wiring.workers(settings, client, deeds):
             await release_lost_attempts(client, kept.runs)
@@ -260,7 +262,7 @@ async def _api(part: Part, interceptors: list[Any]) -> AsyncIterator[None]:
         with tasks.policy.reloaded_by_signal():
             async with (
                 _door(part, settings.host, settings.port, "PATCHWRIGHT_PORT") as door,
-                serving(app, door, app.state.closing),
+                serving(app, door, app.state.closing, settings.trusted_proxies),
             ):
                 yield
 

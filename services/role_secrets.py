@@ -21,7 +21,8 @@ PLAIN = {"providers", "database_url", "ledger_database_url"}
 FORGES = {EVERY, "mcp-repo"}
 WEBHOOKS = {EVERY, "api"}
 GUESTS = {EVERY, "mcp-third-party"}
-"""Who reads the secrets of forges and ticket systems, of webhooks, of third-party MCP servers."""
+SIGN_IN = {EVERY, "api"}
+"""Who reads the secrets of forges and ticket systems, of webhooks, of third-party MCP servers, of the identity provider."""
 
 
 def given(role: str) -> set[str]:

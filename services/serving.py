@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 
 import uvicorn
@@ -55,11 +55,17 @@ class _Beside(uvicorn.Server):
 
 
 @asynccontextmanager
-async def serving(app: ASGIApp, opened: socket.socket, closing: asyncio.Event | None = None) -> AsyncIterator[None]:
-    """Serve an application until the block ends; ``closing`` is set first, for streams that would stay open."""
+async def serving(
+    app: ASGIApp, opened: socket.socket, closing: asyncio.Event | None = None, trusted_proxies: Sequence[str] = ()
+) -> AsyncIterator[None]:
+    """Serve an application until the block ends; ``closing`` is set first, for streams that would stay open.
+
+    What a request says about where it came from is believed from ``trusted_proxies`` alone.
+    """
     config = uvicorn.Config(
-        app, log_level="warning", access_log=False, timeout_graceful_shutdown=STREAMS_END_SECONDS, lifespan="on", ws="none"
-    )
+        app, log_level="warning", access_log=False, timeout_graceful_shutdown=STREAMS_END_SECONDS, lifespan="on", ws="none",
+        proxy_headers=bool(trusted_proxies), forwarded_allow_ips=list(trusted_proxies),
+    )  # fmt: skip
     server = _Beside(config)
     task = asyncio.create_task(server.serve(sockets=[opened]))
     answers = asyncio.create_task(server.answers.wait())

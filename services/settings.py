@@ -7,6 +7,7 @@ Nested values take two underscores: ``PATCHWRIGHT_LIMITS__MEMORY_MIB=4096``.
 
 import logging
 import os
+import pwd
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,16 @@ from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 import platformdirs
-from pydantic import AliasChoices, BaseModel, Field, PrivateAttr, SecretStr, ValidationError, field_validator
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -25,6 +35,7 @@ from pydantic_settings import (
     YamlConfigSettingsSource,
 )
 
+from contracts.access import Person
 from contracts.egress import HostRule
 from contracts.errors import InvalidInput
 from contracts.mcp_access import SERVER_NAME, McpServerAccess, SecretPlace
@@ -33,6 +44,7 @@ from contracts.pool import Pool, PoolSizes
 from contracts.sandbox import SandboxLimits
 from contracts.word import StrictWord
 from services import role_secrets
+from services.access.rules import OidcAccess
 from services.forge_access import ForgeAccess
 from services.ledger.providers import DEFAULT_PROVIDER, ModelProvider, ModelRoute, Recovery
 from services.ticket_rules import TicketAccess, TicketRules
@@ -42,9 +54,19 @@ PREFIX = "PATCHWRIGHT_"
 CONFIG_VARIABLE = "PATCHWRIGHT_CONFIG"
 REDACTED = "(set, not shown)"
 OPENAI_URL = "https://api.openai.com/v1"
+TENANTS = "tenants"
+"""The folder of tenants' folders."""
 log = logging.getLogger(__name__)
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Origin = Literal["default", "file", "environment", "caller"]
+
+
+def _login_name() -> str:
+    """Who runs this process."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return "local"
 
 
 class ModelPrice(StrictWord):
@@ -62,6 +84,9 @@ class Settings(BaseSettings):
         use_attribute_docstrings=True, populate_by_name=True, hide_input_in_errors=True,
     )
 
+    tenant: str = Field(default="", pattern=r"^([a-z][a-z0-9-]{0,30})?$")
+    """Whom this service works for, where several are kept apart: names the Temporal namespace `patchwright-TENANT`, the folder
+    `tenants/TENANT` below the data folder and the Postgres schema `tenant_TENANT`; empty: there is only one."""
     data_dir: Path = Field(default_factory=lambda: Path(platformdirs.user_data_dir("patchwright")))
     """The folder that holds everything the service keeps: mirrors, run store, artifacts, token."""
     host: str = Field(default="127.0.0.1", min_length=1)
@@ -74,6 +99,20 @@ class Settings(BaseSettings):
     """Where the command line finds the service, e.g. http://127.0.0.1:7080; empty asks the data folder."""
     token: SecretStr = SecretStr("")
     """The bearer token of the API, at least 16 characters; empty makes one and keeps it in the data folder."""
+    token_person: Person = Field(default_factory=_login_name)
+    """Whom that token stands for, who is an administrator; by default the login name of whoever runs the service."""
+    oidc: OidcAccess | None = None
+    """The identity provider that people sign in at, as JSON, e.g. {"issuer": "https://id.example.com", "client_id": "pw"}."""
+    session_hours: float = Field(default=168, gt=0, le=8_760)
+    """Hours after which somebody must sign in again, whatever they do."""
+    session_idle_hours: float = Field(default=24, gt=0, le=8_760)
+    """Hours of silence after which a session is over."""
+    requests_per_minute: float = Field(default=6_000, ge=0)
+    """Requests of one person or machine to one API process; beyond them it is asked to wait. 0: as many as they like."""
+    failed_logins: int = Field(default=20, ge=1, le=10_000)
+    """Wrong tokens from one address within five minutes; after them it has to wait, and is not listened to."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, as JSON, e.g. ["10.0.0.2"]."""
 
     temporal_address: str = ""
     """host:port of a Temporal cluster; empty starts an embedded dev server."""
@@ -190,8 +229,26 @@ class Settings(BaseSettings):
 
     @field_validator("data_dir")
     @classmethod
-    def _absolute(cls, folder: Path) -> Path:
-        return folder.expanduser().absolute()
+    def _absolute(cls, folder: Path, known: ValidationInfo) -> Path:
+        whole = folder.expanduser().absolute()
+        tenant = known.data.get("tenant", "")
+        own = Path(TENANTS) / tenant
+        # A role of ours is told the folder of its tenant; everybody else the folder of all.
+        return whole / own if tenant and whole.parts[-2:] != own.parts else whole
+
+    @field_validator("temporal_namespace")
+    @classmethod
+    def _of_the_tenant(cls, namespace: str, known: ValidationInfo) -> str:
+        tenant = known.data.get("tenant", "")
+        own = f"patchwright-{tenant}" if tenant else namespace
+        if namespace not in ("default", own):
+            raise ValueError(f"the tenant names the namespace, which is {own}; leave this out")
+        return own
+
+    @field_validator("database_url", "ledger_database_url")
+    @classmethod
+    def _apart(cls, url: str, known: ValidationInfo) -> str:
+        return _of_tenant(url, known.data.get("tenant", ""), known.data.get("data_dir"))
 
     @field_validator("token", "mcp_token", "ledger_token")
     @classmethod
@@ -230,6 +287,11 @@ class Settings(BaseSettings):
         if agent in self.models:
             return self.models[agent]
         return self.model_default if card_model == "default" else self.models.get(card_model, card_model)
+
+    @property
+    def base_dir(self) -> Path:
+        """The data folder as it was configured: that of all tenants."""
+        return self.data_dir.parents[1] if self.tenant else self.data_dir
 
     def access_token(self) -> str:
         """The bearer token of the API: the configured one, else the one in the data folder, made on first use (mode 0600)."""
@@ -309,6 +371,14 @@ class Settings(BaseSettings):
             return _secret_file(access.token_file, f"forges: the token of {host}")
         return _secret_variable(access.token_variable, f"forges: the token of {host}")
 
+    def oidc_secret(self) -> str:
+        """This service's secret at the identity provider, as it is now; empty for a public client. Raises ``InvalidInput``."""
+        if self.oidc is None or not (self.oidc.secret_file or self.oidc.secret_variable):
+            return ""
+        what = "oidc: the client's secret"
+        return _secret_file(self.oidc.secret_file, what) if self.oidc.secret_file else _secret_variable(
+            self.oidc.secret_variable, what)
+
     def forge_app_key(self, host: str) -> str:
         """The private key of the GitHub App for a host. Raises ``InvalidInput``."""
         return _secret_file(self.forges[host].app_key_file, f"forges: the App's key for {host}")
@@ -317,6 +387,7 @@ class Settings(BaseSettings):
         """The environment variables with secrets that a role of the service looks up by name."""
         if role == "api":
             named = [secret.variable for access in self.webhooks.values() for secret in access.secrets]
+            named += [self.oidc.secret_variable] if self.oidc else []
         elif role == "mcp-repo":
             written_to = [access for access in (self.tickets.jira, self.tickets.linear) if access is not None]
             named = [access.token_variable for access in (*self.forges.values(), *written_to)]
@@ -431,7 +502,7 @@ def machine_environment() -> dict[str, str]:
 
 def config_file(settings: Settings) -> Path:
     """The configuration file that is (or would be) read."""
-    return _config_path(settings.data_dir)[0]
+    return _config_path(settings.base_dir)[0]
 
 
 def unknown_variables() -> list[str]:
@@ -476,7 +547,7 @@ def _given(settings: Settings) -> tuple[dict[str, Any], dict[str, Any]]:
     if isinstance(settings, IsolatedSettings):
         return {}, {}
     environment = EnvSettingsSource(Settings)()
-    file = _file_source(Settings, settings.data_dir)
+    file = _file_source(Settings, settings.base_dir)
     return _by_field(environment), _by_field(file() if file else {})
 
 
@@ -547,6 +618,22 @@ def _unreadable(error: SettingsError) -> str:
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
+
+
+def _of_tenant(url: str, tenant: str, data_dir: Path | None) -> str:
+    """A database's URL for one tenant alone. Raises ``ValueError`` where another tenant could have the same."""
+    scheme, _, rest = url.partition("://")
+    if not tenant:
+        return url
+    if scheme.startswith("sqlite"):
+        if data_dir is None or ".." in rest or not rest.lstrip("/").startswith(f"{data_dir}/".lstrip("/")):
+            raise ValueError("with a tenant, SQLite files are in the tenant's own folder; leave this out")
+        return url
+    own = f"schema=tenant_{tenant.replace('-', '_')}"
+    named = [part for part in rest.partition("?")[2].split("&") if part.startswith("schema=")]
+    if named and named != [own]:
+        raise ValueError(f"the tenant names the schema, which is {own}; leave it out")
+    return url if named else f"{url}{'&' if '?' in rest else '?'}{own}"
 
 
 def _secret_file(path: str, what: str) -> str:

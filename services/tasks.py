@@ -6,7 +6,7 @@ import logging
 import uuid
 from collections.abc import Awaitable
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
 from temporalio.common import (
@@ -21,13 +21,17 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.stores.artifact_store import ArtifactStore
 from activities.stores.run_store import RunStore
+from contracts.access import Principal, Right
 from contracts.artifact import digest
-from contracts.errors import Conflict, PatchwrightError
+from contracts.audit import Judged
+from contracts.deciding import decide
+from contracts.deeds import Approval
+from contracts.errors import Conflict, Forbidden, PatchwrightError
 from contracts.forge import ReviewDesk
 from contracts.plan import PlanApproval
-from contracts.policy import BudgetRaise, Policy, narrowed
+from contracts.policy import POLICY_ARTIFACT, BudgetRaise, Policy, narrowed
 from contracts.record import TaskRecord
-from contracts.review import Review, ReviewRequest, ReviewSignal
+from contracts.review import Review, ReviewRequest, ReviewSignal, Verdict
 from contracts.task import Task, TaskRequest, TaskState, task_id
 from services.policies import OrganisationPolicy
 from workflows.standing import TaskRun
@@ -78,19 +82,26 @@ class TaskService:
 
     # -- starting --------------------------------------------------------------------------------------------
 
-    async def submit(self, request: TaskRequest, idempotency_key: str = "") -> tuple[TaskRecord, bool]:
+    async def submit(
+        self, request: TaskRequest, idempotency_key: str = "", *, by: Principal | None = None
+    ) -> tuple[TaskRecord, bool]:
         """Accept a ticket and start its workflow; the same ticket or key again is the same task. The flag says whether it is new.
 
         It returns when the task is in the run store and Temporal has acknowledged its workflow: whoever dies then, it runs.
-        Raises ``IdempotencyMismatch``, ``InvalidInput`` or ``OrchestratorUnavailable``; after the last the task is kept, and
-        the same request or any API process (``keep_starting``) starts it.
+        ``by`` whom; None for a ticket that its own system sent. Raises ``Forbidden``, ``IdempotencyMismatch``, ``InvalidInput``
+        or ``OrchestratorUnavailable``; after the last the task is kept, and the same request or any API process
+        (``keep_starting``) starts it.
         """
         body_sha256 = digest(request.model_dump_json().encode())
-        accepted = request.model_copy(update={"policy": narrowed(self.policy.current, request.policy)})
+        requester = _requester(request, by) if by else request.requester
+        policy = narrowed(self.policy.current, request.policy)
+        accepted = request.model_copy(update={"policy": policy, "requester": requester})
         source = request.source
         name = task_id(source.system, source.key) if source else task_id("request", idempotency_key or uuid.uuid4().hex)
-        task = Task(id=name, request=accepted, created_at=datetime.now(UTC))
+        task = Task(id=name, request=accepted, created_at=datetime.now(UTC), handed_in_by=by.known_as if by else ())
         record, created = await self.runs.accept(task, idempotency_key, body_sha256)
+        if by and not by.sees(record.task.request.repo):
+            raise Forbidden("The same ticket is a task in a repository that your credential is not good for.")
         try:
             return await self._started(record), created
         except OrchestratorUnavailable as away:
@@ -153,22 +164,43 @@ class TaskService:
 
     # -- steering --------------------------------------------------------------------------------------------
 
-    async def review(self, name: str, request: ReviewRequest) -> Review:
-        """Keep a review on the forge, then wake the task. Raises ``Conflict`` without an open pull request."""
+    async def visible_to(self, who: Principal) -> list[str] | None:
+        """The repositories with tasks that somebody sees; None for all."""
+        if not who.repositories:
+            return None
+        return [repo for repo in await self.runs.repositories(limit=None) if who.sees(repo)]
+
+    async def review(self, name: str, request: ReviewRequest, *, by: Principal) -> Review:
+        """Keep a person's review on the forge, then wake the task.
+
+        Raises ``Conflict`` without an open pull request, and ``Forbidden`` where the policy wants another person's approval.
+        """
         record = await self._living(name, "be reviewed")
         if not record.pull_request_id:
             raise Conflict(f"The task {name} has no pull request yet; wait until it is published.")
+        request = request.model_copy(update={"reviewer": by.name})
+        if request.verdict is Verdict.APPROVE:
+            await self._may_approve(record, by, "pull request", record.head_commit)
         wanted = request if request.id else request.model_copy(update={"id": _review_id(record.head_commit, request)})
         review = await self.forge.submit_review(record.pull_request_id, wanted)
         word = ReviewSignal(review_id=review.id, verdict=review.verdict, reviewer=review.reviewer)
         await self._signal(record, "submit_review", word)
         return review
 
-    async def approve_plan(self, name: str, approval: PlanApproval) -> None:
-        """Say yes or no to a plan. Raises ``Conflict`` when no plan waits, or another one than approved."""
+    async def approve_plan(self, name: str, approval: PlanApproval, *, by: Principal) -> None:
+        """A person's yes or no to a plan.
+
+        Raises ``Conflict`` when no plan waits, or another one than approved, and ``Forbidden`` where the policy wants another
+        person's yes.
+        """
         record = await self._living(name, "have its plan approved")
         if record.state is not TaskState.AWAITING_PLAN_APPROVAL:
             raise Conflict(f"The task {name} does not wait for a plan's approval; it is {_words(record.state)}.")
+        if approval.approved:
+            await self._may_approve(record, by, "plan", approval.plan_sha256)
+        # The word that counts has no more in it than what a person says: another writer's fields stay behind.
+        approval = PlanApproval(
+            plan_sha256=approval.plan_sha256, approved=approval.approved, person=by.name, reason=approval.reason)
         # The same answer sent again counts once; to the same plan made a second time it is another answer.
         answer = f"plan-{approval.plan_sha256[:24]}-{'yes' if approval.approved else 'no'}-{record.updated_at.timestamp():.6f}"
         handle = self._handle(record)
@@ -177,6 +209,25 @@ class TaskService:
                 "approve_plan", approval, id=answer, rpc_timeout=PATIENCE))
         except WorkflowUpdateFailedError as refused:
             raise Conflict(str(refused.cause or refused)) from refused
+
+    async def _may_approve(self, record: TaskRecord, by: Principal, what: Literal["plan", "pull request"], subject: str) -> None:
+        """Log what the task's policy says about a person's approval. Raises ``Forbidden`` when that is no."""
+        policy = await self._policy_of(record)
+        requester = tuple(name for name in (*record.task.handed_in_by, record.task.request.requester) if name)
+        wanted = Approval(what=what, subject=subject, approver=by.known_as, requester=requester)
+        decision = decide(policy, wanted)
+        key = f"approval/{what}/{subject}/{by.name}/{decision.allowed}"
+        judged = Judged(key=key, deed=wanted, decision=decision, policy_sha256=policy.sha256)
+        await self.runs.audit.append(record.task.id, [judged])
+        if not decision.allowed:
+            raise Forbidden(f"{decision.reason} ({decision.rule})")
+
+    async def _policy_of(self, record: TaskRecord) -> Policy:
+        """The policy that holds for a task: narrowed by its repository, once that was looked at."""
+        for stored in reversed(await self.artifacts.of_task(record.task.id)):
+            if stored.step == "PrepareTask" and stored.ref.name == POLICY_ARTIFACT:
+                return Policy.model_validate_json(await self.artifacts.get(stored.ref.sha256))
+        return record.task.request.policy
 
     async def steer(self, name: str, message: str) -> None:
         """Tell the agents something; they hear it at their next run."""
@@ -262,6 +313,17 @@ class TaskService:
             if error.status in GONE:
                 raise Conflict("The task's workflow has ended in this moment; look at the task again.") from error
             raise
+
+
+def _requester(request: TaskRequest, by: Principal) -> str:
+    """Whose task it is. Raises ``Forbidden``."""
+    if not by.sees(request.repo):
+        raise Forbidden(f"Your credential is not good for the repository {request.repo}. Ask an administrator for another one.")
+    if not request.requester:
+        return by.name
+    if not by.may(Right.OPERATE) and not by.is_one_of([request.requester]):
+        raise Forbidden(f"You are {by.name}, and only operators hand in for somebody else; leave out the requester.")
+    return request.requester
 
 
 def _search_attributes(task: Task) -> TypedSearchAttributes:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from activities.capabilities import Capabilities
     from activities.evidence.keys import SigningKeys
     from activities.local_server import LocalServer
+    from activities.stores.access_store import AccessStore
     from activities.stores.artifact_store import ArtifactStore
     from activities.stores.delivery_store import DeliveryStore
     from activities.stores.journal_store import JournalStore
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from mcp_servers.repo.tickets.tickets import Tickets
     from mcp_servers.runner.sandboxes import Sandboxes
     from mcp_servers.third_party.guest import Guest
+    from services.access.access import Access
     from services.api.webhooks import Secrets
     from services.inbox.inbox import Inbox
     from services.models import ConfiguredModels
@@ -61,11 +63,13 @@ class Stores:
     artifacts: "ArtifactStore"
     deliveries: "DeliveryStore"
     watches: "WatchStore"
+    access: "AccessStore"
 
 
 @asynccontextmanager
 async def stores(settings: Settings) -> AsyncIterator[Stores]:
     """The run store, journal and artifacts, their schema brought up to date."""
+    from activities.stores.access_store import AccessStore
     from activities.stores.artifact_store import ArtifactStore
     from activities.stores.database import open_database
     from activities.stores.delivery_store import DeliveryStore
@@ -79,7 +83,9 @@ async def stores(settings: Settings) -> AsyncIterator[Stores]:
     try:
         clean = redactor(settings)
         artifacts = ArtifactStore(settings.data_dir / "artifacts", database, clean)
-        yield Stores(RunStore(database, clean), JournalStore(database), artifacts, DeliveryStore(database), WatchStore(database))
+        yield Stores(
+            RunStore(database, clean), JournalStore(database), artifacts, DeliveryStore(database), WatchStore(database),
+            AccessStore(database, settings.tenant))  # fmt: skip
     finally:
         await database.close()
 
@@ -438,6 +444,24 @@ def workers(settings: Settings, client: "Client", offered: list[Deed]) -> "Worke
     )
 
 
+def access(settings: Settings, kept: Stores) -> "Access":
+    """Who comes in, how often, and where else people sign in."""
+    from services.access.access import Access, AccessRules
+
+    rules = AccessRules(
+        token=settings.access_token(),
+        person=settings.token_person,
+        session=timedelta(hours=settings.session_hours),
+        idle=timedelta(hours=settings.session_idle_hours),
+        requests_per_minute=settings.requests_per_minute,
+        failed_logins=settings.failed_logins,
+        oidc=settings.oidc,
+        oidc_secret=settings.oidc_secret,
+        public_url=settings.public_url,
+    )
+    return Access(kept.access, rules)
+
+
 def front_door(settings: Settings, kept: Stores, tasks: "TaskService") -> "FastAPI":
     """API, pages and the inbox of webhooks as one application."""
     from services.api.app import create_app
@@ -446,7 +470,7 @@ def front_door(settings: Settings, kept: Stores, tasks: "TaskService") -> "FastA
 
     return create_app(
         tasks,
-        settings.access_token(),
+        access(settings, kept),
         MirrorDiffs(mirrors(settings)),
         allowed_hosts=allowed_hosts(settings),
         inbox=inbox(settings, kept, tasks),

@@ -8,8 +8,10 @@ from functools import partial
 from types import TracebackType
 from typing import Any
 
+from google.protobuf.duration_pb2 import Duration
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
+from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client, Interceptor
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.contrib.pydantic import pydantic_data_converter
@@ -26,6 +28,8 @@ from workflows.coding_task import CodingTaskWorkflow
 SHARED = ("contracts", "pydantic", "pydantic_core", "annotated_types", "workflows.standing", "workflows.calls")
 """What workflows need not load anew for each task: words, and the table of calls. It halves what a task in memory takes."""
 KEYWORD = IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
+RETENTION = timedelta(days=30)
+"""How long a namespace that we make keeps the histories of ended tasks."""
 PATIENCE_SECONDS = 60.0
 """How long a worker waits for Temporal when it starts."""
 STICKY = timedelta(seconds=2)
@@ -50,9 +54,9 @@ async def connect(address: str, namespace: str, interceptors: Sequence[Intercept
 
 
 async def connect_patiently(
-    address: str, namespace: str, interceptors: Sequence[Interceptor], attributes: Sequence[str]
+    address: str, namespace: str, interceptors: Sequence[Interceptor], attributes: Sequence[str], own: bool = False
 ) -> Client:
-    """A client of a server that may be starting, with these search attributes registered.
+    """A client of a server that may be starting, with these search attributes registered; ``own``: the namespace, too.
 
     Raises ``Conflict`` when nothing answers in all that time.
     """
@@ -65,6 +69,8 @@ async def connect_patiently(
         ):
             with attempt:
                 client = await connect(address, namespace, interceptors)
+                if own:
+                    await ensure_namespace(client)
                 await ensure_search_attributes(client, attributes)
                 return client
     except (RuntimeError, RPCError) as error:
@@ -72,6 +78,30 @@ async def connect_patiently(
             f"No Temporal server answers at {address}: {error}. Start it, or correct PATCHWRIGHT_TEMPORAL_ADDRESS."
         ) from error
     raise AssertionError("unreachable")
+
+
+async def ensure_namespace(client: Client) -> None:
+    """Make the client's namespace where the cluster has none of that name, and wait until it can be used.
+
+    Raises ``Conflict`` with the command when we are not allowed to.
+    """
+    service, name = client.workflow_service, client.namespace
+    try:
+        await service.register_namespace(RegisterNamespaceRequest(
+            namespace=name, workflow_execution_retention_period=Duration(seconds=int(RETENTION.total_seconds()))))
+    except RPCError as error:
+        if error.status is not RPCStatusCode.ALREADY_EXISTS:
+            raise Conflict(
+                f"The namespace {name!r} cannot be made ({error.message}). Make it once: "
+                f"temporal operator namespace create --namespace {name} --retention {RETENTION.days}d"
+            ) from error
+    # A cluster knows of a new namespace only after it has looked for new ones.
+    async for attempt in AsyncRetrying(
+        retry=retry_if_exception_type(RPCError), wait=wait_exponential(multiplier=0.1, max=1),
+        stop=stop_after_delay(PATIENCE_SECONDS), reraise=True,
+    ):  # fmt: skip
+        with attempt:
+            await client.operator_service.list_search_attributes(ListSearchAttributesRequest(namespace=name))
 
 
 async def ensure_search_attributes(client: Client, names: Sequence[str]) -> None:

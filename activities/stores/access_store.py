@@ -96,7 +96,9 @@ class AccessStore:
         """A new session and the secret for its cookie. Old ones are cleared away on the way."""
         secret, now = secrets.token_urlsafe(SECRET_BYTES), datetime.now(UTC)
         name = secrets.token_hex(8)
-        until = min([now + lasting, *([principal.expires_at] if principal.expires_at else [])])
+        until = now + lasting
+        if principal.expires_at is not None:
+            until = min(until, principal.expires_at)
         known = principal.model_copy(update={"credential": f"session:{name}", "expires_at": until})
         made = Session(id=name, principal=known, opened_with=opened_with, created_at=now, seen_at=now, expires_at=until)
         row = made.model_dump(exclude={"principal"}) | {

@@ -14,6 +14,7 @@ from sqlalchemy.util import await_only
 
 from activities.stores.availability import FAILURES, as_store_failures, classified, patience, repeatable
 from activities.stores.migrations import upgrade_connection
+from activities.stores.schema import apart, ensure_schema, lock_of, within
 from activities.stores.straight_sqlite import BUSY_TIMEOUT_MS, StraightSqlite, prepare_sqlite
 from activities.stores.tables import metadata
 from contracts.errors import InvalidInput
@@ -40,7 +41,7 @@ class Database:
     """
 
     def __init__(self, url: str, command_seconds: float = COMMAND_SECONDS) -> None:
-        self.url = _with_driver(url)
+        self.url, self._schema = apart(_with_driver(url))
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         if self.is_sqlite:
             self.engine = _sqlite_engine(self.url, begin="BEGIN", pool_size=8)
@@ -50,7 +51,7 @@ class Database:
         else:
             self.engine = self._writer = create_async_engine(
                 self.url, pool_size=10, max_overflow=10, pool_pre_ping=True, pool_timeout=30,
-                connect_args={"timeout": CONNECT_SECONDS, "command_timeout": command_seconds})
+                connect_args={"timeout": CONNECT_SECONDS, "command_timeout": command_seconds} | within(self._schema))
         self._turn = asyncio.Lock()
         self._held: AsyncConnection | None = None
 
@@ -119,7 +120,13 @@ class Database:
     def order_appends(self, connection: Connection) -> None:
         """Let no later event become visible before an earlier one; to be called before inserting events."""
         if not self.is_sqlite:
-            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOG_LOCK})
+            lock = lock_of(LOG_LOCK, self._schema)
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": lock})
+
+    def ensure_schema(self, connection: Connection) -> None:
+        """Make the schema that the URL names, if it names one."""
+        if self._schema:
+            ensure_schema(connection, self._schema)
 
     async def close(self) -> None:
         """Give all connections back. The database must not be used afterwards."""
@@ -147,6 +154,7 @@ async def upgrade(url: str) -> None:
     try:
         async with database.writing() as connection:
             await connection.run_sync(database.order_appends)
+            await connection.run_sync(database.ensure_schema)
             await connection.run_sync(upgrade_connection)
     finally:
         await database.close()

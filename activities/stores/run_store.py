@@ -145,9 +145,14 @@ class RunStore:
 
     @repeatable
     async def list(self, states: Sequence[TaskState] = (), repo: str = "", requester: str = "", kind: str = "", query: str = "",
-                   cursor: str = "", limit: int = 50) -> tuple[Records, str]:
-        """Tasks that match every given filter, newest first, and the cursor of the next page (empty on the last)."""
+                   cursor: str = "", limit: int = 50, within: Sequence[str] | None = None) -> tuple[Records, str]:
+        """Tasks that match every given filter, newest first, and the cursor of the next page (empty on the last).
+
+        ``within``: the repositories that they may be of; None for any.
+        """
         wanted = _filtered(states, repo, requester, kind, query).order_by(tasks.c.number.desc()).limit(limit + 1)
+        if within is not None:
+            wanted = wanted.where(tasks.c.repo.in_(within))
         if cursor:
             wanted = wanted.where(tasks.c.number < _number(cursor))
         async with self._database.reading() as connection:
@@ -156,15 +161,18 @@ class RunStore:
         return [record_of(row) for row in rows[:limit]], more
 
     @repeatable
-    async def counts(self) -> dict[TaskState, int]:
-        """How many tasks stand in each state; states without tasks are left out."""
+    async def counts(self, within: Sequence[str] | None = None) -> dict[TaskState, int]:
+        """How many tasks stand in each state, of these repositories or of all; states without tasks are left out."""
+        wanted = select(tasks.c.state, func.count()).group_by(tasks.c.state)
+        if within is not None:
+            wanted = wanted.where(tasks.c.repo.in_(within))
         async with self._database.reading() as connection:
-            found = await connection.execute(select(tasks.c.state, func.count()).group_by(tasks.c.state))
+            found = await connection.execute(wanted)
             return {TaskState(state): number for state, number in found}
 
     @repeatable
-    async def repositories(self, limit: int = 100) -> Names:
-        """The repositories that have tasks, by name."""
+    async def repositories(self, limit: int | None = 100) -> Names:
+        """The repositories that have tasks, by name; the first ``limit`` of them, or all."""
         async with self._database.reading() as connection:
             wanted = select(tasks.c.repo).distinct().order_by(tasks.c.repo).limit(limit)
             return [str(repo) for repo in (await connection.execute(wanted)).scalars()]

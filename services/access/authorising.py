@@ -1,7 +1,8 @@
 """Holds a principal against the rule of a route, and a credential for some repositories against what the route is about."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
+from fastapi.routing import RouteContext, iter_route_contexts
 from starlette.routing import BaseRoute, Match, Mount
 from starlette.types import Scope
 
@@ -14,16 +15,30 @@ from services.tasks import TaskService
 Parameters = Mapping[str, str]
 
 
-def rule_for(routes: Iterable[BaseRoute], scope: Scope) -> tuple[Rule | None, Parameters] | None:
-    """The rule of the route that will answer and the parameters of its path; None when no route does.
+class RouteRules:
+    """Finds the route that will answer a request, and its line of the matrix."""
 
-    A route without a line in the matrix comes back with no rule: nobody may use it.
-    """
+    def __init__(self) -> None:
+        self._known: list[RouteContext] = []
+
+    def find(self, routes: Sequence[BaseRoute], scope: Scope) -> tuple[Rule | None, Parameters] | None:
+        """The rule of the route that will answer, and the parameters of its path; None when no route does.
+
+        A route without a line in the matrix comes back with no rule: nobody may use it.
+        """
+        if found := _found(self._known, scope):
+            return found
+        # Nothing answers, or a route came since: to take it for nothing would let anybody use it.
+        self._known = list(iter_route_contexts(routes))
+        return _found(self._known, scope)
+
+
+def _found(routes: Iterable[RouteContext], scope: Scope) -> tuple[Rule | None, Parameters] | None:
     for route in routes:
         match, child = route.matches(scope)
         if match is Match.FULL:
-            rule = RULES.get((scope["method"], getattr(route, "path", "")))
-            return rule, {} if isinstance(route, Mount) else child.get("path_params", {})
+            rule = RULES.get((scope["method"], route.path or ""))
+            return rule, {} if isinstance(route.original_route, Mount) else child.get("path_params", {})
     return None
 
 

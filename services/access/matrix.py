@@ -103,6 +103,7 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("GET", "/"): _LISTED,
     ("GET", "/pulls"): _LISTED,
     ("GET", "/t/{task_id}"): _TASK,
+    ("GET", "/t/{task_id}/audit"): Rule(Right.OPERATE, Subject.TASK),
     ("GET", "/pr/{pull_request_id}"): _PULL,
     ("POST", "/t/{task_id}/plan"): _ANSWER,
     ("POST", "/t/{task_id}/steer"): _STEER,

@@ -9,6 +9,8 @@ from typing import Literal
 from fastapi import FastAPI, Request, Response
 from pydantic import BaseModel
 
+from services.access.access import Access
+from services.access.authorising import Authoriser
 from services.api.declared import problems
 from services.api.gate import Gate
 from services.api.openapi import document
@@ -19,11 +21,13 @@ from services.api.pull_requests import DiffSource, PullRequests
 from services.api.sessions import Sessions
 from services.api.signals import signal_routes
 from services.api.tasks import task_routes
+from services.api.tokens import me_routes, token_routes
 from services.api.webhooks import Secrets, webhook_routes
 from services.inbox.inbox import Inbox
 from services.tasks import TaskService
+from services.web.entrance import entrance_routes
 from services.web.forms import form_routes
-from services.web.pages import Assets, entrance_routes, page_routes
+from services.web.pages import Assets, page_routes
 from services.web.rendering import error_page, page
 
 VERSION = "1"
@@ -38,11 +42,11 @@ class Readiness(BaseModel):
     temporal: bool
 
 
-def create_app(tasks: TaskService, token: str, diffs: DiffSource, *, allowed_hosts: Collection[str] = (),
+def create_app(tasks: TaskService, access: Access, diffs: DiffSource, *, allowed_hosts: Collection[str] = (),
                inbox: Inbox | None = None, webhook_secrets: Secrets = lambda _kind: None) -> FastAPI:
     """The service's front door.
 
-    ``token`` is what tools send as bearer token and people paste once. ``allowed_hosts`` are host names beside
+    ``access`` knows who comes in; what they may do stands in ``services.access.matrix``. ``allowed_hosts`` are host names beside
     ``localhost`` and IP addresses that the service answers to (``*`` for any). Set ``app.state.closing`` before the
     server stops, so that open event streams end at once. While it serves it also starts the tasks that were accepted,
     here or by an API process that died, and not started, and carries out what webhooks brought into ``inbox``; they are
@@ -63,16 +67,19 @@ def create_app(tasks: TaskService, token: str, diffs: DiffSource, *, allowed_hos
 
     app = FastAPI(title="Patchwright", version=VERSION, docs_url=None, redoc_url=None, openapi_url=None, lifespan=starting)
     closing = app.state.closing = asyncio.Event()
-    sessions = Sessions(token)
+    sessions = Sessions(access.store, access.instance, access.rules.session)
     pulls = PullRequests(tasks, diffs)
-    for routes in (task_routes(tasks, closing), signal_routes(tasks), policy_routes(tasks.policy),
+    holds = access.identities.holds
+    for routes in (task_routes(tasks, closing, holds), signal_routes(tasks), policy_routes(tasks.policy),
                    audit_routes(tasks.runs), pull_request_routes(pulls), webhook_routes(inbox, webhook_secrets),
-                   page_routes(tasks, pulls), form_routes(tasks, pulls), entrance_routes(sessions)):
+                   page_routes(tasks, pulls), form_routes(tasks, pulls), entrance_routes(access, sessions),
+                   me_routes(access), token_routes(access.store)):
         app.include_router(routes)
     _add_system_routes(app, tasks)
     app.mount("/assets", Assets())
     Problems(app, error_page)
-    app.add_middleware(Gate, sessions=sessions, error_page=error_page, allowed_hosts=allowed_hosts)
+    app.add_middleware(Gate, access=access, sessions=sessions, authoriser=Authoriser(tasks), error_page=error_page,
+                       allowed_hosts=allowed_hosts)
     return app
 
 

@@ -13,8 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from contracts.access import Principal
 from contracts.errors import PatchwrightError
 from services.access.access import Access
-from services.access.authorising import Authoriser, rule_for
-from services.access.matrix import Rule
+from services.access.authorising import Authoriser, RouteRules
 from services.api.problems import ErrorPage, RequestRefused, expected, refusal, shown, wants_html
 from services.api.sessions import Sessions
 
@@ -52,6 +51,7 @@ class Gate:
         self._app = app
         self._access = access
         self._authoriser = authoriser
+        self._rules = RouteRules()
         self._error_page = error_page
         self._sessions = sessions
         self._hosts = {"localhost", *(host.lower() for host in allowed_hosts)}
@@ -79,7 +79,7 @@ class Gate:
         """The body of a request that may go on. Raises ``RequestRefused`` and ``PatchwrightError``."""
         self._check_host(request)
         _check_headers(request)
-        found = rule_for(request.app.routes, request.scope)
+        found = self._rules.find(request.app.routes, request.scope)
         rule, parameters = found or (None, {})
         if rule is not None and rule.right is None:
             await self._recognise(request)
@@ -186,10 +186,8 @@ def offered_form_token(request: Request, body: bytes) -> str:
 
 async def token_holder(access: Access, request: Request, offered: str) -> Principal:
     """Whom a token stands for. Raises ``RequestRefused``: 401, or 429 where somebody seems to guess."""
-    address = request.client.host if request.client else ""
-    if waits := access.failed_logins.wait(address, offered):
-        raise RequestRefused(429, "Too many wrong tokens came from your address; wait, then try again.",
-                             headers={"Retry-After": str(math.ceil(waits))})
+    refuse_guessing(access, request, offered)
+    address = _address(request)
     if (principal := await access.identities.of_token(offered)) is None:
         access.failed_logins.failed(address)
         raise unauthorised("The token opens nothing: it is wrong, expired or revoked. Ask an administrator for another one.")
@@ -197,9 +195,20 @@ async def token_holder(access: Access, request: Request, offered: str) -> Princi
     return principal
 
 
+def refuse_guessing(access: Access, request: Request, offered: str) -> None:
+    """Raises ``RequestRefused`` 429 after too many wrong tokens; what is offered is then not looked at."""
+    if waits := access.failed_logins.wait(_address(request), offered):
+        raise RequestRefused(429, "Too many wrong tokens came from your address; wait, then try again.",
+                             headers={"Retry-After": str(math.ceil(waits))})
+
+
 def unauthorised(detail: str) -> RequestRefused:
     """Nobody is known to ask."""
     return RequestRefused(401, detail, headers={"WWW-Authenticate": 'Bearer realm="patchwright"'})
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else ""
 
 
 def _check_headers(request: Request) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
+from services.api.caller import Caller
 from services.api.declared import problems
 from services.api.problems import wants_html
 from services.api.pull_requests import PullRequestFilter, PullRequestList, PullRequests, PullRequestView
@@ -20,9 +21,9 @@ def pull_request_routes(pulls: PullRequests) -> APIRouter:
     router = APIRouter(tags=["pull requests"])
 
     @router.get("/prs", responses=problems(422, 502))
-    async def list_pull_requests(wanted: Annotated[PullRequestFilter, Query()]) -> PullRequestList:
+    async def list_pull_requests(wanted: Annotated[PullRequestFilter, Query()], who: Caller) -> PullRequestList:
         """Pull requests that match every filter, the last changed first."""
-        found, later = await pulls.list(wanted.cursor, wanted.limit, wanted.state, wanted.task)
+        found, later = await pulls.list(who, wanted.cursor, wanted.limit, wanted.state, wanted.task)
         return PullRequestList(pull_requests=found, next_cursor=later)
 
     @router.get("/prs/{pull_request_id}", responses={303: PAGE, **problems(404, 502)}, response_model=PullRequestView)

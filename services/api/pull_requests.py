@@ -7,6 +7,7 @@ from typing import Protocol
 
 from pydantic import BaseModel, Field, ValidationError
 
+from contracts.access import Principal
 from contracts.checks import ChecksReport
 from contracts.errors import InvalidInput, NotFound
 from contracts.forge import Place, PullRequest, PullRequestState
@@ -92,16 +93,19 @@ class PullRequests:
         self._tasks = tasks
         self._diffs = diffs
 
-    async def list(self, cursor: str = "", limit: int = 50, state: PullRequestState | None = None, task: str = ""
-                   ) -> tuple[Found, str]:
-        """Pull requests, the last changed first, and the cursor of the next page (empty on the last).
+    async def list(self, who: Principal, cursor: str = "", limit: int = 50, state: PullRequestState | None = None,
+                   task: str = "") -> tuple[Found, str]:
+        """Pull requests that somebody sees, the last changed first, and the cursor of the next page (empty on the last).
 
         Raises ``InvalidInput`` for a cursor that is not ours.
         """
-        after = _place(cursor) if cursor else None
-        found = await self._tasks.forge.list(state, task, after, limit + 1)
-        page = list(found[:limit])
-        return page, _cursor(page[-1]) if len(found) > limit else ""
+        after, page = _place(cursor) if cursor else None, []
+        while True:
+            found = await self._tasks.forge.list(state, task, after, limit + 1)
+            page += [one for one in found if who.sees(one.repo)]
+            if len(page) > limit or len(found) <= limit:
+                return page[:limit], _cursor(page[limit - 1]) if len(page) > limit else ""
+            after = _place(_cursor(found[-1]))
 
     async def diff(self, pull_request_id: str) -> str:
         """The diff of one pull request. Raises ``NotFound``."""

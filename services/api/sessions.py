@@ -13,7 +13,7 @@ from starlette.responses import RedirectResponse, Response
 from activities.stores.access_store import AccessStore
 from contracts.access import Principal
 
-DOOR_SECONDS = 600
+DOOR = timedelta(minutes=10)
 """How long somebody may take to sign in."""
 LINK_LIFE = timedelta(minutes=10)
 
@@ -48,7 +48,7 @@ class Sessions:
     def at_the_door(self, request: Request, answer: Response, door: str) -> Response:
         """Let the browser remember that it began to sign in."""
         # Lax: it must come along when an identity provider sends the browser back.
-        answer.set_cookie(self._named(request, "door"), door, max_age=DOOR_SECONDS, httponly=True, samesite="lax",
+        answer.set_cookie(self._named(request, "door"), door, max_age=int(DOOR.total_seconds()), httponly=True, samesite="lax",
                           secure=needs_https(request), path="/")
         return answer
 

@@ -10,6 +10,7 @@ from contracts.policy import BudgetRaise
 from contracts.review import Review, ReviewRequest
 from contracts.word import StrictWord
 from services.api.bodies import body_of
+from services.api.caller import Caller
 from services.api.declared import problems, takes
 from services.api.views import TaskView, task_view
 from services.tasks import TaskService
@@ -46,14 +47,23 @@ def signal_routes(tasks: TaskService) -> APIRouter:
 
     @router.post("/review", status_code=202, responses=problems(404, 409, 413, 415, 422, 502, 503),
                  openapi_extra=takes(ReviewRequest))
-    async def submit_review(task_id: TaskId, review: Annotated[ReviewRequest, Depends(body_of(ReviewRequest))]) -> Review:
-        """Approve, ask for changes or comment. The same review `id` (or the same words about the same commit) counts once."""
-        return await tasks.review(task_id, review)
+    async def submit_review(task_id: TaskId, who: Caller,
+                            review: Annotated[ReviewRequest, Depends(body_of(ReviewRequest))]) -> Review:
+        """Approve, ask for changes or comment. The same review `id` (or the same words about the same commit) counts once.
+
+        It counts as the word of whoever sends it; a `reviewer` in the body does not. The policy may want another person's
+        approval than that of whoever handed the task in.
+        """
+        return await tasks.review(task_id, review, by=who)
 
     @router.post("/plan", status_code=202, responses=refusals, openapi_extra=takes(PlanAnswer))
-    async def answer_plan(task_id: TaskId, approval: Annotated[PlanAnswer, Depends(body_of(PlanAnswer))]) -> TaskView:
-        """Approve or reject the plan that waits; `plan_sha256` says which plan was read."""
-        await tasks.approve_plan(task_id, approval)
+    async def answer_plan(task_id: TaskId, who: Caller,
+                          approval: Annotated[PlanAnswer, Depends(body_of(PlanAnswer))]) -> TaskView:
+        """Approve or reject the plan that waits; `plan_sha256` says which plan was read.
+
+        It counts as the word of whoever sends it; a `person` in the body does not.
+        """
+        await tasks.approve_plan(task_id, approval, by=who)
         return await standing(task_id)
 
     @router.post("/steer", status_code=202, responses=refusals, openapi_extra=takes(Steer))

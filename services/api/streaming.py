@@ -3,7 +3,8 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from activities.stores.run_store import RunStore
 from contracts.errors import StoreUnavailable
@@ -13,25 +14,40 @@ log = logging.getLogger(__name__)
 HEARTBEAT_SECONDS = 15.0
 LOOK_SECONDS = 2.0
 """How often a silent stream looks whether the service is closing or the task has ended."""
+HOLDS_SECONDS = 1.0
+"""How often a stream looks at its credential at most; a silent one does so with every look."""
 RECONNECT_MS = 2_000
 
 
-async def event_stream(runs: RunStore, task_id: str, after: int, closing: asyncio.Event) -> AsyncIterator[bytes]:
+StillHolds = Callable[[], Awaitable[bool]]
+"""Whether the credential that opened the stream is still good."""
+
+
+async def event_stream(
+    runs: RunStore, task_id: str, after: int, closing: asyncio.Event, holds: StillHolds
+) -> AsyncIterator[bytes]:
     """Events after ``after`` as they come; heartbeats in between; ``event: end`` after a final state.
 
-    The stream breaks off while the database is away: the reader comes back with the last id it has seen.
+    The stream breaks off when its credential is revoked or expires, and while the database is away: the reader comes back
+    with the last id it has seen, and is let in or not.
     """
     yield f"retry: {RECONNECT_MS}\n\n".encode()
     try:
-        async for chunk in _events(runs, task_id, after, closing):
+        async for chunk in _events(runs, task_id, after, closing, holds):
             yield chunk
     except StoreUnavailable as away:
         log.warning("The stream of %s breaks off: %s", task_id, away.message)
 
 
-async def _events(runs: RunStore, task_id: str, after: int, closing: asyncio.Event) -> AsyncIterator[bytes]:
-    silent = 0.0
+async def _events(
+    runs: RunStore, task_id: str, after: int, closing: asyncio.Event, holds: StillHolds
+) -> AsyncIterator[bytes]:
+    silent, asked = 0.0, time.monotonic()
     while not closing.is_set():
+        if time.monotonic() - asked >= HOLDS_SECONDS:
+            asked = time.monotonic()
+            if not await asyncio.shield(holds()):
+                return
         # A reader who goes away must not tear a query's connection down: what is being looked up ends by itself.
         final, found = await asyncio.shield(_looked(runs, task_id, after))
         for event in found:

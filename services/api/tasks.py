@@ -1,6 +1,7 @@
 """Tasks, their events and their artifacts over HTTP."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
@@ -11,6 +12,7 @@ from contracts.event import TaskEvent
 from contracts.plan import ChangePlan
 from contracts.task import TaskKind, TaskRequest, TaskState
 from services.api.bodies import body_of
+from services.api.caller import Caller
 from services.api.declared import problems, takes
 from services.api.problems import FieldProblem, RequestRefused
 from services.api.pull_requests import plan_of
@@ -55,29 +57,29 @@ class TaskFilter(BaseModel):
     limit: int = Field(default=50, ge=1, le=200)
 
 
-def task_routes(tasks: TaskService, closing: asyncio.Event) -> APIRouter:
-    """The endpoints below ``/tasks`` that read, and the one that begins."""
+def task_routes(tasks: TaskService, closing: asyncio.Event, holds: Callable[[str], Awaitable[bool]]) -> APIRouter:
+    """The endpoints below ``/tasks`` that read, and the one that begins; ``holds`` says whether a credential is still good."""
     router = APIRouter(tags=["tasks"])
 
     @router.post("/tasks", status_code=202, openapi_extra=takes(TaskRequest), responses={
         202: LOCATION, **problems(409, 413, 415, 422, 503)})
-    async def submit_task(request: Request, response: Response,
+    async def submit_task(request: Request, response: Response, who: Caller,
                           wanted: Annotated[TaskRequest, Depends(body_of(TaskRequest))]) -> TaskView:
         """Hand in a ticket. The same `source` is the same task, always.
 
         Send an `Idempotency-Key` header (up to 255 visible ASCII characters) to make sending it again safe: the same key with
         the same body is the same task, with another body it is refused with 422.
         """
-        record, _ = await tasks.submit(wanted, _idempotency_key(request))
+        record, _ = await tasks.submit(wanted, _idempotency_key(request), by=who)
         response.headers["Location"] = f"/tasks/{record.task.id}"
         return await task_view(tasks, record)
 
     @router.get("/tasks", responses=problems(422))
-    async def list_tasks(wanted: Annotated[TaskFilter, Query()]) -> TaskPage:
+    async def list_tasks(wanted: Annotated[TaskFilter, Query()], who: Caller) -> TaskPage:
         """Tasks that match every filter, newest first."""
         records, cursor = await tasks.runs.list(
             states=wanted.state, repo=wanted.repo, requester=wanted.requester, kind=wanted.kind or "", query=wanted.q,
-            cursor=wanted.cursor, limit=wanted.limit)
+            cursor=wanted.cursor, limit=wanted.limit, within=await tasks.visible_to(who))
         return await task_page(tasks, records, cursor)
 
     @router.get("/tasks/{task_id}", responses=problems(404))
@@ -86,17 +88,20 @@ def task_routes(tasks: TaskService, closing: asyncio.Event) -> APIRouter:
         return await task_view(tasks, await tasks.runs.get(task_id))
 
     @router.get("/tasks/{task_id}/events", responses={200: STREAM, **problems(404, 422)}, response_model=EventPage)
-    async def task_events(request: Request, task_id: TaskId, after: Annotated[int, Query(ge=0, le=MAX_SEQ)] = 0) -> Response:
+    async def task_events(
+        request: Request, task_id: TaskId, who: Caller, after: Annotated[int, Query(ge=0, le=MAX_SEQ)] = 0
+    ) -> Response:
         """What happened, oldest first: a JSON page, or a stream of server-sent events when `Accept` says `text/event-stream`.
 
-        The stream goes on from `Last-Event-ID` (or `after`) and ends with `event: end` once the task has ended.
+        The stream goes on from `Last-Event-ID` (or `after`) and ends with `event: end` once the task has ended. It breaks off
+        when the credential that opened it is revoked or expires.
         """
         await tasks.runs.get(task_id)
         if "text/event-stream" not in request.headers.get("accept", ""):
             events = await tasks.runs.events(task_id, after, PAGE)
             page = EventPage(events=events, next_after=events[-1].seq if events else after)
             return Response(page.model_dump_json(), media_type="application/json")
-        stream = event_stream(tasks.runs, task_id, _last_event(request, after), closing)
+        stream = event_stream(tasks.runs, task_id, _last_event(request, after), closing, lambda: holds(who.credential))
         return StreamingResponse(stream, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
     @router.get("/tasks/{task_id}/artifacts", responses=problems(404))

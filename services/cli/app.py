@@ -21,6 +21,7 @@ from services.cli import (
     running,
     system,
     tasks,
+    tokens,
     upkeep,
     verifying,
     waiving,
@@ -28,6 +29,7 @@ from services.cli import (
 from services.cli.screen import errors
 
 RUN, TASKS, REVIEW, CONTROL = "Run it", "Tasks", "Review", "Control a task"
+ACCESS = "Who may come in"
 SYSTEM, DEVELOPMENT = "This machine", "Work on Patchwright"
 HELP = """Patchwright turns a ticket into a clean, tested, reviewed pull request.
 
@@ -66,6 +68,9 @@ app.command(rich_help_panel=CONTROL)(control.pause)
 app.command(rich_help_panel=CONTROL)(control.resume)
 app.command(rich_help_panel=CONTROL)(control.cancel)
 app.command(rich_help_panel=CONTROL)(control.close)
+app.command(rich_help_panel=ACCESS)(tokens.login)
+app.command(rich_help_panel=ACCESS)(tokens.whoami)
+app.add_typer(tokens.token, name="token", rich_help_panel=ACCESS)
 app.command(rich_help_panel=SYSTEM)(system.doctor)
 app.command(rich_help_panel=SYSTEM)(chaos.chaos)
 app.command(rich_help_panel=SYSTEM)(audit.audit)

@@ -9,7 +9,6 @@ from rich.markup import escape
 
 from contracts.errors import Conflict, InvalidInput
 from contracts.review import Verdict
-from services.cli import ticket
 from services.cli.screen import AsJson, Id, Url, print_json, screen
 from services.cli.service import Service, connect
 
@@ -80,7 +79,6 @@ def _review(service: Service, name: str, verdict: Verdict, body: str, comments: 
         "verdict": verdict.value,
         "body": body,
         "comments": [inline_comment(c) for c in comments],
-        "reviewer": ticket.person(),
     }
     answer = service.post(f"/tasks/{name}/signals/review", review)
     if as_json:
@@ -98,7 +96,7 @@ def _decide_plan(service: Service, view: dict[str, Any], wanted: str, rejection:
         raise Conflict(f"The plan that waits is {offered}, not {wanted}; look at it again.")
     if not wanted and not rejection and not _agreed():
         raise Conflict(f"The plan was not approved. To approve it: ./patchwright approve {name} --plan-sha256 {offered}")
-    body = {"plan_sha256": offered, "approved": not rejection, "person": ticket.person(), "reason": rejection}
+    body = {"plan_sha256": offered, "approved": not rejection, "reason": rejection}
     answer = service.post(f"/tasks/{name}/signals/plan", body)
     if as_json:
         print_json(answer)

@@ -84,12 +84,22 @@ async def _serve(settings: Settings, processes: bool) -> int:
             f"  Sandbox        {stack.sandbox}\n  Data           {settings.data_dir}",
             soft_wrap=True,
         )
+        screen.print(f"  Sign in        {await _sign_in_link(stack)}", soft_wrap=True)
+        screen.print("                 (opens once, within 10 minutes; another one: ./patchwright login)", soft_wrap=True)
         if not settings.openai_api_key.get_secret_value() and not settings.openai_base_url:
             errors.print("patchwright: no model is configured; set OPENAI_API_KEY or OPENAI_BASE_URL and start again.")
         screen.print("Send a ticket with ./patchwright submit; stop with ctrl-C.")
         await stopping.wait()
         screen.print("Stopping; tasks go on where they are when you start again.")
     return 0
+
+
+async def _sign_in_link(stack: "Stack") -> str:
+    """A link that lets one browser in."""
+    from services.cli.service import Service
+
+    made = await asyncio.to_thread(Service(stack.url, stack.token).post, "/me/links")
+    return str(made["url"])
 
 
 def _running(settings: Settings, processes: bool) -> AbstractAsyncContextManager["Stack"]:

@@ -54,6 +54,10 @@ class Service:
         """Send JSON and return the JSON that comes back, or None."""
         return self._asked("POST", path, json={} if body is None else body, headers=headers or {})
 
+    def delete(self, path: str) -> Any:
+        """Delete what is at a path and return the JSON that comes back, or None."""
+        return self._asked("DELETE", path)
+
     def text(self, path: str) -> str:
         """What is at a path, as text."""
         return self._sent("GET", path).text
@@ -166,6 +170,7 @@ def _refusal(answer: httpx2.Response) -> Refused:
         detail, wrong = "", []
     if answer.status_code == 401:
         detail = detail or "The service wants a token."
-        wrong = ["set PATCHWRIGHT_TOKEN to the service's token (the file `token` in its data folder)"]
+        wrong = ["set PATCHWRIGHT_TOKEN to a token (./patchwright token create makes one; the service's own is the file `token` "
+                 "in its data folder)"]
     text = detail or f"{answer.request.url} answered {answer.status_code} {answer.reason_phrase}."
     return Refused(text + (f"\n  {'; '.join(wrong[:5])}" if wrong else ""), answer.status_code)

@@ -91,7 +91,6 @@ def submit(
         source=ticket.source_of(source),
         constraints=constraint,
         acceptance_criteria=accept,
-        requester=ticket.person(),
         policy={name: value for name, value in policy.items() if value is not None},
     )
     service = connect(url)

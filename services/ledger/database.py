@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio.engine import create_async_engine
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from activities.stores.availability import as_store_failures
+from activities.stores.schema import apart, ensure_schema, within
 from activities.stores.straight_sqlite import StraightSqlite
 from contracts.errors import DiskFull, InvalidInput, StoreUnavailable
 
@@ -46,9 +47,9 @@ class LedgerDatabase:
     """Runs deeds in transactions. Each deed must be safe to run twice: a commit whose word was lost is made again."""
 
     def __init__(self, url: str, command_seconds: float = COMMAND_SECONDS) -> None:
-        parsed = _parsed(url)
+        parsed, self._schema = apart(_parsed(url))
         on_sqlite = parsed.get_backend_name() == "sqlite"
-        self._engine: _Engine = _Sqlite(parsed) if on_sqlite else _Postgres(parsed, command_seconds)
+        self._engine: _Engine = _Sqlite(parsed) if on_sqlite else _Postgres(parsed, command_seconds, self._schema)
         self._waiting: list[tuple[Deed, asyncio.Future[Any]]] = []
         self._working: asyncio.Task[None] | None = None
 
@@ -62,6 +63,11 @@ class LedgerDatabase:
         if self._working is None or self._working.done():
             self._working = asyncio.create_task(self._work())
         return await done
+
+    def ensure_schema(self, connection: Connection) -> None:
+        """Make the schema that the URL names, if it names one."""
+        if self._schema:
+            ensure_schema(connection, self._schema)
 
     async def close(self) -> None:
         """Finish what waits and give the connections back."""
@@ -121,8 +127,8 @@ class _Sqlite:
 
 
 class _Postgres:
-    def __init__(self, url: URL, command_seconds: float) -> None:
-        limits = {"timeout": CONNECT_SECONDS, "command_timeout": command_seconds}
+    def __init__(self, url: URL, command_seconds: float, schema: str) -> None:
+        limits = {"timeout": CONNECT_SECONDS, "command_timeout": command_seconds} | within(schema)
         self._engine = create_async_engine(url, pool_size=2, max_overflow=2, pool_pre_ping=False, connect_args=limits)
 
     async def transact(self, deeds: list[Deed]) -> list[Any]:

@@ -73,6 +73,7 @@ async def open_ledger(settings: Settings) -> Ledger:
 async def _upgrade(url: str) -> None:
     database = LedgerDatabase(url, MIGRATION_SECONDS)
     try:
+        await database.run(database.ensure_schema)
         await database.run(upgrade_connection)
     finally:
         await database.close()

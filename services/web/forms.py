@@ -10,6 +10,7 @@ from contracts.errors import Conflict, InvalidInput
 from contracts.plan import PlanApproval
 from contracts.policy import BudgetRaise
 from contracts.review import InlineComment, ReviewRequest, Verdict
+from services.api.caller import Caller
 from services.api.pull_requests import PullRequests
 from services.tasks import TaskService
 
@@ -21,7 +22,6 @@ class ReviewForm(BaseModel):
 
     verdict: Verdict
     body: str = Field(default="", max_length=50_000)
-    reviewer: str = Field(default="", max_length=200)
     path: str = ""
     """With ``line`` and ``side``: the place of a single comment whose text is ``body``."""
     line: int = 0
@@ -36,7 +36,7 @@ class ReviewForm(BaseModel):
             if self.path:
                 comments.append(InlineComment(path=self.path, line=self.line, side=self.side, body=_clean(self.body)))
             body = "" if self.path else _clean(self.body)
-            return ReviewRequest(verdict=self.verdict, body=body, comments=tuple(comments), reviewer=_clean(self.reviewer))
+            return ReviewRequest(verdict=self.verdict, body=body, comments=tuple(comments))
         except ValidationError as invalid:
             reason = invalid.errors()[0]["msg"].removeprefix("Value error, ")
             raise InvalidInput(f"The review cannot be used: {reason}.") from None
@@ -47,13 +47,12 @@ def form_routes(tasks: TaskService, pulls: PullRequests) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.post("/t/{task_id}/plan")
-    async def answer_plan(task_id: str, plan_sha256: Text, answer: Text, person: Text = "", reason: Text = "") -> Response:
+    async def answer_plan(task_id: str, who: Caller, plan_sha256: Text, answer: Text, reason: Text = "") -> Response:
         try:
-            approval = PlanApproval(plan_sha256=plan_sha256, approved=answer == "approve", person=_clean(person),
-                                    reason=_clean(reason))
+            approval = PlanApproval(plan_sha256=plan_sha256, approved=answer == "approve", reason=_clean(reason))
         except ValidationError:
             raise InvalidInput("The answer names no plan; reload the page and answer again.") from None
-        await tasks.approve_plan(task_id, approval)
+        await tasks.approve_plan(task_id, approval, by=who)
         return _back(f"/t/{task_id}")
 
     @router.post("/t/{task_id}/steer")
@@ -82,11 +81,11 @@ def form_routes(tasks: TaskService, pulls: PullRequests) -> APIRouter:
         return _back(f"/t/{task_id}")
 
     @router.post("/pr/{pull_request_id}/review")
-    async def review(pull_request_id: str, form: Annotated[ReviewForm, Form()]) -> Response:
+    async def review(pull_request_id: str, who: Caller, form: Annotated[ReviewForm, Form()]) -> Response:
         record = await pulls.task_of(await tasks.forge.get(pull_request_id))
         if record is None:
             raise Conflict("No task of this service opened the pull request; review it where it came from.")
-        await tasks.review(record.task.id, form.request())
+        await tasks.review(record.task.id, form.request(), by=who)
         return _back(f"/pr/{pull_request_id}#discussion")
 
     return router

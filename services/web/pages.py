@@ -5,18 +5,17 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Form, Query, Request, Response
-from fastapi.responses import FileResponse
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel
 
+from contracts.access import Right
 from contracts.audit import broken_link
 from contracts.event import EventKind, TaskEvent
 from contracts.record import TaskRecord
 from contracts.task import FINAL_STATES, TaskKind, TaskState
-from services.api.gate import check_same_origin
+from services.api.caller import Caller
 from services.api.pull_requests import PullRequests, plan_of
-from services.api.sessions import Sessions
 from services.api.views import task_view, task_views
 from services.tasks import TaskService
 from services.web.diff_view import file_views
@@ -56,21 +55,25 @@ def page_routes(tasks: TaskService, pulls: PullRequests) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/")
-    async def task_list(request: Request, wanted: Annotated[ListFilter, Query()]) -> Response:
+    async def task_list(request: Request, wanted: Annotated[ListFilter, Query()], who: Caller) -> Response:
         states = GROUPS[wanted.show][1] if wanted.show in GROUPS else ()
         kind = wanted.kind if wanted.kind in list(TaskKind) else ""
-        records, cursor = await tasks.runs.list(
-            states=states, repo=wanted.repo, kind=kind, query=wanted.q, cursor=wanted.cursor, limit=TASKS_PER_PAGE)
-        counts = await tasks.runs.counts()
+        within = await tasks.visible_to(who)
+        records, cursor = await tasks.runs.list(states=states, repo=wanted.repo, kind=kind, query=wanted.q,
+                                                cursor=wanted.cursor, limit=TASKS_PER_PAGE, within=within)
+        counts = await tasks.runs.counts(within)
         views = await task_views(tasks, records)
         groups = [(name, title, sum(counts.get(s, 0) for s in states)) for name, (title, states) in GROUPS.items()]
         more = f"/?{urlencode({**wanted.model_dump(exclude={'cursor'}), 'cursor': cursor})}" if cursor else ""
         return page(request, "tasks.html", tasks=views, groups=groups, total=sum(counts.values()), wanted=wanted,
-                    kinds=list(TaskKind), repos=await tasks.runs.repositories(), more=more)
+                    kinds=list(TaskKind), more=more,
+                    repos=await tasks.runs.repositories() if within is None else within)
 
     @router.get("/t/{task_id}")
-    async def task_page(request: Request, task_id: str) -> Response:
-        return page(request, "task.html", **await _task(tasks, task_id))
+    async def task_page(request: Request, task_id: str, who: Caller) -> Response:
+        shown = await _task(tasks, task_id)
+        own = who.is_one_of(shown["record"].task.handed_in_by)
+        return page(request, "task.html", steers=who.may(Right.STEER) or (own and who.may_to_own(Right.STEER)), **shown)
 
     @router.get("/t/{task_id}/audit")
     async def audit_page(request: Request, task_id: str, show: str = "") -> Response:
@@ -82,35 +85,16 @@ def page_routes(tasks: TaskService, pulls: PullRequests) -> APIRouter:
                     problem=broken_link(entries))
 
     @router.get("/pulls")
-    async def pull_list(request: Request, cursor: str = "") -> Response:
-        found, later = await pulls.list(cursor, PULLS_PER_PAGE)
+    async def pull_list(request: Request, who: Caller, cursor: str = "") -> Response:
+        found, later = await pulls.list(who, cursor, PULLS_PER_PAGE)
         return page(request, "pulls.html", pulls=found, more=f"/pulls?{urlencode({'cursor': later})}" if later else "")
 
     @router.get("/pr/{pull_request_id}")
-    async def pull_page(request: Request, pull_request_id: str, comment: str = "") -> Response:
-        return page(request, "pull.html", comment=comment, **await _pull(tasks, pulls, pull_request_id))
-
-    return router
-
-
-def entrance_routes(sessions: Sessions) -> APIRouter:
-    """The way in, and what the pages are made of."""
-    router = APIRouter(include_in_schema=False)
-
-    @router.get("/login")
-    async def login_page(request: Request, next: str = "/") -> Response:
-        return page(request, "login.html", next=_own_path(next), wrong=False)
-
-    @router.post("/login")
-    async def log_in(request: Request, token: Annotated[str, Form()] = "", next: Annotated[str, Form()] = "/") -> Response:
-        check_same_origin(request)
-        if not sessions.is_token(token.strip()):
-            return page(request, "login.html", 401, next=_own_path(next), wrong=True)
-        return sessions.let_in(request, _own_path(next))
-
-    @router.get("/favicon.ico")
-    async def icon() -> Response:
-        return FileResponse(ASSETS / "icon.svg", media_type="image/svg+xml", headers={"Cache-Control": "max-age=86400"})
+    async def pull_page(request: Request, pull_request_id: str, who: Caller, comment: str = "") -> Response:
+        shown = await _pull(tasks, pulls, pull_request_id)
+        waits = shown["reviewable"] and not who.may(Right.APPROVE)
+        return page(request, "pull.html", comment=comment, **{**shown, "waits": waits,
+                                                               "reviewable": shown["reviewable"] and not waits})
 
     return router
 
@@ -163,8 +147,3 @@ def _of(events: list[TaskEvent], kind: EventKind) -> list[TaskEvent]:
 
 def _elapsed(record: TaskRecord) -> float:
     return ((record.finished_at or datetime.now(UTC)) - record.task.created_at).total_seconds()
-
-
-def _own_path(path: str) -> str:
-    """The path when it surely stays with us."""
-    return path if path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable() else "/"

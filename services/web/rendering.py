@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from contracts.access import Right
 from contracts.task import TaskState
 from services.api.problems import Problem
 from services.web import text
@@ -43,8 +44,11 @@ templates = _environment()
 
 
 def page(request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
-    """A page. ``form_token`` is in every template, for its forms."""
-    shown = {"path": request.url.path, "form_token": request.scope.get("state", {}).get("form_token", ""), **values}
+    """A page. ``form_token`` is in every template, for its forms; ``who`` is signed in and ``may`` do what, if anybody is."""
+    state = request.scope.get("state", {})
+    who = state.get("principal")
+    may = {right.value: who is not None and who.may(right) for right in Right}
+    shown = {"path": request.url.path, "form_token": state.get("form_token", ""), "who": who, "may": may, **values}
     return HTMLResponse(templates.get_template(template).render(shown), status, {"Vary": "Accept"})
 
 

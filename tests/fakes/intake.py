@@ -35,8 +35,8 @@ from services.worker import make_workers
 from tests.fakes.deeds import ScriptedDeeds
 from tests.fakes.forge import InMemoryForge
 from tests.fakes.light_task import LightTask
+from tests.fakes.service import TOKEN, access_to
 
-TOKEN = "a-token-for-tests"
 BODY = {"repo": "/srv/shop.git", "title": "Mend it"}
 START_SECONDS = 0.3
 """Between two looks for unstarted tasks, instead of the service's five."""
@@ -109,7 +109,7 @@ async def _serve(place: Place, told: Connection) -> None:
     runs, artifacts = RunStore(database), ArtifactStore(place.folder / "artifacts", database)
     temporal = await Client.connect(place.temporal, lazy=True, data_converter=pydantic_data_converter)
     tasks = TaskService(runs, artifacts, InMemoryForge("http://localhost"), temporal=temporal, task_queue=place.queue)
-    app = create_app(tasks, TOKEN, _NoDiffs())
+    app = create_app(tasks, access_to(database), _NoDiffs())
     with listening("127.0.0.1", place.port, "port") as door:
         async with serving(app, door, app.state.closing):
             told.send(f"http://127.0.0.1:{door.getsockname()[1]}")

@@ -1,5 +1,6 @@
 """The API and pages over real stores, an in-memory forge and a recording Temporal."""
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,13 +9,16 @@ from typing import Any
 import httpx2
 from fastapi import FastAPI
 
+from activities.stores.access_store import AccessStore
 from activities.stores.artifact_store import ArtifactStore
 from activities.stores.database import Database, open_database
 from activities.stores.run_store import RunStore
+from contracts.access import Principal, Role, TokenRequest
 from contracts.forge import PullRequest, PullRequestDraft
 from contracts.plan import ChangePlan, PlannedEdit, plan_sha256
 from contracts.steps import ProgressRequest
 from contracts.task import Task, TaskRequest, TaskState, TicketSource, task_id
+from services.access.access import Access, AccessRules
 from services.api.app import create_app
 from services.api.pull_requests import DiffSource
 from services.tasks import TaskService
@@ -22,6 +26,9 @@ from tests.fakes.forge import InMemoryForge
 from tests.fakes.temporal import RecordingTemporal
 
 TOKEN = "a-token-for-tests"
+PERSON = "ada"
+"""Whom that token stands for."""
+ADA = Principal(name=PERSON, roles=frozenset({Role.ADMIN}), kind="local", credential="local:")
 DIFF = """\
 diff --git a/shop/cart.py b/shop/cart.py
 index 1111111111111111111111111111111111111111..2222222222222222222222222222222222222222 100644
@@ -52,6 +59,12 @@ class Service:
     forge: InMemoryForge
     temporal: RecordingTemporal
     database: Database
+    access: Access
+
+    async def token(self, person: str, *roles: Role, **more: Any) -> str:
+        """The secret of a new token for somebody."""
+        wanted = TokenRequest(person=person, roles=roles, **more)
+        return (await self.access.store.make_token(wanted, by=PERSON))[1]
 
     def client(self, token: str = TOKEN, **options: Any) -> httpx2.AsyncClient:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
@@ -86,13 +99,28 @@ class Service:
         return made
 
 
-async def open_service(folder: Path, diffs: DiffSource | None = None) -> Service:
-    """A service on a fresh database."""
+def access_to(database: Database, tenant: str = "", **rules: Any) -> Access:
+    """Who comes in: the token of tests, and whoever gets one."""
+    return Access(AccessStore(database, tenant), AccessRules(**{"token": TOKEN, "person": PERSON, **rules}))
+
+
+async def sign_in(browser: httpx2.AsyncClient, offered: str = TOKEN, where: str = "/") -> httpx2.Response:
+    """Paste a token (or a link's key) into the form of the login page, as a person does."""
+    page = await browser.get("/login", headers={"Accept": "text/html"})
+    found = re.search(r'name="form_token" value="([0-9a-f]+)"', page.text)
+    assert found, page.text
+    return await browser.post("/login", data={"token": offered, "form_token": found[1], "next": where},
+                              headers={"Origin": str(browser.base_url).rstrip("/")})
+
+
+async def open_service(folder: Path, diffs: DiffSource | None = None, **rules: Any) -> Service:
+    """A service on a fresh database; ``rules`` for who comes in, and how often."""
     database = await open_database(f"sqlite:///{folder}/run.db")
     runs, forge, temporal = RunStore(database), InMemoryForge("http://localhost"), RecordingTemporal()
     tasks = TaskService(runs, ArtifactStore(folder / "artifacts", database), forge, temporal=temporal,  # type: ignore[arg-type]
                         ui_url="http://localhost:8233")
-    return Service(create_app(tasks, TOKEN, diffs or FixedDiff()), tasks, runs, forge, temporal, database)
+    access = access_to(database, **rules)
+    return Service(create_app(tasks, access, diffs or FixedDiff()), tasks, runs, forge, temporal, database, access)
 
 
 def same_ticket(key: str) -> str:

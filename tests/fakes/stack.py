@@ -39,6 +39,7 @@ def settings_for(folder: Path, base_url: str, **more: Any) -> Settings:
         port=0,
         temporal_port=0,
         temporal_ui_port=0,
+        token_person="ada",
         openai_base_url=base_url,
         **{"log_level": "error", "model_retries": 2, **more},
     )

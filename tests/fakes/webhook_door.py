@@ -16,7 +16,7 @@ from services import wiring
 from services.api.app import create_app
 from services.inbox.inbox import Inbox
 from services.settings import IsolatedSettings
-from tests.fakes.service import TOKEN, FixedDiff, Service, open_service
+from tests.fakes.service import FixedDiff, Service, open_service
 
 OLD, NEW = "an-old-webhook-secret", "a-new-webhook-secret"
 SIGNING = "whsec_" + b64encode(b"k" * 32).decode()
@@ -39,12 +39,12 @@ class Door:
         self.store = DeliveryStore(service.database)
         self.inbox = self.another_process()
         secrets = wiring.webhook_secrets(settings)
-        self.app = create_app(service.tasks, TOKEN, FixedDiff(), inbox=self.inbox, webhook_secrets=secrets)
+        self.app = create_app(service.tasks, service.access, FixedDiff(), inbox=self.inbox, webhook_secrets=secrets)
         transport = httpx2.ASGITransport(self.app, raise_app_exceptions=False)
         self.http = httpx2.AsyncClient(transport=transport, base_url="http://localhost")
 
     def another_process(self) -> Inbox:
-        kept = wiring.Stores(self.service.runs, None, self.service.tasks.artifacts, self.store, None)  # type: ignore[arg-type]
+        kept = wiring.Stores(self.service.runs, None, self.service.tasks.artifacts, self.store, None, None)  # type: ignore[arg-type]
         return wiring.inbox(self.settings, kept, self.service.tasks)
 
     async def post(self, kind: str, body: bytes | str, headers: dict[str, str] | list[tuple[bytes, bytes]]) -> httpx2.Response:

@@ -26,7 +26,7 @@ from services.api.app import create_app
 from services.tasks import TaskService
 from tests.fakes.forge import InMemoryForge
 from tests.fakes.postgres_restarts import RestartedPostgres
-from tests.fakes.service import TOKEN, FixedDiff
+from tests.fakes.service import TOKEN, FixedDiff, access_to
 from tests.fakes.temporal import RecordingTemporal
 
 
@@ -121,7 +121,7 @@ async def test_the_front_door_says_503_while_postgres_is_away_and_the_same_reque
     monkeypatch.setattr(availability, "FRONT_DOOR_SECONDS", 0.2)
     runs, forge = RunStore(database), InMemoryForge("http://localhost")
     tasks = TaskService(runs, ArtifactStore(tmp_path / "artifacts", database), forge, temporal=RecordingTemporal())  # type: ignore[arg-type]
-    app = create_app(tasks, TOKEN, FixedDiff())
+    app = create_app(tasks, access_to(database), FixedDiff())
     headers = {"Authorization": f"Bearer {TOKEN}", "Idempotency-Key": uuid.uuid4().hex}
     body = {"repo": "/srv/shop.git", "title": "Mend it"}
     transport = httpx2.ASGITransport(app, raise_app_exceptions=False)

@@ -25,12 +25,11 @@
       const unfolded = [...region.querySelectorAll("details")].map((each) => each.open);
       region.innerHTML = newer.innerHTML;
       region.querySelectorAll("details").forEach((each, index) => { if (unfolded[index] !== undefined) each.open = unfolded[index]; });
-      remember(region);
     }
   }
 
   function busy(region) {
-    const typed = [...region.querySelectorAll("textarea, input:not([type=hidden])")].some((field) => field.value !== field.defaultValue && !field.dataset.kept);
+    const typed = [...region.querySelectorAll("textarea, input:not([type=hidden])")].some((field) => field.value !== field.defaultValue);
     return typed || (region.contains(document.activeElement) && document.activeElement.matches("input, textarea, select, button"));
   }
 
@@ -66,17 +65,6 @@
     if (atEnd) log.scrollTop = log.scrollHeight;
   }
 
-  function remember(within) {
-    for (const field of within.querySelectorAll("[data-keep]")) {
-      const name = `patchwright-${field.dataset.keep}`;
-      try {
-        field.value = field.value || localStorage.getItem(name) || "";
-        field.dataset.kept = "yes";
-        field.addEventListener("change", () => localStorage.setItem(name, field.value));
-      } catch { /* private windows may have no storage */ }
-    }
-  }
-
   document.addEventListener("submit", (event) => {
     const question = event.target.dataset.sure;
     if (question && !confirm(question)) { event.preventDefault(); return; }
@@ -86,7 +74,6 @@
   });
   addEventListener("pageshow", () => document.querySelectorAll("form[data-sent]").forEach((form) => delete form.dataset.sent));
 
-  remember(document);
   if (log) {
     log.scrollTop = log.scrollHeight;
     if (!("ended" in log.dataset)) follow();
