@@ -45,6 +45,7 @@ _CLASSES = {
         errors.StoreUnavailable,
         errors.DiskFull,
         errors.GuardrailTripped,
+        errors.HostRefused,
         errors.BudgetExceeded,
     )
 }
@@ -206,6 +207,8 @@ def failure_of(result: CallToolResult, tool: str) -> errors.PatchwrightError:
         failure = _CLASSES.get(str(named.get("code")), errors.PatchwrightError)(str(named.get("message", "")))
         failure.retryable = bool(named.get("retryable", failure.retryable))
         failure.infrastructure = bool(named.get("infrastructure", failure.infrastructure))
+        if isinstance(failure, errors.HostRefused):
+            failure.place, failure.rule = str(named.get("place", "")), str(named.get("rule", failure.rule))
         if isinstance(failure, errors.RateLimited):
             failure.retry_after_seconds = float(named.get("retry_after_seconds", failure.retry_after_seconds))
         return failure

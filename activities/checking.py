@@ -11,7 +11,8 @@ from activities.check_results import kept_result
 from activities.edge import deed
 from activities.editing import ChangedFiles, WholeDiff
 from activities.evidence.waivers import Waivers
-from activities.proving import Proofs
+from activities.hosts_tried import HostsTried
+from activities.proving import Proofs, tell_tried_by_checks
 from activities.shelf import Shelf
 from activities.stores.run_store import RunStore
 from contracts.audit import Judged
@@ -41,6 +42,7 @@ class CheckingDeeds:
         self.run_store = run_store
         self._shelf = shelf
         self._capabilities = capabilities
+        self._hosts_tried = HostsTried(run_store)
         self._proofs = Proofs(run_store, shelf, capabilities, waivers)
 
     @deed("JudgeChange")
@@ -115,15 +117,18 @@ class CheckingDeeds:
         )
 
     async def _run(self, request: ChecksRequest, commit: str, names: Sequence[str]) -> ChecksRun:
-        return await self._capabilities.ask(
+        # The same in every attempt: checks that still run, or have ended, when a worker dies do not run again.
+        key = f"{request.task.id}/checks/{commit}/{activity.info().workflow_run_id}/{activity.info().activity_id}"
+        run = await self._capabilities.ask(
             ChecksRun,
             "run_checks",
             {"commit": commit, "names": list(names)},
             CallScope.of(request.preparation),
-            # The same in every attempt: checks that still run, or have ended, when a worker dies do not run again.
-            f"{request.task.id}/checks/{commit}/{activity.info().workflow_run_id}/{activity.info().activity_id}",
+            key,
             _Live(self.run_store, request.task.id, commit).progress,
         )
+        await tell_tried_by_checks(self._hosts_tried, request, run, key)
+        return run
 
     async def _red_before(self, request: ChecksRequest, results: Sequence[CheckResult]) -> tuple[str, ...] | None:
         """Which of the failed checks fail on the base commit, too. One look is enough for a task."""

@@ -7,6 +7,7 @@ from temporalio import activity
 from activities.capabilities import CallScope, Capabilities
 from activities.check_results import kept_result
 from activities.evidence.waivers import Waivers
+from activities.hosts_tried import HostsTried, Tried
 from activities.mcp_request import Progress
 from activities.shelf import Shelf
 from activities.stores.run_store import RunStore
@@ -48,15 +49,19 @@ class Proofs:
 
     async def _run(self, request: ChecksRequest, report: ChecksReport, progress: Progress) -> TestProof:
         opened, task_id = request.preparation.opened, request.task.id
+        # The same in every attempt, as for the checks: what has ended does not run again.
+        key = f"{task_id}/prove/{request.commit}/{activity.info().workflow_run_id}/{activity.info().activity_id}"
         run = await self._capabilities.ask(
             TestsRun,
             "prove_tests",
             {"commit": request.commit, "names": [result.name for result in report.results]},
             CallScope(opened.workspace, opened.base_commit, request.preparation.policy),
-            # The same in every attempt, as for the checks: what has ended does not run again.
-            f"{task_id}/prove/{request.commit}/{activity.info().workflow_run_id}/{activity.info().activity_id}",
+            key,
             progress,
         )
+        for number, one in enumerate((run.on_base, *run.on_base_with_tests, run.with_original_tests)):
+            if one is not None:
+                await tell_tried_by_checks(HostsTried(self._run_store), request, one, f"{key}/{number}")
         originals = run.with_original_tests
         return TestProof(
             tests=run.tests,
@@ -83,3 +88,11 @@ class Proofs:
             for n, problem in enumerate(problems)
         ]
         await self._run_store.append(request.task.id, events)
+
+
+async def tell_tried_by_checks(hosts: HostsTried, request: ChecksRequest, run: ChecksRun, key: str) -> None:
+    """Which hosts each check reached, and which it was kept from."""
+    policy = request.preparation.policy
+    for number, check in enumerate(run.runs):
+        tried = Tried(f"check {check.name}", check.result.blocked, check.result.reached)
+        await hosts.tell(request.task.id, policy, tried, "RunCI", f"{key}/{number}")

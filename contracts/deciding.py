@@ -22,6 +22,7 @@ READING = frozenset({"list_files", "read_file", "diff", "log", "list_branches"})
     "outline",
     "repo_map",
     "gather_context",
+    "read_documentation",
 }
 WRITING = frozenset({"write_file", "apply_patch"})
 RUNNING = frozenset({"run_command", "run_checks"})
@@ -33,6 +34,10 @@ ROLE_TOOLS: Mapping[str, frozenset[str]] = {
     "fixer": READING | WRITING | RUNNING,
 }
 """What each role may call at most. Agents of cards that are not ours read."""
+ASKING = "ask_"
+"""Before the name of an agent: the tool that asks it. Who asks must have every tool of the one that is asked."""
+PORTS = (443,)
+"""Ports of hosts that a policy allows: what goes out is encrypted, and meant for the name that was judged."""
 LONGEST_HOST = 253
 """Characters that DNS takes."""
 PUBLISHING_STEPS = frozenset({"OpenPR"})
@@ -46,7 +51,7 @@ def decide(policy: Policy, deed: Deed) -> Decision:
         case PathWrite():
             return _write(policy, deed.path)
         case HostAccess():
-            return _host(policy, deed.host)
+            return _host(policy, deed)
         case CommandRun():
             return _command(policy, deed)
         case Publish():
@@ -68,7 +73,7 @@ def _no(rule: str, reason: str) -> Decision:
 def _tool(policy: Policy, call: ToolCall) -> Decision:
     role, tool, rules = call.role, call.tool, policy.tools
     granted = tool in rules.granted.get(role, ()) and not _ours(tool)
-    if not granted and tool not in ROLE_TOOLS.get(role, READING):
+    if not granted and not _of_role(role, tool):
         return _no("code.role_tools", f"The {role} may not call {tool}; that is no tool of its role. Go on without it.")
     if role in rules.by_role and tool not in rules.by_role[role]:
         return _no("tools.by_role", f"The policy leaves the {role} only {', '.join(rules.by_role[role]) or 'no tool'}.")
@@ -77,10 +82,18 @@ def _tool(policy: Policy, call: ToolCall) -> Decision:
     return _yes("tools.granted" if granted else "code.role_tools", f"The {role} may call {tool}.")
 
 
+def _of_role(role: str, tool: str) -> bool:
+    own = ROLE_TOOLS.get(role, READING)
+    if tool.startswith(ASKING):
+        # Else an agent could have done by another one what it may not do itself.
+        return ROLE_TOOLS.get(tool.removeprefix(ASKING), READING) <= own
+    return tool in own
+
+
 def _denied_to_all(policy: Policy, tool: str, granted: bool = False) -> Decision | None:
     if tool in policy.tools.denied:
         return _no("tools.denied", f"The policy denies {tool} to every agent. Go on without it.")
-    if policy.modes.analysis_only and tool not in READING and not granted:
+    if policy.modes.analysis_only and tool not in READING and not tool.startswith(ASKING) and not granted:
         return _no("modes.analysis_only", f"The task is for analysis only: {tool} changes or runs something. Read, and report.")
     if policy.modes.safe and tool == "run_command":
         return _no("modes.safe", "In safe mode agents run no commands of their own. Use run_checks.")
@@ -89,7 +102,7 @@ def _denied_to_all(policy: Policy, tool: str, granted: bool = False) -> Decision
 
 def _ours(tool: str) -> bool:
     """Whether a name is one of the agents' own tools: a grant never gives those to another role."""
-    return tool in READING | WRITING | RUNNING
+    return tool in READING | WRITING | RUNNING or tool.startswith(ASKING)
 
 
 def _write(policy: Policy, path: str) -> Decision:
@@ -103,13 +116,16 @@ def _write(policy: Policy, path: str) -> Decision:
     return _yes("paths.allowed", f"{path!r} may be written.")
 
 
-def _host(policy: Policy, host: str) -> Decision:
-    name, allowed = host.casefold().rstrip("."), policy.network.allowed_hosts
+def _host(policy: Policy, wanted: HostAccess) -> Decision:
+    host, allowed = wanted.host, policy.network.allowed_hosts
+    name = host.casefold().rstrip(".")
     if len(name) > LONGEST_HOST or not re.fullmatch(HOST, name, re.ASCII) or name.startswith("*"):
         return _no("code.host_form", f"{host!r} is not the name of a host.")
     if policy.modes.safe:
         return _no("modes.safe", "In safe mode no host is reached.")
     if any(host_matches(name, pattern) for pattern in allowed):
+        if wanted.port not in (0, *PORTS):
+            return _no("code.host_ports", f"{name} may be reached at port {PORTS[0]} alone, not at {wanted.port}.")
         return _yes("network.allowed_hosts", f"{name} may be reached.")
     told = f"only {', '.join(allowed)}" if allowed else "no host at all"
     return _no("network.allowed_hosts", f"{name} may not be reached: the policy allows {told}.")

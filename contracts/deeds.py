@@ -28,6 +28,8 @@ class HostAccess(StrictWord):
 
     deed: Literal["host"] = "host"
     host: str
+    port: int = Field(default=0, ge=0, le=65_535)
+    """0 where another list names the port, or only an address was looked up."""
 
 
 class CommandRun(StrictWord):

@@ -116,12 +116,17 @@ def destination(url: str, rules: Iterable[HostRule]) -> Destination:
 
 def allowing(host: str, port: int, rules: Iterable[HostRule]) -> HostRule:
     """The rule that allows a host and port. Raises ``GuardrailTripped``."""
-    if not HOST.fullmatch(host) or len(host) > 253 or _is_number(host):
-        raise GuardrailTripped(f"{host[:100]!r} is no host name; hosts are reached by name alone.")
+    must_be_name(host)
     for rule in rules:
         if rule.covers(host, port):
             return rule
     raise GuardrailTripped(f"{host}:{port} is not on the list of hosts that may be reached; an operator can add it.")
+
+
+def must_be_name(host: str) -> None:
+    """Raises ``GuardrailTripped`` for what is no host name in lower case, or an address in numbers of any kind."""
+    if not HOST.fullmatch(host) or len(host) > 253 or _is_number(host):
+        raise GuardrailTripped(f"{host[:100]!r} is no host name; hosts are reached by name alone.")
 
 
 def reachable(address: str, private: bool = False) -> bool:

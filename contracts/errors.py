@@ -177,6 +177,19 @@ class GuardrailTripped(PatchwrightError):
     http_status = 409
 
 
+class HostRefused(GuardrailTripped):
+    """A host may not be reached on behalf of a task. Nothing was sent there."""
+
+    code = "host-refused"
+
+    def __init__(self, message: str, place: str = "", rule: str = "code.server") -> None:
+        super().__init__(message)
+        self.place = place
+        """``HOST:PORT``."""
+        self.rule = rule
+        """Which rule said no, as ``Decision.rule``."""
+
+
 class BudgetExceeded(GuardrailTripped):
     """The task reached a budget of its policy."""
 

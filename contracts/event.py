@@ -40,6 +40,9 @@ class EventKind(StrEnum):
     """Whose fault a red check of the forge is; ``data``: name, commit, fault, url."""
     GUARDRAIL = "guardrail"
     """A gate said no; ``data.rule``."""
+    BLOCKED = "blocked"
+    """Something tried to reach a place that it may not reach; ``data``: place, count, during (the tool call or check), rule,
+    reason."""
     ARTIFACT = "artifact"
     """``data``: an ArtifactRef."""
     STEERING = "steering"

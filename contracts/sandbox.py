@@ -6,7 +6,11 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
+from contracts.blocked import BlockedAttempt
 from contracts.word import StrictWord, Word
+
+MOST_REACHED = 50
+"""Hosts that one command or check names as reached."""
 
 
 class SandboxTier(StrEnum):
@@ -123,3 +127,7 @@ class CommandResult(Word):
     """The workspace's commit after the command."""
     note: str = ""
     """What the caller should know: changes not taken over, a limit that ended the command, a sandbox opened anew."""
+    blocked: tuple[BlockedAttempt, ...] = ()
+    """What it tried to reach and did not; at most ``contracts.blocked.MOST_PLACES``."""
+    reached: tuple[str, ...] = ()
+    """Where tunnels were opened to, as ``HOST:PORT``; at most ``MOST_REACHED``."""

@@ -6,7 +6,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from mcp.types import CallToolResult, TextContent
 
-from contracts.errors import PatchwrightError, RateLimited, as_disk_full
+from contracts.errors import HostRefused, PatchwrightError, RateLimited, as_disk_full
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -43,6 +43,7 @@ def failure(error: PatchwrightError) -> CallToolResult:
                 "message": error.message,
                 "retryable": error.retryable,
                 "infrastructure": error.infrastructure,
+                **({"place": error.place, "rule": error.rule} if isinstance(error, HostRefused) else {}),
                 **({"retry_after_seconds": error.retry_after_seconds} if isinstance(error, RateLimited) else {}),
             }
         },

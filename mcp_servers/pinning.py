@@ -8,7 +8,7 @@ import socket
 from collections.abc import Awaitable, Callable, Sequence
 
 from contracts.egress import reachable
-from contracts.errors import GuardrailTripped, RemoteUnavailable
+from contracts.errors import HostRefused, RemoteUnavailable
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 """The IP addresses of a host name for a port; raises ``OSError`` when there are none."""
@@ -26,7 +26,7 @@ async def system_resolver(host: str, port: int) -> Sequence[str]:
 async def pinned(resolve: Resolve, host: str, port: int, private: bool = False) -> str:
     """The one address to connect to. One bad address among good ones spoils them all.
 
-    Raises ``GuardrailTripped`` when the name leads where nothing may be reached, ``RemoteUnavailable`` when nowhere.
+    Raises ``HostRefused`` when the name leads where nothing may be reached, ``RemoteUnavailable`` when nowhere.
     """
     try:
         async with asyncio.timeout(RESOLVE_SECONDS):
@@ -36,5 +36,6 @@ async def pinned(resolve: Resolve, host: str, port: int, private: bool = False) 
     if not addresses:
         raise RemoteUnavailable(f"The name {host} has no address.")
     if bad := [address for address in addresses if not reachable(address, private)]:
-        raise GuardrailTripped(f"{host} leads to {bad[0]}, which is no public address; nothing was sent there.")
+        told = f"{host} leads to {bad[0][:50]}, which is no public address; nothing was sent there."
+        raise HostRefused(told, f"{host}:{port}", "code.address")
     return addresses[0]

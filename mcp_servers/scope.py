@@ -50,3 +50,9 @@ def scope_from(sent: Mapping[str, Any] | None, default: Scope | None) -> Scope:
         raise ToolError("This server was started without a workspace, and the call names none. "
                         "Start it with --mirror and --workspace.")
     return Scope(default.workspace, call, default.base, default.policy)
+
+
+def policy_of(ctx: Context[Any, Any]) -> Policy | None:
+    """The policy of the task on whose behalf a call is made; None for a client that names none."""
+    sent = dict(ctx.request_context.meta or {})
+    return Policy.model_validate(sent[POLICY]) if POLICY in sent else None

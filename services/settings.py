@@ -151,7 +151,7 @@ class Settings(BaseSettings):
     mcp_lock_file: str = ""
     """The file that pins every MCP server, with yours in it; empty: `mcp.lock` beside the code."""
     documentation_hosts: tuple[HostRule, ...] = ()
-    """Hosts whose pages agents may read, as JSON, e.g. ["docs.python.org", "*.readthedocs.io"]; empty: nothing is read."""
+    """Hosts whose pages agents may read, as JSON, e.g. ["docs.python.org"]; a task's policy must allow them, too. Empty: none."""
 
     forge_poll_seconds: float = Field(default=60, ge=0.1, le=3_600)
     """Seconds after which whatever no webhook told is found out by asking GitHub and GitLab, at most 3600."""
@@ -210,6 +210,8 @@ class Settings(BaseSettings):
     """The container image for repositories that name none."""
     setup_hosts: tuple[HostRule, ...] = ()
     """Hosts that a recipe's setup with network may reach, as JSON, e.g. ["packages.example.org"]; empty: whatever it likes."""
+    egress_dir: str = ""
+    """A folder that we and the container engine see under one path, for sandboxes' way out; empty: a temporary one."""
     limits: SandboxLimits = SandboxLimits()
     """Limits of one sandbox, as JSON, e.g. {"memory_mib": 4096}."""
     policy_file: str = ""

@@ -159,6 +159,7 @@ def sandboxes(settings: Settings) -> "Sandboxes":
         None if settings.sandbox == "auto" else SandboxTier(settings.sandbox),
         settings.sandbox_image,
         setup_hosts=settings.setup_hosts,
+        egress_dir=settings.egress_dir,
     )
 
 

@@ -16,8 +16,10 @@ ModelFor = Callable[[AgentCard, bool], Model]
 """(card, whether it is asked by another agent and hears nothing of the conversation) → its model."""
 ToolFor = Callable[[AgentCard, FunctionTool], FunctionTool]
 """(the card of the agent that may call it, the bare tool) → the tool that does something."""
-Consult = Callable[[AgentCard, Callable[[AgentCard], Agent[Any]]], FunctionTool]
-"""(the card of the asked agent, what makes it anew) → the tool that asks it."""
+Consult = Callable[[AgentCard, AgentCard, Callable[[AgentCard], Agent[Any]]], FunctionTool]
+"""(the card of who asks, of the asked agent, what makes that one anew) → the tool that asks it."""
+OPTIONAL_TOOLS = frozenset({"read_documentation"})
+"""Tools of servers that an installation may do without: an agent whose card names one goes on without it."""
 
 
 def opening_line(name: str) -> str:
@@ -28,7 +30,7 @@ def opening_line(name: str) -> str:
 def check_cards(cards: Sequence[AgentCard], capabilities: Capabilities) -> None:
     """Refuse cards that name what does not exist. Raises ``InvalidInput`` naming the card and the mend."""
     for card in cards:
-        for tool in card.tools:
+        for tool in set(card.tools) - OPTIONAL_TOOLS:
             try:
                 capabilities.tool(tool)
             except NotFound as error:
@@ -61,7 +63,7 @@ def make_cohort(
     by_name = {card.name: card for card in cards}
     agents = {card.name: make(card) for card in cards}
     for card in cards:
-        agents[card.name].tools += [consult(by_name[name], asked) for name in card.consults if name in by_name]
+        agents[card.name].tools += [consult(card, by_name[name], asked) for name in card.consults if name in by_name]
         agents[card.name].handoffs = [
             handoff(agents[name], tool_description_override=agents[name].handoff_description)
             for name in card.handoffs
@@ -77,11 +79,15 @@ def _agent(card: AgentCard, capabilities: Capabilities, model: Model, tool_for: 
         instructions=f"{opening_line(card.name)}\n\n{card.instructions}",
         model=model,
         model_settings=settings,
-        tools=[tool_for(card, _bare_tool(name, capabilities)) for name in card.tools],
+        tools=[tool_for(card, _bare_tool(name, capabilities)) for name in _there(card.tools, capabilities)],
         output_type=WantedOutput(OUTPUTS[card.output]) if card.output in OUTPUTS else None,
         input_guardrails=[INPUT_GUARDRAILS[name] for name in card.guardrails if name in INPUT_GUARDRAILS],
         output_guardrails=[OUTPUT_GUARDRAILS[name] for name in card.guardrails if name in OUTPUT_GUARDRAILS],
     )
+
+
+def _there(tools: Sequence[str], capabilities: Capabilities) -> list[str]:
+    return [name for name in tools if name not in OPTIONAL_TOOLS or name in capabilities.names]
 
 
 def _settings(card: AgentCard, retries: int, headers: Mapping[str, str]) -> ModelSettings:

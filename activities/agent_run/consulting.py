@@ -6,7 +6,7 @@ So a run that is begun again asks it again, and everything it did is answered fr
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from agents import Agent, FunctionTool, RunConfig, Runner
@@ -15,8 +15,8 @@ from agents.tool_context import ToolContext
 
 from activities.agent_run.journal import RunJournal, ToolOutcome
 from contracts.card import AgentCard
+from contracts.deciding import ASKING
 
-PREFIX = "ask_"
 QUESTION = {
     "type": "object",
     "properties": {"question": {"type": "string", "description": "What you want to know, with all that is needed to answer it."}},
@@ -26,8 +26,13 @@ QUESTION = {
 Make = Callable[[AgentCard], Agent[Any]]
 """A new agent, whose model has heard nothing yet."""
 
+Refusal = Callable[[str, dict[str, Any], str], Awaitable[str]]
+"""(tool, arguments, key of the call) → why it is not made; empty when it may be."""
 
-def consultation(asked: AgentCard, make: Make, journal: RunJournal, config: RunConfig) -> FunctionTool:
+
+def consultation(
+    asked: AgentCard, make: Make, journal: RunJournal, config: RunConfig, refusal: Refusal
+) -> FunctionTool:
     """The tool ``ask_NAME``. It hears no steering, hands off to nobody, asks nobody, and is cut into no slices."""
 
     async def answer(context: ToolContext[Any], question: str) -> ToolOutcome:
@@ -39,16 +44,22 @@ def consultation(asked: AgentCard, make: Make, journal: RunJournal, config: RunC
             return ToolOutcome(f"The {asked.name} used all its {asked.limits.max_turns} turns without an answer.", ok=False)
         return ToolOutcome(_words(result.final_output))
 
+    async def judged(context: ToolContext[Any], question: str, key: str) -> ToolOutcome:
+        if not question:
+            return ToolOutcome('Send {"question": "…"}.', ok=False)
+        if refused := await refusal(tool.name, {"question": question}, key):
+            return ToolOutcome(f"Error: {refused}", ok=False)
+        return await answer(context, question)
+
     async def invoke(context: ToolContext[Any], arguments: str) -> str:
         key, before, started = journal.call_key(context.tool_call_id), journal.ordinal, time.perf_counter()
-        question = _question(arguments)
-        outcome = await answer(context, question) if question else ToolOutcome('Send {"question": "…"}.', ok=False)
+        outcome = await judged(context, _question(arguments), key)
         journal.consulted += journal.ordinal - before
         journal.observer.tool_called(tool.name, key, arguments, outcome, time.perf_counter() - started)
         return outcome.text
 
     tool = FunctionTool(
-        name=f"{PREFIX}{asked.name}",
+        name=f"{ASKING}{asked.name}",
         description=f"Ask the {asked.name} and read its answer. {asked.description}",
         params_json_schema=QUESTION,
         on_invoke_tool=invoke,

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -31,10 +32,11 @@ from activities.agent_run.journal import JournaledModel, RunJournal, ToolOutcome
 from activities.agent_run.permissions import Permissions
 from activities.agent_run.story import RunStory
 from activities.capabilities import Capabilities, failure_of, text_of
+from activities.hosts_tried import HostsTried, tried_by, tried_in_vain
 from activities.stores.journal_store import JournalStore
 from activities.stores.run_store import RunStore
 from contracts.card import AgentCard
-from contracts.errors import GuardrailTripped, ModelMisbehaved, ModelUnavailable, PatchwrightError
+from contracts.errors import GuardrailTripped, HostRefused, ModelMisbehaved, ModelUnavailable, PatchwrightError
 from contracts.model_call import AWAY_HEADER, MAX_COST_HEADER, REQUESTER_HEADER, TASK_HEADER
 from contracts.word import Word
 
@@ -57,6 +59,7 @@ class AgentRuns:
         self._models = models
         self._run_store = run_store
         self._permissions = Permissions(run_store.audit)
+        self._hosts_tried = HostsTried(run_store)
 
     async def run(self, task: AgentTask) -> AgentAnswer:
         """Run to the end of the run or of the slice. Raises ``PatchwrightError`` classes only for what is expected."""
@@ -142,6 +145,12 @@ class AgentRuns:
 
             return journaled_tool(tool, journal, call)
 
+        def asked(asker: AgentCard, card: AgentCard, make: Callable[[AgentCard], Agent[Any]]) -> FunctionTool:
+            async def refusal(tool: str, arguments: dict[str, Any], key: str) -> str:
+                return await self._permissions.refusal(task, asker.name, tool, arguments, f"{journal.run}/{key}")
+
+            return consultation(card, make, journal, _run_config(task), refusal)
+
         agents = make_cohort(
             task.cards,
             self._capabilities,
@@ -149,7 +158,7 @@ class AgentRuns:
                 card.name, self._models.model_for(card), journal, Conversation() if alone else conversation
             ),
             tool_of,
-            lambda card, make: consultation(card, make, journal, _run_config(task)),
+            asked,
             self._models.retries,
             call_headers(task),
         )
@@ -160,10 +169,11 @@ class AgentRuns:
     async def _call(self, name: str, arguments: dict[str, Any], key: str, task: AgentTask, role: str) -> ToolOutcome:
         for attempt in range(1, TOOL_ATTEMPTS + 1):
             result = await self._capabilities.call(name, arguments, task.scope, f"{task.task_id}/{key}")
+            await self._tell_tried(name, result, key, task, role)
             if not result.is_error:
                 return ToolOutcome(text_of(result), True, _made_commit(self._capabilities.tool(name), result))
             failure = failure_of(result, name)
-            if isinstance(failure, GuardrailTripped):
+            if isinstance(failure, GuardrailTripped) and not isinstance(failure, HostRefused):
                 await self._permissions.refused_by_server(task, role, name, failure, key)
             if not failure.retryable or attempt == TOOL_ATTEMPTS:
                 if failure.retryable and failure.infrastructure:
@@ -172,6 +182,14 @@ class AgentRuns:
             # A passing failure of the server: give it a moment before the same key is asked again.
             await asyncio.sleep(0.2 * attempt)
         raise AssertionError("unreachable")
+
+    async def _tell_tried(self, name: str, result: CallToolResult, key: str, task: AgentTask, role: str) -> None:
+        """Which hosts a call reached, and which it was kept from."""
+        found = list(tried_by(name, result.structured_content))
+        if result.is_error and isinstance(failure := failure_of(result, name), HostRefused):
+            found.append(tried_in_vain(name, failure))
+        for number, tried in enumerate(found):
+            await self._hosts_tried.tell(task.task_id, task.facts.policy, tried, task.step, f"{key}/{number}", role)
 
     async def _return(self, task: AgentTask, commit: str) -> None:
         """Back to what the journal knows, unless only calls of this very run have gone beyond it: those find their commits."""

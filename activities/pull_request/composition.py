@@ -9,6 +9,7 @@ from activities.plain_words import cell, code, line, quoted
 from activities.pull_request.hunks import NOT_PLANNED, Reason, hunks_of, reasons
 from activities.readable_words import readable
 from contracts.artifact import ArtifactRef
+from contracts.blocked import BlockedAttempt
 from contracts.change import ChangedFile
 from contracts.checks import CheckResult, ChecksReport
 from contracts.gates import planned_paths, removed_tests
@@ -22,7 +23,7 @@ BODY_LIMIT = 60_000
 TICKET_URL = re.compile(r"https?://[^\s<>()\[\]`\\\x00-\x20\x7f-\U0010ffff]+")
 """An address that can stand as a link: ASCII, percent-encoded where it was not."""
 PLACES = 12
-"""Places of one file and step that a row of the table names."""
+"""Places of one file and step that a row of the table names, and hosts that were tried in vain."""
 MODELS = 10
 SHOWN = (100, 30, 10)
 """Entries a list shows, at most; fewer where the whole would not fit."""
@@ -43,12 +44,13 @@ def compose(
     audit: str = "",
     evidence: KeptEvidence | None = None,
     waived: Sequence[str] = (),
+    blocked: Sequence[BlockedAttempt] = (),
 ) -> str:
     """The description of a pull request, as Markdown of at most ``BODY_LIMIT`` characters.
 
     ``diff``: the change as a unified diff; ``models``: which ones worked on it; ``page``: where people see the task; ``audit``:
     digest of the newest entry of its audit log, which shows later that the log's end was not cut off; ``evidence``: the signed
-    claims; ``waived``: tests that ask for less, and who signed for it.
+    claims; ``waived``: tests that ask for less, and who signed for it; ``blocked``: what tools and checks tried to reach.
     """
     said = quoted(readable(summary or plan.goal))
     body = ""
@@ -59,7 +61,7 @@ def compose(
             ("How to test", _how_to_test(checks, plan, most)),
             ("Risks", _risks(plan, files, most, waived)),
             ("Rollback", _rollback(files)),
-            ("Evidence", _evidence(checks, most, page) + _signed(evidence)),
+            ("Evidence", _evidence(checks, most, page) + _signed(evidence) + _kept_from(blocked, most)),
             ("Made by", _made_by(task, preparation, spent, models, page, audit)),
         ]
         body = "\n\n".join(f"## {title}\n\n{text}" for title, text in sections) + "\n"
@@ -168,6 +170,16 @@ def _signed(evidence: KeptEvidence | None) -> str:
         f"\n\nSigned claims: {evidence.claims}, in `{evidence.ref.name}` with sha256 `{evidence.ref.sha256}`. "
         "`./patchwright verify` with this pull request's id, or that file, runs them again and says which hold."
     )
+
+
+def _kept_from(blocked: Sequence[BlockedAttempt], most: int) -> str:
+    """What was tried to reach in vain; untrusted code chose these names."""
+    if not blocked:
+        return ""
+    places = [f"{code(one.place, 100)} ({one.count} {'time' if one.count == 1 else 'times'})" for one in blocked]
+    shown = min(most, PLACES)
+    more = f" and {len(places) - shown} more" if len(places) > shown else ""
+    return f"\n\nBlocked attempts to reach a host, to which nothing was sent: {', '.join(places[:shown])}{more}."
 
 
 def _log(log: ArtifactRef | None, page: str) -> str:

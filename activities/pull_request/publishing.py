@@ -4,6 +4,7 @@ from activities.capabilities import CallScope, Capabilities
 from activities.edge import deed
 from activities.editing import ChangedFiles, Threads, WholeDiff
 from activities.evidence.ledger import EvidenceLedger
+from activities.hosts_tried import HostsTried
 from activities.plain_words import one_line
 from activities.pull_request.composition import compose
 from activities.pull_request.inviting import Invitations
@@ -42,6 +43,7 @@ class PublishingDeeds:
         self._capabilities = capabilities
         self._status = StatusComments(run_store, capabilities, public_url)
         self._evidence = evidence
+        self._hosts_tried = HostsTried(run_store)
         self._invitations = Invitations(run_store, capabilities)
 
     @deed("OpenPR")
@@ -106,7 +108,7 @@ class PublishingDeeds:
             ticket, request.preparation, plan, request.summary, files, checks, request.spent,
             diff=whole.diff, models=models, page=self._status.page(request.task.id),
             audit=await self.run_store.audit.head(request.task.id), evidence=evidence,
-            waived=loosened[-1].waived if loosened else (),
+            waived=loosened[-1].waived if loosened else (), blocked=await self._hosts_tried.blocked(request.task.id),
         )  # fmt: skip
         await self._shelf.keep(request.task.id, "OpenPR", "pull-request.md", body.encode("utf-8", "replace"), "text/markdown")
         return body

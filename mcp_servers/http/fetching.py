@@ -5,7 +5,7 @@ import functools
 import re
 import ssl
 import zlib
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, cast
 from urllib.parse import urljoin
@@ -33,6 +33,12 @@ HEADERS: Final = (
     (b"user-agent", b"patchwright (documentation reader)"),
     (b"connection", b"close"),
 )
+Permit = Callable[[Destination], None]
+"""Is asked before anything goes to a place, its name's look-up included. Raises ``HostRefused``."""
+
+
+def everyone(place: Destination) -> None:
+    """The permit of who is not asked for: the list alone counts."""
 
 
 @dataclass(frozen=True)
@@ -65,15 +71,15 @@ class Fetcher:
         self._trust = trust
         self._total_seconds = total_seconds
 
-    async def fetch(self, url: str) -> Fetched:
-        """The page at an address.
+    async def fetch(self, url: str, permit: Permit = everyone) -> Fetched:
+        """The page at an address; ``permit`` is asked about each host on the way there, beside the list.
 
         Raises ``GuardrailTripped`` for what may not be reached, ``InvalidInput`` for what cannot be read, ``NotFound``, and
         ``RemoteUnavailable``.
         """
         try:
             async with asyncio.timeout(self._total_seconds):
-                return await self._followed(destination(url, self.rules))
+                return await self._followed(destination(url, self.rules), permit)
         except TimeoutError as late:
             raise RemoteUnavailable(f"The page did not come within {self._total_seconds:g} s.") from late
         except httpcore2.TimeoutException as late:
@@ -81,9 +87,10 @@ class Fetcher:
         except (httpcore2.NetworkError, httpcore2.ProtocolError, ssl.SSLError, OSError) as error:
             raise RemoteUnavailable(f"The page cannot be had: {error or type(error).__name__}.") from error
 
-    async def _followed(self, first: Destination) -> Fetched:
+    async def _followed(self, first: Destination, permit: Permit) -> Fetched:
         place = first
         for _ in range(MAX_REDIRECTS + 1):
+            permit(place)
             found = await self._asked(place)
             if isinstance(found, Fetched):
                 return found

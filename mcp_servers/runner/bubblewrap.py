@@ -23,6 +23,7 @@ from contracts.sandbox import SandboxTier
 from mcp_servers.runner import cgroup as cgroups
 from mcp_servers.runner import seccomp, toolchain, walls
 from mcp_servers.runner.cgroup import Cgroup, make_cgroup
+from mcp_servers.runner.doors import open_door, opened_in
 from mcp_servers.runner.orphans import started
 from mcp_servers.runner.register import Register
 from mcp_servers.runner.sandbox import (
@@ -141,6 +142,7 @@ class BubblewrapSandbox:
         """Host pid of the sandbox's first process; its namespaces are the sandbox."""
         self._name = ""
         """That process in the keeper's register, as ``PID START``."""
+        self._door: asyncio.Task[None] | None = None
 
     # -- life ------------------------------------------------------------------------------------------------
 
@@ -165,6 +167,9 @@ class BubblewrapSandbox:
             self._inside = int(json.loads(report.read(CHUNK))["child-pid"])
             self._name = f"{self._inside} {started(self._inside)}"
             self._register.opened(self._name, self._opening.workspace)
+        if (egress := self._opening.egress) is not None:
+            # Beside whatever comes next: the first command waits for it.
+            self._door = asyncio.create_task(open_door(egress, opened_in(self._inside, egress.doors)))
 
     async def _ready(self, keeper: asyncio.subprocess.Process) -> None:
         """Wait for the program inside to speak: bwrap tells the process id before it has set the walls up."""
@@ -179,6 +184,8 @@ class BubblewrapSandbox:
 
     async def close(self) -> None:
         """End everything in the sandbox; its tmpfs goes with it. Raises ``SandboxLost`` when a process will not die."""
+        if self._door is not None:
+            self._door.cancel()
         keeper, self._keeper = self._keeper, None
         if keeper is not None and keeper.returncode is None:
             if self._inside:
@@ -211,6 +218,8 @@ class BubblewrapSandbox:
     async def run(self, command: str, time_limit: float, on_output: OutputSink) -> Ended:
         """Run ``sh -c command``; when this returns, nothing it started is alive. Raises ``SandboxLost``."""
         self._must_live()
+        if self._door is not None:
+            await asyncio.shield(self._door)
         kills = self._cgroup.kills() if self._cgroup else 0
         watch = Watch(self._inside, self._limits, self._cgroup is None)
         told, tells = os.pipe()

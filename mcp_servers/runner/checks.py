@@ -5,14 +5,15 @@ from dataclasses import dataclass, field
 
 from contracts.checks import CheckRun, ChecksRun
 from contracts.errors import InvalidInput, SandboxLost
+from contracts.policy import Policy
 from contracts.sandbox import CheckCommand, Recipe, SandboxTier
 from contracts.workspace import Workspace
 from mcp_servers.object_store import Mirror, Mirrors
-from mcp_servers.runner.bench import Bench, run_in
+from mcp_servers.runner.bench import Bench
 from mcp_servers.runner.call_records import CallRecords
 from mcp_servers.runner.jobs import Hearer
 from mcp_servers.runner.recipe import recipe_for
-from mcp_servers.runner.sandbox import put_away, whose
+from mcp_servers.runner.sandbox import whose
 from mcp_servers.runner.sandboxes import Sandboxes
 from mcp_servers.scope import Scope
 
@@ -55,7 +56,7 @@ class Checks:
         checks = _named(recipe, names)
         if not checks:
             return await self._nothing(mirror, commit, recipe)
-        run = await self._until_done(_Round(scope.workspace, mirror, base, commit, hearer), checks)
+        run = await self._until_done(_Round(scope.workspace, mirror, base, commit, hearer, scope.policy), checks)
         await asyncio.to_thread(records.keep_checks, scope.call, run)
         return run
 
@@ -86,11 +87,11 @@ class Checks:
         while True:
             left = checks[len(here.runs) :]
             try:
-                bench = await self._sandboxes.open(here.workspace, here.mirror, here.base, here.commit, here.hearer.take)
+                bench = await self._opened(here)
                 try:
                     done = await self._in_sandbox(here, bench, left)
                 finally:
-                    await put_away(bench.sandbox)
+                    await bench.put_away()
             except SandboxLost:
                 lost += 1
                 if lost == ATTEMPTS:
@@ -100,6 +101,9 @@ class Checks:
             if done:
                 return await self._told(here, bench)
 
+    async def _opened(self, here: "_Round") -> Bench:
+        return await self._sandboxes.open(here.workspace, here.mirror, here.base, here.commit, here.hearer.take, here.policy)
+
     async def _in_sandbox(self, here: "_Round", bench: Bench, checks: tuple[CheckCommand, ...]) -> bool:
         """Run checks one by one; False when one of them took the sandbox along and others are left."""
         here.tier_notes.append(bench.note)
@@ -108,7 +112,7 @@ class Checks:
             return True
         for check in checks:
             here.hearer.announce(f"{check.name}: {check.command}")
-            ran = await run_in(bench.sandbox, check.command, check.timeout_seconds, self._sandboxes.limits, here.hearer.take)
+            ran = await bench.run(check.command, check.timeout_seconds, self._sandboxes.limits, here.hearer.take)
             here.runs.append(CheckRun(name=check.name, result=ran.result.model_copy(update={"commit": here.commit})))
             if ran.ruined and check is not checks[-1]:
                 return False
@@ -142,6 +146,7 @@ class _Round:
     base: str
     commit: str
     hearer: Hearer
+    policy: Policy
     runs: list[CheckRun] = field(default_factory=list)
     tier_notes: list[str] = field(default_factory=list)
 

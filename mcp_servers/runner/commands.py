@@ -5,7 +5,7 @@ import asyncio
 from contracts.errors import SandboxLost
 from contracts.sandbox import CommandResult
 from mcp_servers.object_store import Mirror, Mirrors
-from mcp_servers.runner.bench import Bench, run_in
+from mcp_servers.runner.bench import Bench
 from mcp_servers.runner.call_records import CallRecord, CallRecords
 from mcp_servers.runner.jobs import Hearer
 from mcp_servers.runner.sandbox import KILLED, OutputSink, StewardFailed, whose
@@ -73,12 +73,14 @@ class Commands:
         note: str = "",
     ) -> CommandResult:
         parent = mirror.head(scope.workspace)
+        if live.bench is not None and not live.bench.serves(scope.policy):
+            await live.drop()
         bench = live.bench
         if bench is None:
             base = scope.base or mirror.base(scope.workspace) or parent
-            bench = live.bench = await self._sandboxes.open(scope.workspace, mirror, base, parent, on_output)
+            bench = live.bench = await self._sandboxes.open(scope.workspace, mirror, base, parent, on_output, scope.policy)
         await bench.tree.bring_in(mirror.tree_of(parent))
-        ran = await run_in(bench.sandbox, command, time_limit, self._sandboxes.limits, on_output)
+        ran = await bench.run(command, time_limit, self._sandboxes.limits, on_output)
         taken = Taken() if ran.ruined else await bench.tree.take_out(scope.policy)
         notes = [note, bench.note, _note(ran.result, taken, bench), RUINED if ran.ruined else ""]
         bench.note = ""

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Mapping
+from dataclasses import replace
 
 import docker
 import requests
@@ -21,6 +23,9 @@ from mcp_servers.runner.sandbox import PROGRAMS, Opening, TierReport, put_away
 IMAGE = "patchwright-sandbox:1"
 ENGINE_TIMEOUT = 60
 CLEARING_TIMEOUT = 15
+UNSHARED = "bind source path does not exist"
+"""What the engine says of a folder of ours that it does not see."""
+log = logging.getLogger(__name__)
 PATIENCE_SECONDS = 30.0
 """How long an engine that has answered before may be away until a sandbox counts as not to be had."""
 
@@ -31,12 +36,16 @@ class ContainerKeeper:
     tier = SandboxTier.CONTAINER
 
     def __init__(
-        self, image: str = "", engine: str = "", leases: Leases | None = None, patience: float = PATIENCE_SECONDS
+        self, image: str = "", engine: str = "", leases: Leases | None = None, patience: float = PATIENCE_SECONDS,
+        egress_dir: str = "",
     ) -> None:
         """``image``: empty for the service's own; ``engine``: address of its socket, empty for the default.
 
-        ``leases``: of the runners that may share this engine from other containers.
+        ``leases``: of the runners that may share this engine from other containers. ``egress_dir``: a folder that the engine
+        sees under the same path, where this process runs in a container itself.
         """
+        self._egress_dir = egress_dir
+        self._shares_folders = True
         self._image = image or IMAGE
         self._engine = engine
         self._leases = leases
@@ -90,6 +99,18 @@ class ContainerKeeper:
 
     async def open(self, opening: Opening) -> ContainerSandbox:
         """A new, empty sandbox; an engine that has answered before is waited for. Raises ``SandboxUnavailable``."""
+        if opening.egress is None or opening.egress.connects:
+            return await self._opened_patiently(opening)
+        try:
+            return await self._opened_patiently(opening if self._shares_folders else replace(opening, egress=None))
+        except SandboxUnavailable as missing:
+            if UNSHARED not in missing.message:
+                raise
+            log.warning("What sandboxes try to reach is not heard of: %s", missing.message)
+            self._shares_folders = False
+            return await self._opened_patiently(replace(opening, egress=None))
+
+    async def _opened_patiently(self, opening: Opening) -> ContainerSandbox:
         async for attempt in AsyncRetrying(
             retry=retry_if_exception(_may_come_back),
             wait=wait_exponential_jitter(multiplier=0.1, max=2.0, jitter=0.1),
@@ -105,13 +126,15 @@ class ContainerKeeper:
         image = await asyncio.to_thread(self._found_image, client, opening.image or self._image)
         sandbox = ContainerSandbox(client, opening, image, self._image, self._register)
         try:
-            await asyncio.to_thread(sandbox.start)
+            await sandbox.begin(self._egress_dir)
         except requests.RequestException as error:
             await put_away(sandbox)
             raise _away(f"The container engine broke off while it opened a sandbox: {error}.") from error
         except DockerException as error:
             await put_away(sandbox)
             refused = f"The container engine could not open a sandbox: {error}."
+            if UNSHARED in refused:
+                refused += " Set PATCHWRIGHT_EGRESS_DIR to a folder that this process and the engine see under one path."
             its_own = isinstance(error, APIError) and error.is_client_error()
             raise (SandboxUnavailable(refused) if its_own else _away(refused)) from error
         except BaseException:

@@ -8,20 +8,24 @@ import asyncio
 import contextlib
 import os
 import random
+import socket
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, TypeVar
 
 import docker
 import requests
 from docker.errors import DockerException
-from docker.types import LogConfig, Ulimit
+from docker.types import LogConfig, Mount, Ulimit
 
 from contracts.errors import SandboxLost
 from contracts.sandbox import SandboxTier
 from mcp_servers.runner.clearing import cleared
 from mcp_servers.runner.docker_exec import STDOUT, exec_frames
+from mcp_servers.runner.doors import PROGRAM, SOCKET, Threshold, open_door, threshold
+from mcp_servers.runner.egress import EgressProxy
 from mcp_servers.runner.orphans import KEEPER, MAX_LIFE_SECONDS, NAME, OPENED, OWNER, WORKSPACE, owner
 from mcp_servers.runner.register import Register
 from mcp_servers.runner.sandbox import (
@@ -35,12 +39,15 @@ from mcp_servers.runner.sandbox import (
     Opening,
     OutputSink,
     StewardFailed,
+    said,
 )
 
 PROFILE = Path(__file__).with_name("seccomp.json")
 USER = "1000:1000"
 OTHER_USER = "65534:65534"
 """Of the runner's first process: the command's user must not be able to kill it."""
+SHOWN = "/egress"
+"""Where the keeper sees the threshold."""
 INODES = 1_000_000
 IN_ORDER = 'exec 2>&1; exec /bin/sh -c "$1"'
 """The engine has a pipe each for stdout and stderr and mixes them as they come; one pipe keeps their order."""
@@ -85,8 +92,31 @@ class ContainerSandbox:
         self._keeper: Any = None
         self._kills = 0
         self._gone = False
+        self._threshold: Threshold | None = None
+        self._door: asyncio.Task[None] | None = None
 
     # -- life ------------------------------------------------------------------------------------------------
+
+    async def begin(self, below: str = "") -> None:
+        """Start, and open the doors of the way out where there is one. ``below``: as for ``threshold``."""
+        if (egress := self._opening.egress) is None:
+            await asyncio.to_thread(self.start)
+            return
+        async with AsyncExitStack() as shown:
+            self._threshold = await shown.enter_async_context(threshold(below))
+            await asyncio.to_thread(self.start)
+            # Beside whatever comes next: the first command waits for it.
+            self._door = asyncio.create_task(self._open_door(egress, shown.pop_all()))
+
+    async def _open_door(self, egress: EgressProxy, shown: AsyncExitStack) -> None:
+        async with shown:
+            await open_door(egress, self._handed_over(egress.doors))
+
+    async def _handed_over(self, doors: Sequence[str]) -> list[socket.socket]:
+        assert self._threshold is not None
+        argv = ["python3", "-I", "-S", "-", "here", f"{SHOWN}/{SOCKET}", *doors]
+        await said(self.steward(argv, await asyncio.to_thread(PROGRAM.read_bytes)))
+        return await self._threshold.handed_over(len(doors))
 
     def start(self) -> None:
         """Make the volumes and start both containers."""
@@ -103,31 +133,39 @@ class ContainerSandbox:
                     "o": f"size={limits.disk_mib}m,nr_inodes={INODES},uid=1000,gid=1000,mode=0755,nosuid,nodev",
                 },
             )
+        self._keeper = self._start_keeper()
         self._runner = self._start_runner()
-        self._keeper = self._started(
+
+    def _start_keeper(self) -> Any:
+        door: dict[str, Any] = {}
+        if self._threshold is not None:
+            door = {"mounts": [Mount(SHOWN, str(self._threshold.folder), type="bind", read_only=True)], "dns": ["127.0.0.1"]}
+        return self._started(
             self._own_image,
             **self._hardened("ro,nocopy"),
             user="0:0",
+            hostname=HOSTNAME,
             cap_add=["DAC_READ_SEARCH"],
             network_mode="none",
             mem_limit="512m",
             memswap_limit="512m",
             pids_limit=64,
+            **door,
         )
 
     def _start_runner(self) -> Any:
         limits = self._opening.limits
         memory = f"{limits.memory_mib}m"
         file = limits.file_mib << 20
-        hardened = self._hardened("rw,nocopy")
-        if self._opening.egress:
-            hardened["volumes"][self._opening.egress] = {"bind": "/egress", "mode": "ro"}
+        network: dict[str, Any] = {"network_mode": "bridge" if self._opening.network else "none", "hostname": HOSTNAME}
+        if self._threshold is not None:
+            # Where our own image opens the doors; the command's may have no Python.
+            network = {"network_mode": f"container:{self._living(self._keeper).id}"}
         return self._started(
             self._opening.image or self._own_image,
-            **hardened,
+            **self._hardened("rw,nocopy"),
+            **network,
             user=OTHER_USER,
-            hostname=HOSTNAME,
-            network_mode="bridge" if self._opening.network else "none",
             tmpfs={"/tmp": "rw,exec,nosuid,nodev,size=256m,mode=1777,nr_inodes=65536"},  # noqa: S108
             mem_limit=memory,
             memswap_limit=memory,
@@ -171,6 +209,8 @@ class ContainerSandbox:
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
+        if self._door is not None:
+            self._door.get_loop().call_soon_threadsafe(self._door.cancel)
         self._runner, self._keeper, self._volumes = None, None, {}
         # From here on the sweeper takes away what is left.
         self._register.leave(self._name)
@@ -182,6 +222,8 @@ class ContainerSandbox:
 
     async def run(self, command: str, time_limit: float, on_output: OutputSink) -> Ended:
         """Run ``sh -c command`` as an ordinary user; when this returns, nothing it started is alive. Raises ``SandboxLost``."""
+        if self._door is not None:
+            await asyncio.shield(self._door)
         environment = {**ENVIRONMENT, **self._opening.environment}
         argv = ["/bin/sh", "-c", IN_ORDER, "sh", command]
         exec_id = await self._engine(

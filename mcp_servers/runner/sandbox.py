@@ -9,6 +9,7 @@ from typing import Protocol
 from contracts.errors import SandboxLost
 from contracts.sandbox import SandboxLimits, SandboxTier
 from contracts.workspace import Workspace
+from mcp_servers.runner.egress import EgressProxy
 
 log = logging.getLogger(__name__)
 WORK = "/work"
@@ -76,8 +77,8 @@ class Opening:
     """Added to ``ENVIRONMENT``: the package index and proxy of ``setup``, nothing else."""
     workspace: str = ""
     """For which workspace, as ``whose`` names it; empty for none."""
-    egress: str = ""
-    """Folder of the proxy that is the way out, shown as ``/egress``; empty for none. There is no network all the same."""
+    egress: EgressProxy | None = None
+    """The way out, and what hears of attempts; whoever made it closes it. There is no network all the same."""
 
 
 @dataclass(frozen=True)

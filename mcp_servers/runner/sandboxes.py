@@ -8,6 +8,7 @@ from pathlib import Path
 
 from contracts.egress import HostRule
 from contracts.errors import SandboxUnavailable
+from contracts.policy import Policy
 from contracts.sandbox import SandboxLimits, SandboxTier
 from contracts.workspace import Workspace
 from mcp_servers.object_store import Mirror
@@ -18,7 +19,7 @@ from mcp_servers.runner.container import ContainerKeeper
 from mcp_servers.runner.deps_cache import DepsCache
 from mcp_servers.runner.jobs import Jobs
 from mcp_servers.runner.orphans import Leases
-from mcp_servers.runner.sandbox import OutputSink, SandboxKeeper, TierReport, put_away, whose
+from mcp_servers.runner.sandbox import OutputSink, SandboxKeeper, TierReport, whose
 from mcp_servers.runner.sweeping import Sweeper
 from mcp_servers.runner.tiers import Tiers
 
@@ -41,7 +42,7 @@ class Live:
         """End the sandbox; the next command opens another one from the workspace's commit."""
         bench, self.bench = self.bench, None
         if bench is not None:
-            await put_away(bench.sandbox)
+            await bench.put_away()
 
     def rest(self, seconds: float) -> None:
         """End the sandbox when nobody uses it for so long."""
@@ -97,13 +98,16 @@ class Sandboxes:
         image: str = "",
         engine: str = "",
         setup_hosts: Sequence[HostRule] = (),
+        egress_dir: str = "",
     ) -> "Sandboxes":
         """Containers where an engine answers, else bubblewrap; ``tier`` allows only that one.
 
         ``image``: of the container tier, empty for the service's own; ``engine``: its address, empty for the default.
-        ``setup_hosts``: with any, a setup with network reaches these alone.
+        ``setup_hosts``: with any, a setup with network reaches these alone; ``egress_dir``: a folder that the engine sees under
+        the same path, where this process runs in a container itself.
         """
-        keepers: list[SandboxKeeper] = [ContainerKeeper(image, engine, Leases(cache / LEASES)), BubblewrapKeeper()]
+        containers = ContainerKeeper(image, engine, Leases(cache / LEASES), egress_dir=egress_dir)
+        keepers: list[SandboxKeeper] = [containers, BubblewrapKeeper()]
         return cls([k for k in keepers if tier in (None, k.tier)], DepsCache(cache), limits, setup_environment,
                    setup_hosts=setup_hosts)
 
@@ -130,20 +134,22 @@ class Sandboxes:
                 raise
             live.rest(self._idle_seconds)
 
-    async def open(self, workspace: Workspace, mirror: Mirror, base: str, commit: str, on_output: OutputSink) -> Bench:
-        """A new bench; whoever opens it closes its sandbox.
+    async def open(
+        self, workspace: Workspace, mirror: Mirror, base: str, commit: str, on_output: OutputSink, policy: Policy
+    ) -> Bench:
+        """A new bench; whoever opens it puts it away. Its commands may reach the hosts of the policy.
 
         A tier that has stopped to work is waited for, then the next weaker one is taken where it is allowed. Raises
         ``SandboxUnavailable``, retryable where waiting may help.
         """
         keeper = await self._tiers.keeper()
         try:
-            bench = await self._benches[id(keeper)].open(workspace, mirror, base, commit, on_output)
+            bench = await self._benches[id(keeper)].open(workspace, mirror, base, commit, on_output, policy)
         except SandboxUnavailable as missing:
             if not missing.retryable:
                 raise
             keeper = await self._tiers.instead_of(keeper, missing)
-            bench = await self._benches[id(keeper)].open(workspace, mirror, base, commit, on_output)
+            bench = await self._benches[id(keeper)].open(workspace, mirror, base, commit, on_output, policy)
         other = await self._other_tier(bench.sandbox.tier, CallRecords(mirror, workspace))
         bench.note = f"{other} {bench.note}".strip()
         return bench

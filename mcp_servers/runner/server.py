@@ -26,8 +26,8 @@ from mcp_servers.runner.selfcheck import selfcheck
 from mcp_servers.scope import Scope, scope_of
 
 INSTRUCTIONS = (
-    "Runs commands and checks in a sandbox that holds the workspace's files at /work. There is no network and no git folder. "
-    "Changes to files are committed to the workspace."
+    "Runs commands and checks in a sandbox that holds the workspace's files at /work. There is no git folder, and no network "
+    "but the hosts that the task's policy allows. Changes to files are committed to the workspace."
 )
 SHOWN_CHARACTERS = 16_000
 """Of a command's output in the text for a model; the structured result has it all."""
@@ -89,8 +89,9 @@ class _Runner:
 
         Says the exit code, the output (its middle left out when long), and which files it changed; those are committed to
         the workspace. Ignored files (.gitignore, caches, node_modules) stay in the sandbox but are not part of the
-        workspace. There is no network, no git repository and no standard input. Processes left in the background are killed
-        when the command ends. Use apply_patch to edit files, and run_checks for the project's whole checks.
+        workspace. There is no git repository, no standard input, and no network but the hosts that the task's policy allows,
+        by way of the proxy in HTTPS_PROXY. Processes left in the background are killed when the command ends. Use
+        apply_patch to edit files, and run_checks for the project's whole checks.
         """
         scope = scope_of(ctx, self._default)
         if not (decision := decide(scope.policy, CommandRun(command=command))).allowed:

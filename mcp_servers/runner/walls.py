@@ -30,7 +30,6 @@ def outer_walls(opening: Opening, toolchain: Sequence[str]) -> list[str]:
         *_words(f"--hostname {HOSTNAME} --new-session --die-with-parent --clearenv --setenv PATH /usr/bin:/bin"),
         *toolchain,
         *network,
-        *(["--ro-bind", opening.egress, "/egress"] if opening.egress else []),
         *_words("--proc /proc --dev /dev"),
         *_tmpfs("/dev/shm", min(SMALL_TMPFS, disk), "1777"),  # noqa: S108
         *_tmpfs("/tmp", min(SMALL_TMPFS, disk), "1777"),  # noqa: S108

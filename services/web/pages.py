@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from contracts.access import Right
 from contracts.audit import broken_link
+from contracts.blocked import BlockedAttempt, summed
 from contracts.event import EventKind, TaskEvent
 from contracts.record import TaskRecord
 from contracts.task import FINAL_STATES, TaskKind, TaskState
@@ -113,12 +114,13 @@ class Assets(StaticFiles):
 
 async def _task(tasks: TaskService, task_id: str) -> dict[str, Any]:
     record = await tasks.runs.get(task_id)
-    facts, log, view, plan = await asyncio.gather(
-        tasks.runs.events_of_kinds(task_id, FACTS), tasks.runs.newest_events(task_id, LOG_LINES), task_view(tasks, record),
+    facts, tried, log, view, plan = await asyncio.gather(
+        tasks.runs.events_of_kinds(task_id, FACTS), tasks.runs.events_of_kinds(task_id, [EventKind.BLOCKED]),
+        tasks.runs.newest_events(task_id, LOG_LINES), task_view(tasks, record),
         plan_of(tasks, record))
     return {"task": view, "ticket": record.task.request, "record": record, "plan": plan, "phases": phases(record, facts),
             "runs": step_runs(facts), "log": log, "checks": _checks(facts), "commits": _of(facts, EventKind.COMMIT),
-            "elapsed": _elapsed(record), "last_seq": log[-1].seq if log else 0}
+            "blocked": _blocked(tried), "elapsed": _elapsed(record), "last_seq": log[-1].seq if log else 0}
 
 
 async def _pull(tasks: TaskService, pulls: PullRequests, pull_request_id: str) -> dict[str, Any]:
@@ -139,6 +141,15 @@ def _checks(events: list[TaskEvent]) -> list[tuple[str, list[TaskEvent]]]:
         latest = found.pop(commit, {})
         found[commit] = latest | {str(event.data.get("name", "")): event}
     return [(commit, list(results.values())) for commit, results in reversed(found.items())]
+
+
+def _blocked(tried: list[TaskEvent]) -> list[tuple[BlockedAttempt, str]]:
+    """Each place that was tried in vain, and during what."""
+    during: dict[str, dict[str, None]] = {}
+    for event in tried:
+        during.setdefault(str(event.data.get("place")), {})[str(event.data.get("during"))] = None
+    found = summed(BlockedAttempt.model_validate(event.data) for event in tried)
+    return [(one, ", ".join(list(during.get(one.place, {}))[:5])) for one in found]
 
 
 def _of(events: list[TaskEvent], kind: EventKind) -> list[TaskEvent]:

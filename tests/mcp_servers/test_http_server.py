@@ -46,7 +46,7 @@ async def reading(tmp_path: Path) -> AsyncIterator[Reading]:
 async def test_a_page_is_read_as_markdown_without_what_a_browser_would_not_show(reading: Reading) -> None:
     reading.web.page("/retries", PAGE)
     done, text = await reading("/retries")
-    assert done and text.startswith(f"Retries\n{HOST}/retries, characters 0 to ")
+    assert done and text.startswith(f"From the web: {HOST}/retries, characters 0 to ") and "\n~~~\nRetries\n" in text
     assert "# Retries\n" in text and "`retry`" in text and "[more](/more)" in text
     assert "for attempt in range(3):\n    call()" in text and "| limit |" in text
     assert not any(word in text for word in ("steal", "Home", "Imprint", "Ignore", "Push"))
@@ -80,7 +80,7 @@ async def test_a_long_page_comes_in_parts(reading: Reading) -> None:
     reading.web.page("/long", b"x" * SHOWN_CHARACTERS + b"the end", "text/plain")
     _, first = await reading("/long")
     assert first.endswith(f"go on with start={SHOWN_CHARACTERS}.")
-    assert (await reading("/long", start=SHOWN_CHARACTERS))[1].endswith("the end")
+    assert (await reading("/long", start=SHOWN_CHARACTERS))[1].endswith("\n~~~\nthe end\n~~~")
     assert not (await reading("/long", start=10**6))[0]
 
 
@@ -99,7 +99,7 @@ async def test_a_page_that_is_too_large_is_refused_packed_or_not(reading: Readin
     reading.web.page("/strange", b"hello", "text/plain", "Content-Encoding: br\r\n")
     assert "larger than 4 MiB" in (await reading("/large"))[1]
     assert "larger than 4 MiB" in (await reading("/bomb"))[1]
-    assert (await reading("/packed"))[1].endswith("hello")
+    assert (await reading("/packed"))[1].endswith("\nhello\n~~~")
     assert "encoding 'br'" in (await reading("/strange"))[1]
 
 
@@ -122,4 +122,4 @@ async def test_broken_html_is_refused_or_read_but_never_breaks_the_server(readin
 async def test_what_nobody_sees_is_not_shown_to_a_model(reading: Reading) -> None:
     hidden = "".join(chr(0xE0000 + ord(letter)) for letter in "push")
     reading.web.page("/x", f"a\u202eb\u200bc\x1b[31m{hidden}d".encode(), "text/plain; charset=utf-8")
-    assert (await reading("/x"))[1].endswith("abc[31md")
+    assert (await reading("/x"))[1].endswith("\nabc[31md\n~~~")
