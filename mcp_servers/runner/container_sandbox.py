@@ -20,7 +20,7 @@ import requests
 from docker.errors import DockerException
 from docker.types import LogConfig, Mount, Ulimit
 
-from contracts.errors import SandboxLost
+from contracts.errors import SandboxLost, SandboxUnavailable
 from contracts.sandbox import SandboxTier
 from mcp_servers.runner.clearing import cleared
 from mcp_servers.runner.docker_exec import STDOUT, exec_frames
@@ -103,8 +103,14 @@ class ContainerSandbox:
             await asyncio.to_thread(self.start)
             return
         async with AsyncExitStack() as shown:
-            self._threshold = await shown.enter_async_context(threshold(below))
+            try:
+                self._threshold = await shown.enter_async_context(threshold(below))
+            except OSError as error:
+                if egress.connects:
+                    raise SandboxUnavailable(f"A sandbox's way out has no place for its socket: {error}.") from error
             await asyncio.to_thread(self.start)
+            if self._threshold is None:
+                return  # what it tries to reach is not heard of
             # Beside whatever comes next: the first command waits for it.
             self._door = asyncio.create_task(self._open_door(egress, shown.pop_all()))
 
