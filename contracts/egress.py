@@ -69,6 +69,12 @@ class HostRule(StrictWord):
         return host
 
     @property
+    def written(self) -> str:
+        """As a person would write it."""
+        scheme = "" if self.scheme == "https" else f"{self.scheme}://"
+        return f"{scheme}{self.host}{f':{self.port}' if self.port else ''}{' (private)' if self.private else ''}"
+
+    @property
     def opens(self) -> int:
         """The port it is about."""
         return self.port or DEFAULT_PORTS[self.scheme]

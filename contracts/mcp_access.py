@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
+from contracts.egress import HostRule
 from contracts.word import StrictWord
 
 SERVER_NAME = r"^[a-z][a-z0-9-]{0,30}$"
@@ -42,6 +43,8 @@ class McpServerAccess(StrictWord):
     """For `http` and `sse`: the bearer token it wants, as {"file": …} or {"variable": …}."""
     environment: dict[str, SecretPlace] = Field(default_factory=dict)
     """For `stdio`: variables that it alone is given, each {"file": …} or {"variable": …}."""
+    egress_hosts: tuple[HostRule, ...] = ()
+    """For `stdio`: hosts that it may reach, by name and by the proxy in `HTTPS_PROXY`, e.g. ["api.example.com"]; empty: none."""
     tools: tuple[str, ...] = Field(min_length=1)
     """The tools that may be used at all; whatever else it offers stays out of reach."""
     timeout_seconds: float = Field(default=30, gt=0, le=600)
@@ -65,6 +68,6 @@ class McpServerAccess(StrictWord):
         if self.transport == "stdio":
             if not self.command or bool(self.folder) == bool(self.image) or self.url or self.auth:
                 raise ValueError("stdio needs command, and either folder or image; url and auth are for http and sse")
-        elif not self.url or self.command or self.folder or self.image or self.environment:
-            raise ValueError(f"{self.transport} needs url; command, folder, image and environment are for stdio")
+        elif not self.url or self.command or self.folder or self.image or self.environment or self.egress_hosts:
+            raise ValueError(f"{self.transport} needs url; command, folder, image, environment and egress_hosts are for stdio")
         return self

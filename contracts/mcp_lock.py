@@ -66,6 +66,8 @@ class LockedServer(Word):
     version: str = ""
     digest: str = ""
     """``sha256:…`` of its program's files or its image; empty where it runs elsewhere and nobody here can know."""
+    egress_hosts: tuple[str, ...] = ()
+    """Hosts that it may reach, of a third-party server that runs here; sorted."""
     sha256: str
     """Of its face."""
     instructions: str = ""
@@ -75,6 +77,11 @@ class LockedServer(Word):
     def face(self) -> ServerFace:
         """The face it is pinned to."""
         return ServerFace(version=self.version, instructions=self.instructions, tools=self.tools)
+
+    @property
+    def pinned(self) -> tuple[str | tuple[str, ...], ...]:
+        """What makes it this one."""
+        return (self.digest, self.sha256, *([self.egress_hosts] if self.egress_hosts else []))
 
     def tool_sha256(self, name: str) -> str:
         """Digest of one tool with its schemas, for evidence; empty when there is no such tool."""
@@ -90,17 +97,17 @@ class McpLock(Word):
     @property
     def sha256(self) -> str:
         """Digest of every pin: says in evidence which tools a change was made with."""
-        return sha256_of({name: (server.digest, server.sha256) for name, server in sorted(self.servers.items())})
+        return sha256_of({name: server.pinned for name, server in sorted(self.servers.items())})
 
-    def check(self, name: str, found: ServerFace, digest: str | None = None) -> None:
-        """Hold a server against its pin. ``digest``: of its program; None when it cannot be known from here.
+    def check(self, name: str, found: ServerFace, digest: str | None = None, hosts: Sequence[str] | None = None) -> None:
+        """Hold a server against its pin. ``digest``: of its program; ``hosts``: that it may reach. None: not known from here.
 
         Raises ``ToolDrift`` with the difference.
         """
         locked = self.servers.get(name)
         if locked is None:
             raise ToolDrift(f"mcp.lock does not name the MCP server {name!r}; look at it: ./patchwright mcp audit")
-        if problems := drift(locked, found, digest):
+        if problems := drift(locked, found, digest, hosts):
             told = "\n".join(problems)
             raise ToolDrift(
                 f"The MCP server {name!r} is not the one that mcp.lock names; it is not used.\n{told}\n"
@@ -131,9 +138,13 @@ class McpLock(Word):
                 raise ToolDrift(f"The tool {named!r} is not the one that mcp.lock names; it is not used.\n{change}")
 
 
-def drift(locked: LockedServer, found: ServerFace, digest: str | None = None) -> tuple[str, ...]:
+def drift(
+    locked: LockedServer, found: ServerFace, digest: str | None = None, hosts: Sequence[str] | None = None
+) -> tuple[str, ...]:
     """What is different from the pin, one readable piece each; empty when nothing is."""
     problems = []
+    if hosts is not None and tuple(hosts) != locked.egress_hosts:
+        problems.append(_changed("the hosts that it may reach changed", "\n".join(locked.egress_hosts), "\n".join(hosts)))
     if digest is not None and digest != locked.digest:
         problems.append(f"its program changed:\n  - {locked.digest or '(none)'}\n  + {digest or '(none)'}")
     if found.sha256 == locked.sha256 == locked.face.sha256:

@@ -5,14 +5,15 @@ import re
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mcp import Client
 
+from contracts.blocked import BlockedAttempt
 from contracts.errors import InvalidInput, PatchwrightError
 from contracts.mcp_lock import PASSED_ON, LockedServer, McpLock, ServerFace, drift, face, sha256_of, warnings_of
-from mcp_servers.third_party.connection import connected
+from mcp_servers.third_party.connection import connected, hosts_of
 from services import wiring
 from services.settings import IsolatedSettings, Settings
 
@@ -35,6 +36,8 @@ class Audited:
     """What a person should look at in what it says, pinned or not."""
     seconds: float
     tools: int
+    blocked: tuple[str, ...] = ()
+    """What it tried to reach while it was looked at, and could not."""
 
     @property
     def sound(self) -> bool:
@@ -49,16 +52,21 @@ async def our_pins() -> dict[str, LockedServer]:
         return {name: await _our_pin(name, settings) for name in wiring.OUR_SERVERS}
 
 
-async def third_party_pin(settings: Settings, name: str) -> LockedServer:
-    """A third-party server as it is right now; it is run or reached for that. Raises ``PatchwrightError``."""
+async def third_party_pin(settings: Settings, name: str, tried: list[BlockedAttempt] | None = None) -> LockedServer:
+    """A third-party server as it is right now; it is run or reached for that. Raises ``PatchwrightError``.
+
+    ``tried``: learns what it tried to reach in vain.
+    """
     access = settings.mcp_servers.get(name)
     if access is None:
         known = ", ".join(settings.mcp_servers) or "none"
         raise InvalidInput(f"The setting mcp_servers names no {name!r}; there are {known}. Write it there first.")
-    async with connected(name, access, settings.mcp_secret, lambda digest: None) as connection:
+    around = wiring.surroundings(settings)
+    async with connected(name, access, settings.mcp_secret, lambda digest: None, around) as connection:
         found, digest = await connection.face(), connection.digest
+        (tried if tried is not None else []).extend(await connection.tried())
     package = found.name or access.image or access.url or access.folder
-    return _pinned(found, "third-party", package, found.version, digest)
+    return _pinned(found, "third-party", package, found.version, digest, hosts_of(access))
 
 
 def check_list(settings: Settings, name: str, pin: LockedServer) -> None:
@@ -101,16 +109,18 @@ async def audit(settings: Settings, names: Sequence[str] = ()) -> list[Audited]:
 
 async def _third_party(settings: Settings, lock: McpLock, name: str) -> Audited:
     begun = time.monotonic()
+    tried: list[BlockedAttempt] = []
     try:
-        pin = await third_party_pin(settings, name)
+        pin = await third_party_pin(settings, name, tried)
     except PatchwrightError as error:
         return Audited(name, "third-party", (error.message,), (), time.monotonic() - begun, 0)
-    return _held(name, lock, pin, time.monotonic() - begun)
+    held = _held(name, lock, pin, time.monotonic() - begun)
+    return replace(held, blocked=tuple(f"{one.place} ({one.rule})" for one in tried))
 
 
 def _held(name: str, lock: McpLock, pin: LockedServer, seconds: float) -> Audited:
     locked = lock.servers.get(name)
-    problems = drift(locked, pin.face, pin.digest) if locked else (f"not pinned; ./patchwright mcp add {name}",)
+    problems = drift(locked, pin.face, pin.digest, pin.egress_hosts) if locked else (f"not pinned; ./patchwright mcp add {name}",)
     warnings = warnings_of(pin.face) if pin.origin == "third-party" else ()
     return Audited(name, pin.origin, problems, warnings, seconds, len(pin.tools))
 
@@ -129,9 +139,11 @@ def our_digest(name: str) -> str:
     return f"sha256:{sha256_of(content)}"
 
 
-def _pinned(found: ServerFace, origin: str, package: str, version: str, digest: str) -> LockedServer:
+def _pinned(
+    found: ServerFace, origin: str, package: str, version: str, digest: str, hosts: tuple[str, ...] = ()
+) -> LockedServer:
     return LockedServer(
         origin="ours" if origin == "ours" else "third-party", package=package, version=version, digest=digest,
-        sha256=found.sha256, instructions=found.instructions, tools=found.tools,
+        egress_hosts=hosts, sha256=found.sha256, instructions=found.instructions, tools=found.tools,
     )  # fmt: skip
 

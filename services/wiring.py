@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from mcp_servers.repo.local_forge import LocalForge
     from mcp_servers.repo.tickets.tickets import Tickets
     from mcp_servers.runner.sandboxes import Sandboxes
+    from mcp_servers.third_party.box import Surroundings
     from mcp_servers.third_party.guest import Guest
     from services.access.access import Access
     from services.api.webhooks import Secrets
@@ -268,7 +269,15 @@ def third_party_guests(settings: Settings) -> "dict[str, Guest]":
     from mcp_servers.third_party.guest import Guest
 
     lock = mcp_lock(settings)
-    return {name: Guest(name, access, lock, settings.mcp_secret) for name, access in settings.mcp_servers.items()}
+    around = surroundings(settings)
+    return {name: Guest(name, access, lock, settings.mcp_secret, around) for name, access in settings.mcp_servers.items()}
+
+
+def surroundings(settings: Settings) -> "Surroundings":
+    """What third-party servers in containers are opened with."""
+    from mcp_servers.third_party.box import Surroundings
+
+    return Surroundings(settings.sandbox_image, settings.egress_dir)
 
 
 def mcp_lock_file(settings: Settings) -> Path:

@@ -39,7 +39,7 @@ Connect = Callable[[str, int], Awaitable[tuple[asyncio.StreamReader, asyncio.Str
 PROXY = f"http://127.0.0.1:{PORT}"
 NEVER = "127.0.0.1,localhost,::1,sandbox"
 VARIABLES = {name: PROXY for name in ("HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy")} | {
-    "NO_PROXY": NEVER, "no_proxy": NEVER}
+    "NO_PROXY": NEVER, "no_proxy": NEVER, "NODE_USE_ENV_PROXY": "1"}
 """What tells programs of the proxy."""
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 

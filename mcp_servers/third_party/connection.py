@@ -16,11 +16,14 @@ from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp_types import Implementation, ToolListChangedNotification
 
+from contracts.blocked import BlockedAttempt
 from contracts.errors import InvalidInput, PatchwrightError
 from contracts.mcp_access import McpServerAccess, SecretPlace
 from contracts.mcp_lock import ServerFace, canonical, face
 from contracts.tool_text import visible
-from mcp_servers.third_party.box import image_digest, in_box
+from mcp_servers.host_gates import by_list
+from mcp_servers.runner.egress import VARIABLES, EgressProxy
+from mcp_servers.third_party.box import Surroundings, image_digest, in_box
 from mcp_servers.third_party.cell import SAID_LINES, in_cell
 from mcp_servers.third_party.lines import spoken_to
 from mcp_servers.third_party.program import digest_of, staged
@@ -48,6 +51,12 @@ class Connection:
     """The last lines of its standard error."""
     changed: bool = True
     """Whether it may offer other tools than when they were last looked at."""
+    egress: EgressProxy | None = None
+    """Its way out, where it runs here."""
+
+    async def tried(self) -> tuple[BlockedAttempt, ...]:
+        """What it tried to reach in vain since this was asked last; nobody knows of one that runs elsewhere."""
+        return (await self.egress.taken())[0] if self.egress is not None else ()
 
     async def face(self) -> ServerFace:
         """Its instructions and tools. Raises ``InvalidInput`` when they are too many or too much to be honest."""
@@ -66,13 +75,15 @@ class Connection:
 
 
 @asynccontextmanager
-async def connected(name: str, access: McpServerAccess, reveal: Reveal, admit: Admit) -> AsyncIterator[Connection]:
+async def connected(
+    name: str, access: McpServerAccess, reveal: Reveal, admit: Admit, around: Surroundings
+) -> AsyncIterator[Connection]:
     """Connect until the block ends. Raises what ``admit`` raises, and ``PatchwrightError`` for whatever else fails."""
     said: deque[str] = deque(maxlen=SAID_LINES)
     async with AsyncExitStack() as opened:
         try:
             async with asyncio.timeout(access.timeout_seconds):
-                made = await _opened(name, access, reveal, admit, said, opened)
+                made = await _opened(name, access, reveal, admit, around, said, opened)
         except TimeoutError:
             raise _unanswered(name, f"it did not answer within {access.timeout_seconds:g} s", said) from None
         except PatchwrightError:
@@ -83,11 +94,15 @@ async def connected(name: str, access: McpServerAccess, reveal: Reveal, admit: A
 
 
 async def _opened(
-    name: str, access: McpServerAccess, reveal: Reveal, admit: Admit, said: deque[str], opened: AsyncExitStack
-) -> Connection:
+    name: str, access: McpServerAccess, reveal: Reveal, admit: Admit, around: Surroundings, said: deque[str],
+    opened: AsyncExitStack,
+) -> Connection:  # fmt: skip
+    egress: EgressProxy | None = None
     secrets = {variable: reveal(place, f"{variable} of the MCP server {name}") for variable, place in access.environment.items()}
     if access.transport == "stdio":
-        streams, digest = await _program(access, secrets, admit, said, opened)
+        egress = EgressProxy(by_list(access.egress_hosts, "egress_hosts"), connects=bool(access.egress_hosts))
+        opened.push_async_callback(egress.close)
+        streams, digest = await _program(access, secrets, admit, Started(egress, around, said), opened)
     else:
         token = reveal(access.auth, f"the token of the MCP server {name}") if access.auth else ""
         secrets |= {"": token} if token else {}
@@ -101,23 +116,38 @@ async def _opened(
                 connection.changed = True
 
     client = Client(streams, client_info=WHO, message_handler=heard, cache=None, read_timeout_seconds=access.timeout_seconds)
-    made.append(Connection(client, digest, tuple(filter(None, secrets.values())), said))
+    made.append(Connection(client, digest, tuple(filter(None, secrets.values())), said, egress=egress))
     await opened.enter_async_context(client)
     return made[0]
 
 
+@dataclass(frozen=True)
+class Started:
+    """What a program that runs here is started with."""
+
+    egress: EgressProxy
+    around: Surroundings
+    said: deque[str]
+
+
+def hosts_of(access: McpServerAccess) -> tuple[str, ...]:
+    """Hosts that a server may reach, as they are pinned."""
+    return tuple(sorted(rule.written for rule in access.egress_hosts))
+
+
 async def _program(
-    access: McpServerAccess, variables: dict[str, str], admit: Admit, said: deque[str], opened: AsyncExitStack
+    access: McpServerAccess, secrets: dict[str, str], admit: Admit, start: Started, opened: AsyncExitStack
 ) -> tuple[contextlib.AbstractAsyncContextManager[TransportStreams], str]:
+    variables = {**(VARIABLES if start.egress.connects else {}), **secrets}
     if access.image:
         digest = await asyncio.to_thread(image_digest, access.image)
         admit(digest)
-        running = in_box(digest, access.command, variables, access.memory_mib, said)
+        running = in_box(digest, access.command, variables, access.memory_mib, start.said, start.egress, start.around)
     else:
         program = opened.enter_context(staged(Path(access.folder)))
         digest = await asyncio.to_thread(digest_of, program)
         admit(digest)
-        running = in_cell(program, access.command, variables, access.memory_mib, said)
+        running = in_cell(program, access.command, variables, access.memory_mib, start.said, start.egress)
     return spoken_to(await opened.enter_async_context(running)), digest
 
 

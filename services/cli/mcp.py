@@ -106,6 +106,8 @@ def _tell(one: "Audited") -> None:
     screen.print(f"{mark}  [bold]{escape(one.name)}[/] ({one.origin}): {one.tools} tools, {one.seconds * 1_000:.0f} ms")
     for problem in one.problems:
         screen.print(f"    {visible(problem)}".replace("\n", "\n    "), markup=False, soft_wrap=True)
+    for place in one.blocked:
+        screen.print(f"    tried to reach {place}", style="yellow", markup=False, soft_wrap=True)
     for warning in one.warnings:
         screen.print(f"    look at {warning}", style="yellow", markup=False, soft_wrap=True)
 
@@ -113,6 +115,8 @@ def _tell(one: "Audited") -> None:
 def _show(name: str, pin: LockedServer, allowed: tuple[str, ...]) -> None:
     what, place = escape(visible(f"{pin.package} {pin.version}")), pin.digest or "(runs elsewhere)"
     screen.print(f"[bold]{escape(name)}[/]: {what}  {place}", soft_wrap=True)
+    if pin.egress_hosts:
+        screen.print(f"may reach {', '.join(pin.egress_hosts)}", markup=False, soft_wrap=True)
     if pin.instructions:
         screen.print(f"instructions: {visible(pin.instructions)}", markup=False, soft_wrap=True)
     for tool in pin.tools:
