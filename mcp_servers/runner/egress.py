@@ -26,6 +26,8 @@ HEAD_BYTES = 8_192
 HEAD_SECONDS = 10.0
 CONNECT_SECONDS = 10.0
 IDLE_SECONDS = 120.0
+LAST_SECONDS, LAST_CHUNKS = 1.0, 16
+"""What is still heard of somebody who was refused."""
 SETTLE_SECONDS = 0.25
 CHUNK = 1 << 16
 MOST_CONNECTIONS = 64
@@ -178,7 +180,9 @@ class EgressProxy:
             found = await self._judged(head, writer)
         finally:
             self._judging -= 1
-        if found is not None:
+        if found is None:
+            await _heard_out(reader, writer)
+        else:
             await self._joined(*found, reader, writer)
 
     async def _judged(self, head: bytes, writer: asyncio.StreamWriter) -> tuple[str, str, int] | None:
@@ -244,6 +248,16 @@ def _asked(head: bytes) -> tuple[str, str]:
         host = there.partition("/")[0]
         return method, host if ":" in host else f"{host}:{443 if scheme == 'https' else 80}"
     return method, target
+
+
+async def _heard_out(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Wait a moment for the other side to end: a connection closed on words that nobody read takes our answer along."""
+    writer.write_eof()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(LAST_SECONDS):
+            for _ in range(LAST_CHUNKS):
+                if not await reader.read(CHUNK):
+                    return
 
 
 async def _answer(writer: asyncio.StreamWriter, status: str, text: str = "") -> None:
