@@ -20,7 +20,7 @@ from agents.models.openai_responses import Converter
 from agents.retry import ModelRetryAdvice, ModelRetryAdviceRequest
 from openai import APIConnectionError, APIStatusError, AsyncOpenAI, Omit
 from openai.types.chat import ChatCompletion
-from openai.types.responses import Response, ResponseOutputMessage, ResponseOutputText
+from openai.types.responses import Response, ResponseFunctionToolCall, ResponseOutputMessage, ResponseOutputText
 from pydantic import ValidationError
 
 from activities.agent_run.encoding import Conversation, Frame, as_items, canonical
@@ -35,6 +35,7 @@ Answer = TypeVar("Answer", Response, ChatCompletion)
 WireApi = Literal["auto", "responses", "chat"]
 _NO_SUCH_ENDPOINT = (404, 405, 501)
 _SCHEMA_WORDS = re.compile(r"json_schema|response_format|text\.format|structured[ _]output|\bschema\b", re.IGNORECASE)
+HOSTED_PATCH, NOT_GIVEN = "apply_patch", "patch_not_given"
 SILENCE = "(an empty answer)"
 """What stands for an answer without words and calls."""
 _UNKNOWN_MODEL = "model_not_found"
@@ -167,7 +168,7 @@ class WireModel(Model):
                 answer = await self._ask(told, input, model_settings, tools, None, *more, **named)
             self.without_schemas.add(self._place)
         assert answer is not None
-        answer = _with_fresh_ids(answer, input)
+        answer = _of_known_kinds(_with_fresh_ids(answer, input), tools)
         return answer if schema is None else _saying_something(answer)
 
     @property
@@ -247,6 +248,20 @@ def _refuses_schema(error: APIStatusError) -> bool:
     if error.status_code not in (400, 415, 422, 501):
         return False
     return str(error.param or "").startswith("text") or bool(_SCHEMA_WORDS.search(f"{error.param} {error.message}"))
+
+
+def _of_known_kinds(answer: ModelResponse, tools: list[Tool]) -> ModelResponse:
+    """The answer, in which a call that the SDK takes for a hosted tool's is one of a tool that does not exist.
+
+    The SDK ends the run at the first call by such a name of an agent without such a tool; any other name it answers.
+    """
+    known = {tool.name for tool in tools}
+    for item in answer.output:
+        if not isinstance(item, ResponseFunctionToolCall) or item.name in known:
+            continue
+        if item.name.strip().lower().startswith(HOSTED_PATCH):
+            item.name = NOT_GIVEN
+    return answer
 
 
 def _with_fresh_ids(answer: ModelResponse, said: str | list[TResponseInputItem]) -> ModelResponse:

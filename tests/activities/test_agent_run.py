@@ -252,6 +252,14 @@ async def test_a_refusal_and_a_missing_tool_end_well(tmp_path: Path) -> None:
             await b.run(PLANNER)
 
 
+@pytest.mark.parametrize("name", ["apply_patch", "Apply_Patch_v2"])
+async def test_a_patch_by_an_agent_without_such_a_tool_is_refused_and_the_run_goes_on(tmp_path: Path, name: str) -> None:
+    script = steps_script({"planner": [Turn.call(name, patch="*** Begin Patch\n*** End Patch"), Turn.json(PLAN)]})
+    async with bench(tmp_path, script) as b:
+        assert (await b.run(PLANNER)).final == PLAN
+        assert not b.tool_keys
+
+
 async def test_handoffs_go_there_and_back_and_the_starter_answers(tmp_path: Path) -> None:
     planner = PLANNER.model_copy(update={"handoffs": ("retriever",)})
     retriever = card("retriever", handoffs=("planner",))
