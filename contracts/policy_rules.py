@@ -1,7 +1,7 @@
 """The parts of a policy that have rules of their own: tools by role, hosts, modes. Each can only be narrowed."""
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints, field_validator
 
@@ -9,7 +9,8 @@ from contracts.word import StrictWord
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 """A role or a tool, as cards and servers spell it."""
-HOST = r"^(\*\.)?[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*$"
+HOST = r"^(\*\.)?([a-z0-9_]([a-z0-9_-]*[a-z0-9_])?\.)*[a-z_]([a-z0-9_-]*[a-z0-9_])?$"
+"""Its last label begins with no digit: what ends in a number is an address to whoever resolves it."""
 Host = Annotated[str, StringConstraints(pattern=HOST, max_length=253)]
 Command = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 ToolsByRole = dict[Name, tuple[Name, ...]]
@@ -47,11 +48,11 @@ class NetworkRules(StrictWord):
     allowed_hosts: tuple[Host, ...] = ()
     """Host names; ``*.example.com`` stands for every name below it, and not for ``example.com``. Empty: none."""
 
-    @field_validator("allowed_hosts")
+    @field_validator("allowed_hosts", mode="before")
     @classmethod
-    def _no_bare_numbers(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
-        for host in hosts:
-            if all(part.isdigit() for part in host.removeprefix("*.").split(".")):
+    def _no_numbers(cls, hosts: Any) -> Any:
+        for host in hosts if isinstance(hosts, list | tuple) else ():
+            if isinstance(host, str) and host.rpartition(".")[2][:1].isdigit():
                 raise ValueError(f"{host!r} is an IP address; name the host, so that it can be looked up and pinned")
         return hosts
 

@@ -31,6 +31,9 @@ from steps.values import VALUES
 
 
 class Values(unittest.TestCase):
+    def test_there_is_a_list(self):
+        self.assertIsInstance(VALUES, list)
+
     def test_they_add_up_to_ten(self):
         self.assertEqual(sum(VALUES), 10)
 """
