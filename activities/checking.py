@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from temporalio import activity
 
 from activities.agent_run.guardrails import CREDENTIAL
+from activities.bound_plan import bound_plan
 from activities.capabilities import CallScope, Capabilities
 from activities.check_results import kept_result
 from activities.edge import deed
 from activities.editing import ChangedFiles, WholeDiff
 from activities.evidence.waivers import Waivers
 from activities.hosts_tried import HostsTried
+from activities.plan_map import judged_scope
 from activities.proving import Proofs, tell_tried_by_checks
 from activities.shelf import Shelf
 from activities.stores.run_store import RunStore
@@ -21,9 +23,8 @@ from contracts.checks import CheckResult, ChecksReport, ChecksRun
 from contracts.deciding import decide
 from contracts.deeds import PathWrite
 from contracts.event import EventKind, NewEvent
-from contracts.gates import beyond_plan, change_problems, conflict_problems
+from contracts.gates import change_problems, conflict_problems
 from contracts.loosening import LOOSENED, Loosenings, loosening_problems
-from contracts.plan import ChangePlan
 from contracts.steps import ChecksOutcome, ChecksRequest, GateRequest, GateResult
 
 UNPROVEN = "the tests of the fix"
@@ -76,8 +77,16 @@ class CheckingDeeds:
                 for number, problem in enumerate(problems)
             ],
         )
-        beyond = beyond_plan(counted.files, await self._shelf.read(ChangePlan, request.plan), request.preparation.policy)
-        return GateResult(change=counted.change, problems=tuple(problems[:50]), beyond_plan=beyond[:2_000])
+        plan = await bound_plan(self._shelf, request.plan, request.plan_sha256)
+        scope = await judged_scope(self._shelf, request, plan, counted.files, whole.diff)
+        return GateResult(
+            change=counted.change,
+            problems=tuple(problems[:50]),
+            beyond_plan=scope.problem[:2_000],
+            outside=scope.outside,
+            outside_sha256=scope.outside_sha256,
+            outside_named=scope.named,
+        )
 
     async def _log_paths(self, request: GateRequest, files: Sequence[ChangedFile]) -> None:
         policy = request.preparation.policy

@@ -4,6 +4,7 @@ from activities.agent_run.guardrails import RunFacts
 from activities.agent_run.invocation import AgentAnswer
 from activities.agent_run.outputs import Unusable
 from activities.agent_run.run import AgentRuns
+from activities.bound_plan import approved_plan, bound_plan
 from activities.capabilities import CallScope, Capabilities
 from activities.edge import deed
 from activities.plain_words import harmless, one_line
@@ -19,7 +20,6 @@ from contracts.ci import FailedJobs
 from contracts.deciding import decide
 from contracts.deeds import ToolCall
 from contracts.errors import GuardrailTripped
-from contracts.plan import ChangePlan
 from contracts.remarks import GivenAnswers, HeardRemark
 from contracts.review import FeedbackAnswers, Review, Thread
 from contracts.rounds import Round, goes_back, round_of
@@ -89,7 +89,7 @@ class EditingDeeds:
     async def edit(self, request: EditRequest) -> EditResult:
         """Let the coder carry out the plan, with the critic looking over its shoulder."""
         await self._refuse_to_edit_in_analysis(request)
-        plan = await self._shelf.read(ChangePlan, request.plan)
+        plan = await approved_plan(self._shelf, request)
         context = (await self._shelf.bytes_of(request.context)).decode("utf-8", "replace")
         ticket = await self.run_store.ticket(request.task.id)
         prompt = edit_prompt(ticket, plan, context, request.steering)
@@ -108,7 +108,7 @@ class EditingDeeds:
     @deed("AddressFeedback")
     async def address(self, request: FeedbackRequest) -> EditResult:
         """Let the fixer mend what checks, gates or people named."""
-        plan = await self._shelf.read(ChangePlan, request.plan)
+        plan = await bound_plan(self._shelf, request.plan, request.plan_sha256)
         checks = await self._shelf.read(ChecksReport, request.checks) if request.checks else None
         asked = await self._said(request)
         if request.remarks and not asked.threads:

@@ -2,6 +2,7 @@
 
 from activities.agent_run.guardrails import RunFacts
 from activities.agent_run.run import AgentRuns
+from activities.bound_plan import bound_plan
 from activities.capabilities import CallScope, Capabilities
 from activities.edge import deed
 from activities.prompts import plan_prompt
@@ -80,7 +81,7 @@ class PlanningDeeds:
     @deed("FetchContext")
     async def fetch_context(self, request: ContextRequest) -> ContextResult:
         """Look up what the plan is about in the code index; no model is asked."""
-        plan = await self._shelf.read(ChangePlan, request.plan)
+        plan = await bound_plan(self._shelf, request.plan, request.plan_sha256)
         query = " ".join([request.task.request.title, plan.goal, *(edit.intent for edit in plan.edits)])[:2_000]
         gathered = await self._capabilities.ask(
             GatheredContext,

@@ -9,6 +9,9 @@ from activities.attempts import in_temporals_words
 from activities.capabilities import CallScope, Capabilities
 from activities.edge import as_temporal
 from activities.stores.run_store import RunStore
+from contracts.approval import RecordedAnswer, Subject
+from contracts.audit import Judged
+from contracts.deeds import Approval, Decision
 from contracts.errors import PatchwrightError, SandboxLost, TaskForgotten
 from contracts.event import EventKind, NewEvent
 from contracts.steps import ProgressRequest
@@ -42,6 +45,7 @@ class ProgressDeeds:
         """Keep where the task stands. A task that rests gives its sandbox back; it costs nothing but rows."""
         with as_temporal():
             await self._follow(request)
+            await self._on_record(request)
             if request.notify:
                 await self._notify(request)
             if request.workspace is not None and request.state.resting:
@@ -55,6 +59,16 @@ class ProgressDeeds:
             raise in_temporals_words(forgotten, pause=FORGOTTEN_PAUSE) from forgotten
         if TicketPlace.of(record.task.request.source) is not None:
             await self.run_store.tickets.want(request.task_id)
+
+    async def _on_record(self, request: ProgressRequest) -> None:
+        """Each yes and no of a person stands in the task's log and in its audit log, once."""
+        for answer in request.approvals:
+            key = f"approval/{answer.subject}/{answer.sha256}/{answer.at.isoformat()}"
+            told = NewEvent(
+                kind=EventKind.APPROVAL, text=answer.sentence, key=key, data=answer.model_dump(mode="json")
+            )
+            await self.run_store.append(request.task_id, [told])
+        await self.run_store.audit.append(request.task_id, [_judged(answer, request) for answer in request.approvals])
 
     async def _notify(self, request: ProgressRequest) -> None:
         told = f"The requester is told: {request.state.replace('_', ' ')}. {request.reason}".strip()
@@ -88,3 +102,13 @@ class ProgressDeeds:
     async def _note(self, request: ProgressRequest, what: str, text: str, data: dict[str, list[str]]) -> None:
         note = NewEvent(kind=EventKind.NOTE, text=text, key=f"{what}/{request.key}", data=data)
         await self.run_store.append(request.task_id, [note])
+
+
+def _judged(answer: RecordedAnswer, request: ProgressRequest) -> Judged:
+    rule = "review.plan_approval" if answer.subject is Subject.PLAN else "review.outside_plan"
+    return Judged(
+        key=f"approval/{answer.subject}/{answer.sha256}/{answer.at.isoformat()}",
+        deed=Approval(what=answer.subject.value, subject=answer.sha256, approver=(answer.person,)),
+        decision=Decision(allowed=answer.approved, rule=rule, reason=answer.sentence),
+        policy_sha256=request.policy_sha256,
+    )

@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from contracts.access import same_person
 from contracts.deeds import Approval, CommandRun, Decision, Deed, HostAccess, PathWrite, Publish, Spend, ToolCall
 from contracts.paths import path_problem
-from contracts.policy import Policy
+from contracts.policy import OutsidePlan, Policy
 from contracts.policy_rules import HOST, host_matches
 
 READING = frozenset({"list_files", "read_file", "diff", "log", "list_branches"}) | {
@@ -167,6 +167,9 @@ def _spend(policy: Policy, spend: Spend) -> Decision:
 
 def _approve(policy: Policy, approval: Approval) -> Decision:
     rule, who = "review.separate_approver", approval.approver[0]
+    if approval.what == "paths" and policy.outside_plan is OutsidePlan.HALT:
+        refused = "The policy lets nobody allow paths outside the plan. Resume the task to have them taken out."
+        return _no("review.outside_plan", refused)
     if not policy.separate_approver:
         return _yes(rule, f"The policy lets whoever wants a change approve its {approval.what}.")
     if same_person(approval.approver, approval.requester):

@@ -61,12 +61,12 @@ class Spend(StrictWord):
 
 
 class Approval(StrictWord):
-    """A person says yes to a plan or to a pull request."""
+    """A person says yes to a plan, to paths outside it, or to a pull request."""
 
     deed: Literal["approval"] = "approval"
-    what: Literal["plan", "pull request"]
+    what: Literal["plan", "paths", "pull request"]
     subject: str = ""
-    """The plan's sha256 or the head commit."""
+    """The sha256 of the plan or the paths, or the head commit."""
     approver: tuple[str, ...] = Field(min_length=1)
     """Every name of whoever says it, as their credential proves it."""
     requester: tuple[str, ...] = ()

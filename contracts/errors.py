@@ -190,6 +190,18 @@ class HostRefused(GuardrailTripped):
         """Which rule said no, as ``Decision.rule``."""
 
 
+class PlanChanged(GuardrailTripped):
+    """The stored plan is not the one that the task works by. Nothing is edited: restore it from a backup, or start anew."""
+
+    code = "plan-changed"
+
+
+class ApprovalExpired(GuardrailTripped):
+    """The approval of the plan is too old to begin with. Nothing was edited; a person is asked again."""
+
+    code = "approval-expired"
+
+
 class BudgetExceeded(GuardrailTripped):
     """The task reached a budget of its policy."""
 

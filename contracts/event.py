@@ -11,7 +11,7 @@ from contracts.word import Word
 
 class EventKind(StrEnum):
     STATE = "state"
-    """The task moved to another state; ``data.state`` and ``data.reason``."""
+    """The task moved to another state; ``data.state``, ``data.reason``, and ``data.asks`` where it waits for an answer."""
     STEP_STARTED = "step_started"
     STEP_FINISHED = "step_finished"
     """``data.seconds``, and what the step made."""
@@ -26,6 +26,8 @@ class EventKind(StrEnum):
     """``data``: commit, files."""
     PLAN = "plan"
     """``data``: sha256, edits; the plan itself is an artifact."""
+    APPROVAL = "approval"
+    """A person's yes or no to a plan, or to paths outside it; ``data``: a RecordedAnswer."""
     CHECK = "check"
     """``data``: name, exit_code, passed, seconds, commit."""
     PULL_REQUEST = "pull_request"

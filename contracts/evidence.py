@@ -46,6 +46,10 @@ class Materials(StrictWord):
     """Of the sorted names of the models that worked on the change."""
     tools: str = ""
     """Of every MCP tool's name, description and schema."""
+    plan: str = ""
+    """What an approval of the plan names."""
+    approvals: str = ""
+    """Of what people said yes to, with who and when."""
 
 
 class ProposedChange(StrictWord):

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 
 from contracts.change import ChangedFile, FileStatus
 from contracts.paths import path_problem
-from contracts.plan import ChangePlan
 from contracts.policy import Policy
 from contracts.task import TaskKind
 
@@ -38,8 +37,6 @@ TEST_PATH = re.compile(
     r"(^|/)(tests?|__tests__|spec|specs)/|(^|/)(test_[^/]*|[^/]*_test|[^/]*\.test|[^/]*\.spec|conftest)\.[a-z]+$", re.IGNORECASE
 )
 UNDO = "Undo what the ticket does not need."
-NAMED = 10
-"""Paths that a sentence names."""
 SPECIAL_MODES = {"120000": "a symbolic link", "160000": "a submodule"}
 
 
@@ -128,34 +125,6 @@ def _added_lines(diff: str) -> Iterator[tuple[str, str]]:
             header = False
         elif not header and line.startswith("+"):
             yield path, line[1:].rstrip("\r")
-
-
-def planned_paths(plan: ChangePlan) -> set[str]:
-    """Every path that a plan names, as an edit or as a test."""
-    return {edit.path for edit in plan.edits} | {name.partition("::")[0].strip() for name in plan.tests}
-
-
-def beyond_plan(files: Sequence[ChangedFile], plan: ChangePlan, policy: Policy) -> str:
-    """How far a change goes beyond its plan, as a sentence for the person who is asked; empty within the policy.
-
-    A folder that the plan names stands for what is in it, and a renamed file is planned when one of its names is.
-    """
-    planned = planned_paths(plan)
-    beyond = [file for file in files if not any(_within(path, planned) for path in (file.path, file.old_path) if path)]
-    lines = sum(file.added + file.removed for file in beyond)
-    if len(beyond) <= policy.max_unplanned_files and lines <= policy.max_unplanned_lines:
-        return ""
-    named = ", ".join(file.path for file in beyond[:NAMED]) + (", …" if len(beyond) > NAMED else "")
-    return (
-        f"The change goes beyond its plan: {len(beyond)} files that the plan does not name ({policy.max_unplanned_files} are "
-        f"allowed) with {lines} changed lines ({policy.max_unplanned_lines} are allowed): {named}."
-    )
-
-
-def _within(path: str, planned: set[str]) -> bool:
-    folders = path.split("/")
-    above = ("/".join(folders[:depth]) for depth in range(1, len(folders) + 1))
-    return any(name in planned or f"{name}/" in planned for name in above)
 
 
 def removed_tests(files: Sequence[ChangedFile]) -> list[str]:

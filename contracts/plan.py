@@ -44,8 +44,20 @@ class ChangePlan(Word):
 
 def plan_sha256(plan: ChangePlan) -> str:
     """The sha256 of the plan's canonical JSON (sorted keys, no spaces, UTF-8), in lower-case hex."""
-    canonical = json.dumps(plan.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()
+    return _canonical_sha256(plan.model_dump(mode="json"))
+
+
+def stored_plan_sha256(content: bytes) -> str:
+    """The same digest of a plan as it is stored: of what the bytes say, with no field that only a later release knows.
+
+    Raises ``ValueError`` for what is no JSON.
+    """
+    return _canonical_sha256(json.loads(content))
+
+
+def _canonical_sha256(told: object) -> str:
+    canonical = json.dumps(told, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def plan_problems(plan: ChangePlan, policy: Policy) -> list[str]:
@@ -56,7 +68,9 @@ def plan_problems(plan: ChangePlan, policy: Policy) -> list[str]:
     if not plan.edits:
         problems.append("`edits` is empty: list every file that the change will touch.")
     for edit in plan.edits:
-        if problem := path_problem(edit.path, policy):
+        if edit.path[:1] in ("*", "?"):
+            problems.append(f"`edits` names {edit.path!r}, which could be anything: name files, folders, or patterns below one.")
+        elif problem := path_problem(edit.path, policy):
             problems.append(f"`edits` names {edit.path!r}: {problem}")
     return problems
 

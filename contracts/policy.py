@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from enum import StrEnum
 from typing import Any
 
 from pydantic import Field
@@ -11,6 +12,26 @@ from contracts.word import StrictWord
 
 POLICY_ARTIFACT = "policy.json"
 """The artifact of ``PrepareTask`` with the policy that holds for a task."""
+
+
+class OutsidePlan(StrEnum):
+    """What is done about paths of a change that no step of its plan covers."""
+
+    HALT = "halt"
+    """The task halts, and nobody can allow them: it goes on to take them out."""
+    ASK = "ask"
+    """A person is asked, and allows exactly these paths or not."""
+    ALLOW = "allow"
+    """Reviewers are told."""
+
+
+class PlanUnanswered(StrEnum):
+    """What becomes of a task whose plan nobody answered in time. Its plan is not carried out either way."""
+
+    END = "end"
+    """It expires."""
+    REST = "rest"
+    """It halts; when a person resumes it, it asks again."""
 
 
 class Policy(StrictWord):
@@ -26,6 +47,12 @@ class Policy(StrictWord):
     """Whoever handed a task in may not approve its plan, nor its pull request on our pages."""
     plan_expiry_hours: float = Field(default=72, gt=0)
     """Hours to wait for the approval of a plan; no answer means no."""
+    plan_unanswered: PlanUnanswered = PlanUnanswered.END
+    """What becomes of a task whose plan nobody answered in that time: `end`, or `rest`, which asks again once it is resumed."""
+    plan_approval_hours: float = Field(default=72, gt=0)
+    """Hours that a yes to a plan counts: the coder starts within them, or a person is asked again."""
+    outside_plan: OutsidePlan = OutsidePlan.ASK
+    """Paths that no step of the plan covers: `ask` a person, `halt` until they are taken out, or `allow` them."""
     allowed_paths: tuple[str, ...] = ("**",)
     """Glob patterns (``*`` within a folder, ``**`` across folders) a change may touch."""
     denied_paths: tuple[str, ...] = (".git/**", "**/.git/**", ".patchwright.yaml", ".github/workflows/**", ".gitlab-ci.yml")
@@ -47,7 +74,7 @@ class Policy(StrictWord):
     ci_start_minutes: float = Field(default=10, ge=0, le=1_440)
     """Minutes after a push within which the forge's checks begin; later, a pull request without any counts as checked."""
     max_unplanned_files: int = Field(default=25, ge=0)
-    """Files beyond the plan that a change may touch before a person is asked."""
+    """Files outside a plan that nobody had to approve which a change may touch before a person is asked."""
     max_unplanned_lines: int = Field(default=1_000, ge=0)
     """Lines that a change may have in such files before a person is asked."""
     max_model_calls: int = Field(default=300, ge=1, le=10_000)
@@ -89,6 +116,7 @@ EVERY = ("denied_paths", "required_checks")
 """Lists that narrowing makes longer."""
 LEAST = (
     "plan_expiry_hours",
+    "plan_approval_hours",
     "max_fix_rounds",
     "max_review_rounds",
     "max_ci_rounds",
@@ -101,6 +129,8 @@ LEAST = (
     "review_expiry_days",
 )
 """Numbers of which the smaller one holds."""
+STRICTEST: dict[str, tuple[StrEnum, ...]] = {"outside_plan": tuple(OutsidePlan), "plan_unanswered": tuple(PlanUnanswered)}
+"""Choices, the strictest first: of two policies the stricter one holds."""
 
 
 def narrowed(policy: Policy, by: Policy) -> Policy:
@@ -116,6 +146,8 @@ def narrowed(policy: Policy, by: Policy) -> Policy:
         changed[name] = union(getattr(policy, name), getattr(by, name))
     for name in said.intersection(LEAST):
         changed[name] = min(getattr(policy, name), getattr(by, name))
+    for name in said.intersection(STRICTEST):
+        changed[name] = min(getattr(policy, name), getattr(by, name), key=STRICTEST[name].index)
     for name in said.intersection(("tools", "network", "modes")):
         changed[name] = getattr(policy, name).narrowed(getattr(by, name))
     costs = [cost for cost in (policy.max_cost_usd, by.max_cost_usd) if cost is not None]

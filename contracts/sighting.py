@@ -20,6 +20,8 @@ class CommandKind(StrEnum):
     """Leave the pull request to people."""
     EXPLAIN = "explain"
     """Say what was changed and why."""
+    APPROVE = "approve"
+    """Allow the paths outside the plan whose digest the rest names."""
     PLAN = "plan"
     """Show the plan and what has become of it."""
 

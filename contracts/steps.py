@@ -1,5 +1,6 @@
 """What each activity takes and gives: one request in, one result out, small enough for a workflow history."""
 
+from contracts.approval import Question, RecordedAnswer
 from contracts.artifact import ArtifactRef
 from contracts.card import AgentCard
 from contracts.change import Change
@@ -102,6 +103,8 @@ class ContextRequest(Word):
     task: Task
     preparation: Preparation
     plan: ArtifactRef
+    plan_sha256: str = ""
+    """What the stored plan must hash to; empty for tasks that began before it was asked."""
     commit: str
 
 
@@ -115,6 +118,9 @@ class EditRequest(AgentStep):
     """For ``ApplyDiffs``."""
 
     plan: ArtifactRef
+    plan_sha256: str = ""
+    approval: RecordedAnswer | None = None
+    """A person's yes to exactly this plan, where the policy asks for one; too old a one is none."""
     context: ArtifactRef
 
 
@@ -164,6 +170,7 @@ class FeedbackRequest(AgentStep):
     """For ``AddressFeedback``: red checks, a review, or gates that said no."""
 
     plan: ArtifactRef
+    plan_sha256: str = ""
     checks: ArtifactRef | None = None
     review: ReviewSignal | None = None
     pull_request_id: str = ""
@@ -188,7 +195,12 @@ class GateRequest(Word):
     task: Task
     preparation: Preparation
     plan: ArtifactRef
+    plan_sha256: str = ""
     commit: str
+    approved: bool = False
+    """Whether a person approved the plan: then not one path outside it goes unasked."""
+    allowed: tuple[ArtifactRef, ...] = ()
+    """``OutsidePaths`` that a person allowed."""
 
 
 class GateResult(Word):
@@ -196,7 +208,13 @@ class GateResult(Word):
     problems: tuple[str, ...] = ()
     """Each a sentence the fixer can act on; empty means the change may go out."""
     beyond_plan: str = ""
-    """How far the change goes beyond the plan, in a sentence for the person who is asked; empty within the policy."""
+    """How far the change goes outside the plan, in a sentence for the person who is asked; empty within the policy."""
+    outside: ArtifactRef | None = None
+    """``OutsidePaths``: what an answer is about."""
+    outside_sha256: str = ""
+    """What an answer names."""
+    outside_named: tuple[str, ...] = ()
+    """The first of these paths, shortened."""
 
 
 class PublishRequest(Word):
@@ -205,6 +223,9 @@ class PublishRequest(Word):
     task: Task
     preparation: Preparation
     plan: ArtifactRef
+    plan_sha256: str = ""
+    approvals: tuple[RecordedAnswer, ...] = ()
+    """What people said yes to: the plan, and paths outside it."""
     commit: str
     summary: str = ""
     checks: ArtifactRef | None = None
@@ -240,6 +261,8 @@ class CommandRequest(Word):
     pull_request_id: str
     command: SlashCommand
     plan: ArtifactRef
+    plan_sha256: str = ""
+    approvals: tuple[RecordedAnswer, ...] = ()
     outcome: str = ""
     """What was done about it, in a sentence; empty for commands that ask for words alone."""
 
@@ -322,6 +345,8 @@ class HandoffRequest(Word):
     foreign_commit: str = ""
     paths: tuple[str, ...] = ()
     """Files that it is about: with conflicts, changed back, or beyond the plan."""
+    approve_sha256: str = ""
+    """What a yes to these paths names; empty where nobody can say it."""
     resumed: bool = False
     """The task goes on: the comment says so instead of asking for anything."""
     ended: bool = False
@@ -376,6 +401,11 @@ class ProgressRequest(Word):
     spent: Spending = Spending()
     notify: bool = False
     """Whether the requester is told."""
+    asks: Question | None = None
+    """What the task waits to be told."""
+    approvals: tuple[RecordedAnswer, ...] = ()
+    """Yes and no of people that stand now; each goes into the log once."""
+    policy_sha256: str = ""
     workspace: Workspace | None = None
     """Whose sandbox can be given back when the task rests."""
 

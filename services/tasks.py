@@ -22,6 +22,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from activities.stores.artifact_store import ArtifactStore
 from activities.stores.run_store import RunStore
 from contracts.access import Principal, Right
+from contracts.approval import PathsApproval, Subject
 from contracts.artifact import digest
 from contracts.audit import Judged
 from contracts.deciding import decide
@@ -33,6 +34,7 @@ from contracts.policy import POLICY_ARTIFACT, BudgetRaise, Policy, narrowed
 from contracts.record import TaskRecord
 from contracts.review import Review, ReviewRequest, ReviewSignal, Verdict
 from contracts.task import Task, TaskRequest, TaskState, task_id
+from services.plans import Plans
 from services.policies import OrganisationPolicy
 from workflows.standing import TaskRun
 
@@ -51,6 +53,7 @@ START_SECONDS = 5.0
 """How often, and how long after its request, a task that was accepted and not started is looked for."""
 GONE = frozenset({RPCStatusCode.NOT_FOUND, RPCStatusCode.FAILED_PRECONDITION})
 Answer = TypeVar("Answer")
+What = Literal["plan", "paths", "pull request"]
 log = logging.getLogger(__name__)
 
 
@@ -77,6 +80,7 @@ class TaskService:
         self.ui_url = ui_url.rstrip("/")
         """Base of the Temporal Web UI; empty when there is none."""
         self._task_queue = task_queue
+        self.plans = Plans(runs, artifacts)
         self.policy = policy or OrganisationPolicy(None, Policy())
         """What any task may do; it can be read again while the service runs."""
 
@@ -194,23 +198,46 @@ class TaskService:
         person's yes.
         """
         record = await self._living(name, "have its plan approved")
+        if moved := await self.plans.moved(record, approval.plan_sha256):
+            raise Conflict(moved)
         if record.state is not TaskState.AWAITING_PLAN_APPROVAL:
-            raise Conflict(f"The task {name} does not wait for a plan's approval; it is {_words(record.state)}.")
+            said = await self.plans.said(record, Subject.PLAN)
+            raise Conflict(f"The task {name} does not wait for a plan's approval; it is {_words(record.state)}.{said}")
         if approval.approved:
             await self._may_approve(record, by, "plan", approval.plan_sha256)
         # The word that counts has no more in it than what a person says: another writer's fields stay behind.
         approval = PlanApproval(
             plan_sha256=approval.plan_sha256, approved=approval.approved, person=by.name, reason=approval.reason)
-        # The same answer sent again counts once; to the same plan made a second time it is another answer.
-        answer = f"plan-{approval.plan_sha256[:24]}-{'yes' if approval.approved else 'no'}-{record.updated_at.timestamp():.6f}"
-        handle = self._handle(record)
         try:
-            await self._answered(handle.execute_update(
-                "approve_plan", approval, id=answer, rpc_timeout=PATIENCE))
+            await self._update(record, "approve_plan", approval, approval.plan_sha256)
+        except Conflict as refused:
+            moved = await self.plans.moved(await self.runs.get(name), approval.plan_sha256)
+            raise Conflict(moved or refused.message) from refused
+
+    async def approve_paths(self, name: str, approval: PathsApproval, *, by: Principal) -> None:
+        """A person's yes or no to paths outside the plan.
+
+        Raises ``Conflict`` when none wait, or others than were allowed, and ``Forbidden`` as for a plan.
+        """
+        record = await self._living(name, "have paths outside its plan allowed")
+        if record.state is not TaskState.HALTED:
+            said = await self.plans.said(record, Subject.PATHS)
+            raise Conflict(f"The task {name} asks about no paths outside its plan; it is {_words(record.state)}.{said}")
+        if approval.approved:
+            await self._may_approve(record, by, "paths", approval.paths_sha256)
+        said_by = PathsApproval(
+            paths_sha256=approval.paths_sha256, approved=approval.approved, person=by.name, reason=approval.reason)
+        await self._update(record, "approve_paths", said_by, approval.paths_sha256)
+
+    async def _update(self, record: TaskRecord, door: str, approval: PlanApproval | PathsApproval, sha256: str) -> None:
+        # The same answer sent again counts once; to the same question asked a second time it is another answer.
+        answer = f"{door}-{sha256}-{'yes' if approval.approved else 'no'}-{record.updated_at.timestamp():.6f}"
+        try:
+            await self._answered(self._handle(record).execute_update(door, approval, id=answer, rpc_timeout=PATIENCE))
         except WorkflowUpdateFailedError as refused:
             raise Conflict(str(refused.cause or refused)) from refused
 
-    async def _may_approve(self, record: TaskRecord, by: Principal, what: Literal["plan", "pull request"], subject: str) -> None:
+    async def _may_approve(self, record: TaskRecord, by: Principal, what: What, subject: str) -> None:
         """Log what the task's policy says about a person's approval. Raises ``Forbidden`` when that is no."""
         policy = await self._policy_of(record)
         requester = tuple(name for name in (*record.task.handed_in_by, record.task.request.requester) if name)

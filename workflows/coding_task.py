@@ -1,10 +1,9 @@
 """The life of a task: from a ticket to a pull request that a person may merge."""
 
-from datetime import timedelta
-
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
+from contracts.artifact import ArtifactRef
 from contracts.steps import (
     ClosingRequest,
     ContextRequest,
@@ -21,8 +20,9 @@ with workflow.unsafe.sandbox_import_notification_policy(workflow.SandboxImportNo
     from workflows.failures import failure
     from workflows.forge_watch import ForgeWatch
     from workflows.local_review import LocalReview
+    from workflows.plan_approval import PlanApprovals
     from workflows.standing import Outcome, TaskRun
-    from workflows.steps import CANCELLED, Ended, to_the_end
+    from workflows.steps import CANCELLED, Ended, PlanRejected, to_the_end
 
 
 UNUSABLE = ("repository-unusable", "invalid-input", "not-found", "conflict")
@@ -30,7 +30,7 @@ UNUSABLE = ("repository-unusable", "invalid-input", "not-found", "conflict")
 
 
 @workflow.defn(name="CodingTaskWorkflow")
-class CodingTaskWorkflow(LocalReview, ForgeWatch):
+class CodingTaskWorkflow(PlanApprovals, LocalReview, ForgeWatch):
     """One task. It proposes; a person merges."""
 
     @workflow.init
@@ -56,8 +56,7 @@ class CodingTaskWorkflow(LocalReview, ForgeWatch):
     async def _story(self) -> None:
         if not self.standing.pull_request_id:
             await self._prepare()
-            await self._plan()
-            await self._edit()
+            await self._carry_out()
             await self.settle()
             await self.publish(draft=True)
         if self.standing.hosted:
@@ -96,56 +95,58 @@ class CodingTaskWorkflow(LocalReview, ForgeWatch):
                 if not await self.waited_out(error):
                     await self.halt(reason)
 
-    async def _plan(self) -> None:
+    async def _carry_out(self) -> None:
+        """Plan and edit; a plan that a person rejects, also at the last moment, gives way to another one."""
         rejection = ""
         while True:
-            await self.enter(TaskState.PLANNING, "PlanChanges")
-            made = await self.run_agent(
-                "plan",
-                self.ready.opened.base_commit,
-                lambda step, why=rejection: calls.plan_changes(PlanRequest(**step, rejection=why), self.task.request.title),
-            )
-            self._planned(made)
-            if not self.ready.policy.asks_for_plan_approval or await self._plan_approved():
-                break
-            rejection = self.standing.approval.reason if self.standing.approval else ""
+            try:
+                await self._plan(rejection)
+                return await self._edit()
+            except PlanRejected as rejected:
+                rejection = rejected.reason
+
+    async def _plan(self, rejection: str) -> None:
+        await self.enter(TaskState.PLANNING, "PlanChanges")
+        made = await self.run_agent(
+            "plan",
+            self.ready.opened.base_commit,
+            lambda step: calls.plan_changes(PlanRequest(**step, rejection=rejection), self.task.request.title),
+        )
+        self._planned(made)
+        if self.ready.policy.asks_for_plan_approval:
+            await self.plan_approved()
         await self.enter(TaskState.EDITING, "FetchContext")
         found = await self.take(
             lambda: calls.fetch_context(
-                ContextRequest(task=self.task, preparation=self.ready, plan=self.made_plan, commit=self.ready.opened.base_commit),
+                ContextRequest(
+                    task=self.task,
+                    preparation=self.ready,
+                    plan=self.made_plan,
+                    plan_sha256=self.standing.plan_sha256,
+                    commit=self.ready.opened.base_commit,
+                ),
                 self.standing.goal,
             )
         )
         self.now_is(context=found.context)
 
     def _planned(self, made: PlanResult) -> None:
-        self.now_is(plan=made.plan, plan_sha256=made.plan_sha256, goal=made.goal, approval=None)
-
-    async def _plan_approved(self) -> bool:
-        """Wait for a person's yes or no to exactly this plan; silence means no."""
-        await self.enter(
-            TaskState.AWAITING_PLAN_APPROVAL, reason=f"Plan {self.standing.plan_sha256[:12]}: {self.standing.goal}", notify=True
-        )
-        hours = self.ready.policy.plan_expiry_hours
-        try:
-            await workflow.wait_condition(
-                lambda: self.standing.approval is not None or bool(self.standing.closed),
-                timeout=timedelta(hours=hours),
-                timeout_summary="AwaitPlanApproval",
-            )
-        except TimeoutError:
-            raise Ended(TaskState.EXPIRED, f"Nobody approved the plan within {hours:g} hours, and silence means no.") from None
-        self.unless_ended()
-        return self.standing.approval is not None and self.standing.approval.approved
+        """There is another plan: whatever was said of the one before it counts no more."""
+        self.now_is(plan=made.plan, plan_sha256=made.plan_sha256, goal=made.goal, approval=None, plan_answer=None, allowed=())
+        self.now_is(allowed_paths=(), paths_answer=None)
 
     async def _edit(self) -> None:
         await self.enter(TaskState.EDITING, "ApplyDiffs")
-        if self.standing.context is None:
-            raise ApplicationError("The context is missing", non_retryable=True)
-        context = self.standing.context
         edited = await self.run_agent(
             "edit",
             self.ready.opened.base_commit,
-            lambda step: calls.apply_diffs(EditRequest(**step, plan=self.made_plan, context=context), self.standing.goal),
+            lambda step: calls.apply_diffs(EditRequest(**step, **self.approved_plan, context=self._context), self.standing.goal),
+            before=self.still_approved,
         )
         self.changed(edited)
+
+    @property
+    def _context(self) -> ArtifactRef:
+        if self.standing.context is None:
+            raise ApplicationError("The context is missing", non_retryable=True)
+        return self.standing.context

@@ -19,6 +19,8 @@ def outcome_of(command: SlashCommand, stops: bool) -> str:
         return "It stops here. `/patchwright retry` goes on." if stops else "It was told to go on afterwards."
     if command.kind in GOING_ON and stops:
         return "It was told to stop afterwards."
+    if command.kind is CommandKind.APPROVE:
+        return "Nothing waits for such a yes. A pull request is approved by a review."
     if command.kind is CommandKind.RETRY:
         return "Everything that failed is looked at once more."
     return "It is being worked on." if command.kind is CommandKind.FIX else ""

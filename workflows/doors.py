@@ -1,13 +1,17 @@
 """How people reach a running task: signals, one update, one query. A handler changes state; a validator refuses."""
 
+from datetime import timedelta
 from typing import Any
 
 from temporalio import workflow
 
+from contracts.approval import MOST_NAME, MOST_REASON, PathsApproval, RecordedAnswer, Subject, moment
+from contracts.deciding import decide
+from contracts.deeds import Approval
 from contracts.plan import PlanApproval
-from contracts.policy import BudgetRaise, raised
+from contracts.policy import BudgetRaise, Policy, raised
 from contracts.review import ReviewSignal
-from contracts.task import TaskState
+from contracts.task import Task, TaskState
 from workflows.standing import Standing
 
 STEERING_CHARACTERS = 100_000
@@ -17,7 +21,13 @@ STEERING_CHARACTERS = 100_000
 class TaskDoors:
     """The handlers of a task's workflow; all they touch is its standing."""
 
+    task: Task
     standing: Standing
+
+    @property
+    def policy(self) -> Policy:
+        """The policy in force: the request's, until the repository's recipe is known."""
+        return self.standing.preparation.policy if self.standing.preparation else self.task.request.policy
 
     def now_is(self, **changes: Any) -> None:
         """Replace parts of the standing."""
@@ -64,7 +74,10 @@ class TaskDoors:
     @workflow.update
     def approve_plan(self, approval: PlanApproval) -> str:
         """Approve or reject the plan, bound to its digest. An update, because the person must know that it counted."""
-        self.now_is(approval=approval)
+        answer = self._on_record(Subject.PLAN, approval.plan_sha256, approval.approved, approval.person, approval.reason)
+        hours = timedelta(hours=self.policy.plan_approval_hours)
+        until = answer.at + hours if approval.approved else None
+        self.now_is(approval=approval, plan_answer=answer.model_copy(update={"until": until}))
         return "approved" if approval.approved else "rejected"
 
     @approve_plan.validator
@@ -72,11 +85,58 @@ class TaskDoors:
         if self.standing.state is not TaskState.AWAITING_PLAN_APPROVAL:
             raise ValueError(f"No plan waits for approval: the task is {self.standing.state.replace('_', ' ')}.")
         if self.standing.approval is not None:
-            raise ValueError(f"The plan was {'approved' if self.standing.approval.approved else 'rejected'} already.")
+            answered = self.standing.plan_answer
+            whose = f" by {answered.person or 'somebody else'} at {moment(answered.at)}" if answered else ""
+            raise ValueError(f"The plan was {'approved' if self.standing.approval.approved else 'rejected'} already{whose}.")
+        asks = self.standing.asks
+        if asks is not None and asks.until is not None and workflow.now() >= asks.until:
+            raise ValueError(f"The plan waited until {moment(asks.until)}, and silence means no.")
         if approval.plan_sha256 != self.standing.plan_sha256:
             raise ValueError(
                 f"The plan that waits has sha256 {self.standing.plan_sha256}; look at it again and approve that one."
             )
+        if approval.approved and (refused := self._refusal(Subject.PLAN, approval.plan_sha256, approval.person)):
+            raise ValueError(refused)
+
+    @workflow.update
+    def approve_paths(self, approval: PathsApproval) -> str:
+        """Allow paths outside the plan or not, bound to their digest. A no has them taken out."""
+        self.answer_paths(approval)
+        return "allowed" if approval.approved else "refused"
+
+    @approve_paths.validator
+    def _approves_these_paths(self, approval: PathsApproval) -> None:
+        if refused := self.paths_refusal(approval):
+            raise ValueError(refused)
+
+    def answer_paths(self, approval: PathsApproval) -> None:
+        """Put an answer on record, and let the halted task go on."""
+        answer = self._on_record(Subject.PATHS, approval.paths_sha256, approval.approved, approval.person, approval.reason)
+        self.now_is(paths_answer=answer)
+        self.resumed()
+
+    def paths_refusal(self, approval: PathsApproval) -> str:
+        """Why an answer to paths outside the plan does not count now; empty when it does."""
+        asks, state = self.standing.asks, self.standing.state
+        if state is not TaskState.HALTED or asks is None or asks.subject is not Subject.PATHS:
+            return f"No paths outside the plan wait for a yes: the task is {state.replace('_', ' ')}."
+        if approval.paths_sha256 != asks.sha256:
+            return f"The paths that wait have the digest {asks.sha256}; look at them again and answer for those."
+        answered = self.standing.paths_answer
+        if answered is not None and answered.sha256 == asks.sha256:
+            return f"That was answered already by {answered.person or 'somebody else'} at {moment(answered.at)}."
+        return self._refusal(Subject.PATHS, approval.paths_sha256, approval.person) if approval.approved else ""
+
+    def _refusal(self, subject: Subject, sha256: str, person: str) -> str:
+        """What the policy has against this person's yes; empty for nothing."""
+        requester = tuple(name for name in (*self.task.handed_in_by, self.task.request.requester) if name)
+        wanted = Approval(what=subject.value, subject=sha256, approver=(person,), requester=requester)
+        decision = decide(self.policy, wanted)
+        return "" if decision.allowed else decision.reason
+
+    def _on_record(self, subject: Subject, sha256: str, approved: bool, person: str, reason: str) -> RecordedAnswer:
+        who, why = " ".join(person.split())[:MOST_NAME], reason[:MOST_REASON]
+        return RecordedAnswer(subject=subject, sha256=sha256, approved=approved, person=who, reason=why, at=workflow.now())
 
     @workflow.query
     def status(self) -> Standing:

@@ -52,6 +52,8 @@ class ForgeDeeds(HandingOver):
             pull_request_id=self.standing.pull_request_id,
             command=command,
             plan=self.made_plan,
+            plan_sha256=self.standing.plan_sha256,
+            approvals=self.standing.approvals,
             outcome=outcome,
         )
 
@@ -108,6 +110,7 @@ class ForgeDeeds(HandingOver):
                     **step,
                     **wanted,
                     plan=self.made_plan,
+                    plan_sha256=self.standing.plan_sha256,
                     published=self.standing.published,
                     summary=self.standing.summary,
                     pull_request_id=self.standing.pull_request_id,

@@ -6,9 +6,10 @@ from datetime import datetime, timedelta
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
+from contracts.approval import PathsApproval
 from contracts.forge import PullRequestState
 from contracts.handoff import HandoffKind
-from contracts.sighting import CommandKind, Sighting
+from contracts.sighting import CommandKind, Sighting, SlashCommand
 from contracts.steps import SightingRequest
 from contracts.task import TaskState
 from workflows import calls
@@ -92,9 +93,13 @@ class ForgeRests(ForgeDeeds):
             self.unless_people_ended(seen)
             last = deciding(seen.commands)
             goes_on = last is not None and last.kind is not CommandKind.STOP
+            stops = last is not None and not goes_on
             for command in seen.commands:
-                asked = self.command_request(command, halted_outcome(command, goes_on, reason))
-                await calls.answer_command(asked, f"/patchwright {command.kind}")
+                yes = self._yes_of(command)
+                told = self._said_to_yes(yes, stops) if yes else halted_outcome(command, goes_on, reason)
+                await calls.answer_command(self.command_request(command, told), f"/patchwright {command.kind}")
+                if yes and not stops and not self.paths_refusal(yes):
+                    self.answer_paths(yes)
                 if command.kind is CommandKind.FIX and command.text:
                     self.steer(f"{command.author} at the pull request: {command.text}"[:2_000])
         except ActivityError as error:
@@ -104,6 +109,16 @@ class ForgeRests(ForgeDeeds):
         if goes_on:
             self.resumed()
         return 0
+
+    def _yes_of(self, command: SlashCommand) -> PathsApproval | None:
+        """What an ``approve`` says yes to, by the whole digest; None for other commands."""
+        if command.kind is not CommandKind.APPROVE:
+            return None
+        named = command.text.strip().strip("`").lower()
+        return PathsApproval.model_construct(paths_sha256=named, approved=True, person=command.author)
+
+    def _said_to_yes(self, yes: PathsApproval, stops: bool) -> str:
+        return "It was told to stop." if stops else self.paths_refusal(yes) or "These paths are allowed; it goes on."
 
     # -- paused ----------------------------------------------------------------------------------------------
 

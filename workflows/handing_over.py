@@ -6,6 +6,7 @@ from typing import Any
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
+from contracts.approval import Question
 from contracts.handoff import HandoffKind
 from contracts.steps import HandoffRequest
 from contracts.task import TaskState
@@ -27,6 +28,13 @@ class HandingOver(ProposalSteps):
     async def hand_over(self, kind: HandoffKind, reason: str, **facts: Any) -> None:
         """Halt, and tell people at the pull request what they can do about it."""
         self.handing_over = self.note(kind, reason, **facts)
+        await self.halt(reason)
+
+    async def halt_outside(self, reason: str, paths: tuple[str, ...], asks: Question) -> None:
+        """Halt, and tell people at the pull request, where there is one, how to allow these paths."""
+        if self.standing.hosted:
+            sha256 = asks.sha256 if asks.answerable else ""
+            self.handing_over = self.note(HandoffKind.SCOPE, reason, paths=paths, approve_sha256=sha256)
         await self.halt(reason)
 
     def note(self, kind: HandoffKind, reason: str, **facts: Any) -> HandoffRequest:

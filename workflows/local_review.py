@@ -43,6 +43,7 @@ class LocalReview(ProposalSteps):
                     FeedbackRequest(
                         **step,
                         plan=self.made_plan,
+                        plan_sha256=self.standing.plan_sha256,
                         review=last,
                         published=self.standing.published,
                         summary=self.standing.summary,

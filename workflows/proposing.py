@@ -2,16 +2,21 @@
 
 from temporalio import workflow
 
+from contracts.approval import Question, Subject
 from contracts.artifact import ArtifactRef
+from contracts.deciding import decide
+from contracts.deeds import Approval
 from contracts.review import Verdict
-from contracts.steps import ChecksRequest, EditResult, FeedbackRequest, GateRequest, PublishRequest
+from contracts.steps import ChecksRequest, EditResult, FeedbackRequest, GateRequest, GateResult, PublishRequest
 from contracts.task import TaskState
 from workflows import calls
+from workflows.plan_approval import BOUND
 from workflows.standing import TaskRun
 from workflows.steps import TaskSteps
 
 FOREIGN = "foreign-commits"
 """Somebody else pushed to our branch."""
+TAKE_OUT = "Take these out of the change again."
 
 
 class ProposalSteps(TaskSteps):
@@ -23,15 +28,7 @@ class ProposalSteps(TaskSteps):
     async def settle(self) -> None:
         """Judge, check and mend until gates and checks are content."""
         while True:
-            await self.enter(TaskState.CHECKING, "JudgeChange")
-            judged = await self.take(
-                lambda: calls.judge_change(
-                    GateRequest(task=self.task, preparation=self.ready, plan=self.made_plan, commit=self.standing.commit),
-                    self.standing.commit[:12],
-                )
-            )
-            await self._within_the_plan(judged.beyond_plan)
-            problems, failed = judged.problems, ""
+            problems, failed = await self._problems(), ""
             if not problems:
                 await self.enter(TaskState.CHECKING, "RunCI")
                 checked = await self.take(
@@ -60,6 +57,7 @@ class ProposalSteps(TaskSteps):
                     FeedbackRequest(
                         **step,
                         plan=self.made_plan,
+                        plan_sha256=self.standing.plan_sha256,
                         gate_problems=why,
                         checks=self.standing.checks if red else None,
                         published=self.standing.published,
@@ -70,9 +68,58 @@ class ProposalSteps(TaskSteps):
             )
             self.changed(mended)
 
+    async def _problems(self) -> tuple[str, ...]:
+        """What the gates have against the change, once a person was asked about what of it goes outside its plan."""
+        while True:
+            await self.enter(TaskState.CHECKING, "JudgeChange")
+            judged = await self.take(lambda: calls.judge_change(self._to_judge(), self.standing.commit[:12]))
+            if not judged.beyond_plan:
+                return judged.problems
+            if not (judged.outside and workflow.patched(BOUND)):
+                await self._within_the_plan(judged.beyond_plan)
+                return judged.problems
+            before = self.policy
+            allowed = await self._allowed(judged)
+            self.now_is(fix_rounds=0)  # a person looked at it
+            if not allowed and self.policy == before:
+                return (f"{judged.beyond_plan} {TAKE_OUT}", *judged.problems)
+
+    def _to_judge(self) -> GateRequest:
+        now = self.standing
+        return GateRequest(
+            task=self.task,
+            preparation=self.ready,
+            plan=self.made_plan,
+            plan_sha256=now.plan_sha256,
+            commit=now.commit,
+            approved=now.plan_approved,
+            allowed=now.allowed_paths,
+        )
+
+    async def _allowed(self, judged: GateResult) -> bool:
+        """Ask a person about paths outside the plan; whether they allowed exactly these."""
+        yes = decide(self.policy, Approval(what="paths", subject=judged.outside_sha256, approver=("",)))
+        asks = Question(subject=Subject.PATHS, sha256=judged.outside_sha256, paths=judged.outside, answerable=yes.allowed)
+        self.now_is(asks=asks, paths_answer=None)
+        ways = f"Allow exactly these (digest {asks.sha256}), or resume the task to have them taken out."
+        await self.halt_outside(f"{judged.beyond_plan} {ways if yes.allowed else yes.reason}", judged.outside_named, asks)
+        self.now_is(asks=None)
+        answer = self.standing.paths_answer
+        if answer is None or judged.outside is None:
+            return False
+        if not answer.holds(judged.outside_sha256, workflow.now()):
+            self.now_is(steering=(*self.standing.steering, *([answer.reason] if answer.reason else [])))
+            return False
+        self.now_is(allowed=(*self.standing.allowed, answer), allowed_paths=(*self.standing.allowed_paths, judged.outside))
+        return True
+
+    async def halt_outside(self, reason: str, paths: tuple[str, ...], asks: Question) -> None:
+        """Halt until a person says what becomes of paths outside the plan."""
+        await self.halt(reason)
+
     async def _within_the_plan(self, beyond: str) -> None:
-        """A change that goes beyond its plan by more than the policy allows needs a person's yes."""
-        if beyond and beyond != self.standing.allowed_beyond:
+        """In tasks that asked for no digest: a change that goes beyond its plan needs a person's resume."""
+        if beyond != self.standing.allowed_beyond:
             await self.halt(f"{beyond} Look at the diff: resume to allow it, steer and resume for less, or close the task.")
             self.now_is(allowed_beyond=beyond)
 
@@ -96,6 +143,8 @@ class ProposalSteps(TaskSteps):
                     task=self.task,
                     preparation=self.ready,
                     plan=self.made_plan,
+                    plan_sha256=self.standing.plan_sha256,
+                    approvals=self.standing.approvals,
                     commit=self.standing.commit,
                     summary=self.standing.summary,
                     checks=self.standing.checks,

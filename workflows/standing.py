@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from contracts.approval import Question, RecordedAnswer
 from contracts.artifact import ArtifactRef
 from contracts.change import Change
 from contracts.plan import PlanApproval
@@ -22,6 +23,17 @@ class Standing(Word):
     plan_sha256: str = ""
     goal: str = ""
     approval: PlanApproval | None = None
+    """A person's answer to the plan that waits, as it was given."""
+    plan_answer: RecordedAnswer | None = None
+    """The same on record: with the moment, and until when it counts."""
+    asks: Question | None = None
+    """What people are asked while the task waits for them."""
+    paths_answer: RecordedAnswer | None = None
+    """A person's answer to the paths outside the plan that were asked about last."""
+    allowed: tuple[RecordedAnswer, ...] = ()
+    """What people said yes to outside the plan."""
+    allowed_paths: tuple[ArtifactRef, ...] = ()
+    """``OutsidePaths`` of these."""
     context: ArtifactRef | None = None
     change: Change | None = None
     commit: str = ""
@@ -60,7 +72,7 @@ class Standing(Word):
     merged_at: str = ""
     """Head and base whose merge was tried and is sound; empty while nobody tried."""
     allowed_beyond: str = ""
-    """What of the change goes beyond the plan and was allowed by a person."""
+    """What of the change goes beyond the plan and was allowed by a person, in tasks that asked for no digest."""
     reviews: tuple[ReviewSignal, ...] = ()
     """Reviews that wait to be looked at."""
     review_until: datetime | None = None
@@ -79,6 +91,23 @@ class Standing(Word):
     paused: bool = False
     closed: str = ""
     """Why a person closed the task; empty while nobody did."""
+
+
+    @property
+    def plan_approved(self) -> bool:
+        """Whether a person approved the very plan that there is."""
+        return self.plan_answer is not None and self.plan_answer.approved and self.plan_answer.sha256 == self.plan_sha256
+
+    @property
+    def approvals(self) -> tuple[RecordedAnswer, ...]:
+        """Every yes that stands."""
+        return ((self.plan_answer,) if self.plan_approved and self.plan_answer else ()) + self.allowed
+
+    @property
+    def answers(self) -> tuple[RecordedAnswer, ...]:
+        """Every yes and no that stands, each once."""
+        newest = tuple(one for one in (self.plan_answer, self.paths_answer) if one is not None)
+        return tuple(dict.fromkeys((*newest, *self.allowed)))
 
 
 class TaskRun(Word):

@@ -11,15 +11,16 @@ from temporalio.common import SearchAttributeKey
 from temporalio.exceptions import ActivityError, ApplicationError
 
 from contracts.artifact import ArtifactRef
-from contracts.policy import Policy
 from contracts.steps import Preparation, ProgressRequest, Spending
-from contracts.task import Task, TaskState
+from contracts.task import TaskState
 from workflows import calls
 from workflows.doors import TaskDoors
 from workflows.failures import AWAY_PAUSE, FORGE_AWAY, RATE_LIMITED, TIMED_OUT, failure, retry_after
 from workflows.standing import Outcome
 
 STATE = SearchAttributeKey.for_keyword("PatchwrightState")
+TOO_OLD = "approval-expired"
+"""The approval grew too old while the step waited for a worker: what must hold before it is looked at again."""
 CANCELLED = "A person cancelled the task."
 SAME_RUN = (
     "budget",
@@ -34,6 +35,8 @@ SAME_RUN = (
     TIMED_OUT,
 )
 """Failures after which the same run goes on from its journal; after any other one it is begun anew."""
+ASKING = (TaskState.AWAITING_PLAN_APPROVAL, TaskState.HALTED)
+"""States in which a task may wait for an answer."""
 Result = TypeVar("Result")
 
 
@@ -57,6 +60,14 @@ class Ended(Exception):
         self.reason = reason
 
 
+class PlanRejected(Exception):
+    """A person said no to a plan: there has to be another one."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
 class StepFailed(Exception):
     """A step failed in a way that whoever takes it deals with."""
 
@@ -69,17 +80,31 @@ class StepFailed(Exception):
 class TaskSteps(TaskDoors):
     """What every step of a task has around it."""
 
-    task: Task
     going_on = False
     """Whether somebody resumed the halted task."""
 
-    async def run_agent(self, purpose: str, commit: str, start: Callable[[dict], Awaitable[Run]]) -> Run:
-        """Run an agent from a commit to its end, slice by slice. A halted run goes on, or begins anew where that cannot help."""
+    async def run_agent(
+        self,
+        purpose: str,
+        commit: str,
+        start: Callable[[dict], Awaitable[Run]],
+        before: Callable[[], Awaitable[None]] | None = None,
+    ) -> Run:
+        """Run an agent from a commit to its end, slice by slice. A halted run goes on, or begins anew where that cannot help.
+
+        ``before``: what must hold right before each slice starts, whatever people let wait in between.
+        """
         steering, number, transcript, at = self.standing.steering, 0, None, commit
         self.now_is(runs=self.standing.runs + 1, steering=())
         name = f"{purpose}-{self.standing.runs}"
         while True:
             await self.unpaused()
+            if before is not None:
+                try:
+                    await before()
+                except PlanRejected:
+                    self.now_is(steering=(*steering, *self.standing.steering))  # the planner hears it
+                    raise
             try:
                 result = await start(
                     {
@@ -96,6 +121,9 @@ class TaskSteps(TaskDoors):
             except ActivityError as error:
                 self.unless_ended()
                 kind, reason, spent = failure(error)
+                if kind == TOO_OLD and before is not None:
+                    self.now_is(plan_answer=None)
+                    continue
                 if await self.waited_out(error):
                     continue
                 await self.halt(reason, spent if kind in SAME_RUN else Spending())
@@ -230,6 +258,9 @@ class TaskSteps(TaskDoors):
                 pull_request_id=now.pull_request_id,
                 head_commit=now.commit,
                 notify=notify,
+                asks=now.asks if state in ASKING else None,
+                approvals=now.answers,
+                policy_sha256=now.preparation.policy_sha256 if now.preparation else "",
                 spent=now.spent + (unbooked or Spending()),
                 workspace=now.preparation.opened.workspace if now.preparation else None,
             )
@@ -261,11 +292,6 @@ class TaskSteps(TaskDoors):
             plan_sha256=now.plan_sha256,
             spent=now.spent,
         )
-
-    @property
-    def policy(self) -> Policy:
-        """The policy in force: the request's, until the repository's recipe is known."""
-        return self.standing.preparation.policy if self.standing.preparation else self.task.request.policy
 
     @property
     def ready(self) -> Preparation:

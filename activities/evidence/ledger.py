@@ -86,6 +86,8 @@ class EvidenceLedger:
             cards=prepared.cards.sha256,
             models=canonical_sha256(sorted(models)) if models else "",
             tools=canonical_sha256(self._capabilities.schemas()),
+            plan=request.plan_sha256,
+            approvals=canonical_sha256([one.model_dump(mode="json") for one in request.approvals]) if request.approvals else "",
         )
 
 

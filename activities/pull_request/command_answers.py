@@ -4,8 +4,10 @@ from collections.abc import Sequence
 
 from activities.plain_words import cell, code, line, quoted
 from activities.readable_words import readable
+from contracts.approval import RecordedAnswer
 from contracts.change import ChangedFile
 from contracts.plan import ChangePlan, PlannedEdit
+from contracts.plan_cover import covered
 from contracts.remarks import Remark, RemarkCounts
 from contracts.sighting import CommandKind
 
@@ -13,6 +15,7 @@ MEANINGS = {
     CommandKind.FIX: "`/patchwright fix WORDS`: do what the words say; in a thread also without words",
     CommandKind.RETRY: "`/patchwright retry`: go on after a halt, and run once more what failed",
     CommandKind.STOP: "`/patchwright stop`: leave this pull request to people",
+    CommandKind.APPROVE: "`/patchwright approve DIGEST`: allow the paths outside the plan that a note asked about",
     CommandKind.EXPLAIN: "`/patchwright explain`: say what was changed and why",
     CommandKind.PLAN: "`/patchwright plan`: show the plan and what became of it",
 }
@@ -61,21 +64,25 @@ def explanation(
     return "\n\n".join(parts)
 
 
-def plan_with_standing(plan: ChangePlan, files: Sequence[ChangedFile]) -> str:
+def plan_with_standing(
+    plan: ChangePlan, files: Sequence[ChangedFile], plan_sha256: str = "", approvals: Sequence[RecordedAnswer] = ()
+) -> str:
     """The plan, each step with what became of it: a file that it names did change, or did not."""
     changed = {path for file in files for path in (file.path, file.old_path) if path}
     steps = [_step(edit, edit.path in changed) for edit in plan.edits]
     tests = [f"- {_done(name.partition('::')[0] in changed)} test {code(name)}" for name in plan.tests]
-    planned = {edit.path for edit in plan.edits} | {name.partition("::")[0] for name in plan.tests}
-    beyond = sorted({file.path for file in files} - planned)
+    beyond = sorted({path for file in covered(files, plan) for path in file.outside})
     parts = [f"**The plan.** {line(plan.goal)}", "\n".join([*steps, *tests][:MOST_LINES])]
     if (left := len(steps) + len(tests) - MOST_LINES) > 0:
         parts.append(f"… and {left} more steps.")
     if beyond:
         told = ", ".join(code(path) for path in beyond[:MOST_LINES])
-        parts.append(f"Changed beyond the plan: {told}{' …' if len(beyond) > MOST_LINES else ''}.")
+        parts.append(f"Changed outside the plan: {told}{' …' if len(beyond) > MOST_LINES else ''}.")
     if plan.risks:
         parts.append("Risks: " + "; ".join(line(risk) for risk in plan.risks[:10]) + ".")
+    if plan_sha256:
+        parts.append(f"Its sha256 is `{plan_sha256}`.")
+    parts += [line(one.sentence, 500) + "." for one in approvals[:10]]
     return "\n\n".join(part for part in parts if part)
 
 

@@ -1,5 +1,6 @@
 """Answering commands that people give in comments."""
 
+from activities.bound_plan import bound_plan
 from activities.capabilities import CallScope, Capabilities
 from activities.edge import deed
 from activities.editing import ChangedFiles
@@ -59,7 +60,8 @@ class CommandDeeds:
     async def _composed(self, request: CommandRequest) -> str:
         kind = request.command.kind
         if kind is CommandKind.PLAN:
-            return plan_with_standing(await self._shelf.read(ChangePlan, request.plan), await self._files(request))
+            plan = await bound_plan(self._shelf, request.plan, request.plan_sha256)
+            return plan_with_standing(plan, await self._files(request), request.plan_sha256, request.approvals)
         if kind is CommandKind.EXPLAIN:
             return await self._explained(request)
         return confirmation(kind, request.outcome)

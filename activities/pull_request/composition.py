@@ -1,23 +1,26 @@
 """The text of a pull request: what, why, how to test, evidence. Nothing from a model can break out of it."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from activities.evidence.ledger import KeptEvidence
 from activities.plain_words import cell, code, line, quoted
 from activities.pull_request.hunks import NOT_PLANNED, Reason, hunks_of, reasons
 from activities.readable_words import readable
+from contracts.approval import RecordedAnswer, Subject, moment
 from contracts.artifact import ArtifactRef
 from contracts.blocked import BlockedAttempt
 from contracts.change import ChangedFile
 from contracts.checks import CheckResult, ChecksReport
-from contracts.gates import planned_paths, removed_tests
+from contracts.gates import removed_tests
 from contracts.plan import ChangePlan
+from contracts.plan_cover import CoveredFile, covered
 from contracts.steps import Preparation, Spending
 from contracts.task import Task
 
 Entry = TypeVar("Entry")
+Covers = Mapping[str, CoveredFile]
 BODY_LIMIT = 60_000
 """Characters; GitHub takes 65,536."""
 TICKET_URL = re.compile(r"https?://[^\s<>()\[\]`\\\x00-\x20\x7f-\U0010ffff]+")
@@ -41,6 +44,8 @@ def compose(
     diff: str = "",
     models: Sequence[str] = (),
     page: str = "",
+    approvals: Sequence[RecordedAnswer] = (),
+    plan_sha256: str = "",
     audit: str = "",
     evidence: KeptEvidence | None = None,
     waived: Sequence[str] = (),
@@ -53,15 +58,18 @@ def compose(
     claims; ``waived``: tests that ask for less, and who signed for it; ``blocked``: what tools and checks tried to reach.
     """
     said = quoted(readable(summary or plan.goal))
+    covers = {file.path: file for file in covered(files, plan)}
+    told = reasons(hunks_of(diff), plan)
     body = ""
     for most in SHOWN:
         sections = [
-            ("What changed", f"{said}\n\n{_files(files, plan, most)}"),
-            ("Why", "\n\n".join([_why(task, plan, most), *_hunks(diff, plan, most)])),
+            ("What changed", f"{said}\n\n{_files(files, plan, covers, most)}"),
+            ("Why", "\n\n".join([_why(task, plan, most), *_hunks(told, most)])),
             ("How to test", _how_to_test(checks, plan, most)),
-            ("Risks", _risks(plan, files, most, waived)),
+            ("Risks", _risks(plan, files, covers, most, waived)),
             ("Rollback", _rollback(files)),
-            ("Evidence", _evidence(checks, most, page) + _signed(evidence) + _kept_from(blocked, most)),
+            ("Evidence", _evidence(checks, most, page) + _signed(evidence) + _approved(plan_sha256, approvals, most)
+             + _kept_from(blocked, most)),
             ("Made by", _made_by(task, preparation, spent, models, page, audit)),
         ]
         body = "\n\n".join(f"## {title}\n\n{text}" for title, text in sections) + "\n"
@@ -81,26 +89,30 @@ def _table(columns: str, entries: Sequence[Entry], row: Callable[[Entry], str], 
     return "\n".join([f"| {columns} |", "|---" * (columns.count("|") + 1) + "|", *map(row, entries[:most])]) + more
 
 
-def _files(files: Sequence[ChangedFile], plan: ChangePlan, most: int) -> str:
+def _files(files: Sequence[ChangedFile], plan: ChangePlan, covers: Covers, most: int) -> str:
     intents = {edit.path: edit.intent for edit in plan.edits}
 
     def row(f: ChangedFile) -> str:
-        intent = line(intents.get(f.path, ""), 200) or _unplanned(f, plan)
+        intent = line(intents.get(f.path, ""), 200) or _planned(covers[f.path])
         return f"| {cell(f.path)} | {f.status.replace('_', ' ')} | +{f.added} −{f.removed} | {intent} |"
 
     return _table("file | status | lines | intent of the plan", files, row, most)
 
 
-def _unplanned(file: ChangedFile, plan: ChangePlan) -> str:
-    return "named in the plan" if file.path in planned_paths(plan) else NOT_PLANNED
+def _planned(file: CoveredFile) -> str:
+    return NOT_PLANNED if file.outside else f"{file.how}{_numbers(file.steps)}"
 
 
-def _hunks(diff: str, plan: ChangePlan, most: int) -> list[str]:
+def _numbers(steps: Sequence[int]) -> str:
+    return f" (step {', '.join(map(str, steps[:PLACES]))})" if steps else ""
+
+
+def _hunks(told: Sequence[Reason], most: int) -> list[str]:
     """A table of all hunks, each with the step of the plan that it belongs to."""
-    told = reasons(hunks_of(diff), plan)
 
     def row(one: Reason) -> str:
-        return f"| {cell(one.path)} | {_places(one.places, most)} | {line(one.why, 300)} |"
+        number = f"{', '.join(map(str, one.steps[:PLACES]))}: " if one.steps else ""
+        return f"| {cell(one.path)} | {_places(one.places, most)} | {number}{line(one.why, 300)} |"
 
     return [_table("file | lines | step of the plan", told, row, most)] if told else []
 
@@ -133,13 +145,13 @@ def _how_to_test(checks: ChecksReport | None, plan: ChangePlan, most: int) -> st
     return _listed(told + [f"the plan also suggests {code(check)}" for check in plan.checks if check not in commands], most)
 
 
-def _risks(plan: ChangePlan, files: Sequence[ChangedFile], most: int, waived: Sequence[str]) -> str:
-    unplanned = sorted({f.path for f in files} - planned_paths(plan))
+def _risks(plan: ChangePlan, files: Sequence[ChangedFile], covers: Covers, most: int, waived: Sequence[str]) -> str:
+    unplanned = sorted({path for file in covers.values() for path in file.outside})
     # A test that was deleted is never cut off the list.
     told = [f"{code(path)} is a test and was deleted." for path in removed_tests(files)]
     told += [line(text) for text in waived]
     told += [line(risk) for risk in plan.risks]
-    told += [f"{code(path)} changed though the plan does not name it." for path in unplanned]
+    told += [f"{code(path)} changed though no step of the plan covers it." for path in unplanned]
     return _listed(told, most) or "None were named."
 
 
@@ -180,6 +192,21 @@ def _kept_from(blocked: Sequence[BlockedAttempt], most: int) -> str:
     shown = min(most, PLACES)
     more = f" and {len(places) - shown} more" if len(places) > shown else ""
     return f"\n\nBlocked attempts to reach a host, to which nothing was sent: {', '.join(places[:shown])}{more}."
+
+
+def _approved(plan_sha256: str, approvals: Sequence[RecordedAnswer], most: int) -> str:
+    """Whose yes the change rests on."""
+    if not plan_sha256:
+        return ""
+    said = [f"{_what(one)} by {code(one.person or 'a person who gave no name', 100)} at {moment(one.at)}." for one in approvals]
+    if not any(one.subject is Subject.PLAN for one in approvals):
+        said.insert(0, f"Plan `{plan_sha256}`: the policy asked nobody to approve it.")
+    return f"\n\n{_listed(said, most)}"
+
+
+def _what(approval: RecordedAnswer) -> str:
+    what = "Plan" if approval.subject is Subject.PLAN else "Paths outside the plan"
+    return f"{what} `{approval.sha256}`: approved"
 
 
 def _log(log: ArtifactRef | None, page: str) -> str:

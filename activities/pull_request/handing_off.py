@@ -28,7 +28,7 @@ TITLES = {
     HandoffKind.CONFLICTS: "The branch and its base could not be brought together",
     HandoffKind.FOREIGN_COMMITS: "Somebody else pushed to this branch",
     HandoffKind.CIRCLES: "The work goes round in circles",
-    HandoffKind.SCOPE: "The change goes further than its plan",
+    HandoffKind.SCOPE: "The change goes outside its plan",
     HandoffKind.HALT: "The task has stopped",
 }
 WAYS_ON: dict[HandoffKind, tuple[str, ...]] = {
@@ -44,7 +44,7 @@ WAYS_ON: dict[HandoffKind, tuple[str, ...]] = {
         STOP,
     ),
     HandoffKind.CIRCLES: ("Say which of the two is wanted: " + FIX, "`/patchwright retry` lets it stand as it is now.", STOP),
-    HandoffKind.SCOPE: ("`/patchwright retry` says yes to what goes beyond the plan.", FIX, STOP),
+    HandoffKind.SCOPE: ("`/patchwright retry` has them taken out of the change again.", FIX, STOP),
     HandoffKind.HALT: (RETRY, FIX, STOP),
 }
 WHOSE = {
@@ -111,9 +111,14 @@ def handoff_note(request: HandoffRequest, jobs: Sequence[FailedJob] = ()) -> str
         parts.append("What was tried:\n\n" + _listed(tried))
     if request.paths:
         parts.append("It is about:\n\n" + _listed([code(path) for path in request.paths]))
-    parts.append("What you can do, if you may write to this repository:\n\n" + _listed(WAYS_ON[request.kind]))
+    parts.append("What you can do, if you may write to this repository:\n\n" + _listed(_ways_on(request)))
     about = f"Task `{request.task.id}`" + (f", head commit `{request.commit[:12]}`" if request.commit else "")
     return "\n\n".join([*parts, f"{about}. All work is kept. Patchwright never merges; you always may."])
+
+
+def _ways_on(request: HandoffRequest) -> tuple[str, ...]:
+    yes = f"`/patchwright approve {request.approve_sha256}` allows exactly these paths."
+    return (*((yes,) if request.approve_sha256 else ()), *WAYS_ON[request.kind])
 
 
 def _checks(jobs: Sequence[FailedJob]) -> str:

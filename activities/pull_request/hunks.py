@@ -4,14 +4,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from contracts.gates import planned_paths
 from contracts.plan import ChangePlan, PlannedEdit
+from contracts.plan_cover import PathCover, PlanSteps
 
 HUNK = re.compile(r"@@ -\d+(?:,(\d+))? \+(\d+)(?:,(\d+))? @@ ?(.*)")
 MOST_HUNKS = 2_000
 """Hunks that are looked at; the rest of a larger change is told by its files."""
 NOT_PLANNED = "not in the plan"
-A_TEST = "a test that the plan names"
 
 
 @dataclass
@@ -36,6 +35,8 @@ class Reason:
     why: str
     places: tuple[str, ...]
     """Where, e.g. ``3–9 in charge()``; in the order of the file."""
+    steps: tuple[int, ...] = ()
+    """Numbers of the plan's edits, from 1."""
 
 
 def hunks_of(diff: str) -> list[Hunk]:
@@ -59,23 +60,26 @@ def hunks_of(diff: str) -> list[Hunk]:
 
 def reasons(hunks: Sequence[Hunk], plan: ChangePlan) -> list[Reason]:
     """The hunks of each file by the step of the plan that they belong to, in the order of the change."""
-    grouped: dict[tuple[str, str], list[str]] = {}
+    grouped: dict[tuple[str, str, tuple[int, ...]], list[str]] = {}
+    steps_of, covers = PlanSteps(plan), dict[str, PathCover]()
     for hunk in hunks:
-        grouped.setdefault((hunk.path, _why(hunk, plan)), []).append(_place(hunk))
-    return [Reason(path, why, tuple(places)) for (path, why), places in grouped.items()]
+        cover = covers.get(hunk.path) or covers.setdefault(hunk.path, steps_of.cover_of(hunk.path))
+        grouped.setdefault((hunk.path, *_why(hunk, plan, cover)), []).append(_place(hunk))
+    return [Reason(path, why, tuple(places), steps) for (path, why, steps), places in grouped.items()]
 
 
-def _why(hunk: Hunk, plan: ChangePlan) -> str:
-    edits = [edit for edit in plan.edits if edit.path == hunk.path]
-    if not edits:
-        return A_TEST if hunk.path in planned_paths(plan) else NOT_PLANNED
-    named = next((edit for edit in edits if _names(edit, hunk)), None)
-    if named is not None:
-        return named.intent or "named in the plan"
-    whole = next((edit for edit in edits if not edit.functions), None)
-    if whole is not None:
-        return whole.intent or "named in the plan"
-    return f"{edits[0].intent or 'named in the plan'} (beside what the plan names in this file)"
+def _why(hunk: Hunk, plan: ChangePlan, cover: PathCover) -> tuple[str, tuple[int, ...]]:
+    """In words and by number, the steps that a hunk belongs to."""
+    if not cover.how:
+        return NOT_PLANNED, ()
+    edits = [(number, plan.edits[number - 1]) for number in cover.steps]
+    if not any(edit.path == hunk.path for _, edit in edits):
+        return cover.how, cover.steps
+    named = next(((number, edit) for number, edit in edits if _names(edit, hunk)), None)
+    found = named or next(((number, edit) for number, edit in edits if not edit.functions), None)
+    if found is not None:
+        return found[1].intent or "named in the plan", (found[0],)
+    return f"{edits[0][1].intent or 'named in the plan'} (beside what the plan names in this file)", cover.steps
 
 
 def _names(edit: PlannedEdit, hunk: Hunk) -> bool:

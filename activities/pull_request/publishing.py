@@ -1,5 +1,6 @@
 """Putting a change before people: branch, pull request, checks and answers in threads."""
 
+from activities.bound_plan import bound_plan
 from activities.capabilities import CallScope, Capabilities
 from activities.edge import deed
 from activities.editing import ChangedFiles, Threads, WholeDiff
@@ -20,7 +21,6 @@ from contracts.errors import GuardrailTripped, NotFound
 from contracts.event import EventKind, NewEvent
 from contracts.forge import PullRequest, PullRequestDraft
 from contracts.loosening import LOOSENED, Loosenings
-from contracts.plan import ChangePlan
 from contracts.remarks import GivenAnswers
 from contracts.review import ThreadAnswer
 from contracts.steps import ClosingRequest, PublishRequest, PublishResult
@@ -96,7 +96,7 @@ class PublishingDeeds:
         await self._capabilities.ask(PullRequest, "close_pull_request", asked, scope, f"{request.task.id}/close")
 
     async def _body(self, request: PublishRequest, checks: ChecksReport | None, scope: CallScope, key: str) -> str:
-        plan = await self._shelf.read(ChangePlan, request.plan)
+        plan = await bound_plan(self._shelf, request.plan, request.plan_sha256)
         span = {"old": request.preparation.opened.base_commit, "new": request.commit}
         files = (await self._capabilities.ask(ChangedFiles, "changed_files", span, scope, f"{key}/files")).files
         ticket = await self.run_store.ticket(request.task.id)
@@ -107,6 +107,7 @@ class PublishingDeeds:
         body = compose(
             ticket, request.preparation, plan, request.summary, files, checks, request.spent,
             diff=whole.diff, models=models, page=self._status.page(request.task.id),
+            approvals=request.approvals, plan_sha256=request.plan_sha256,
             audit=await self.run_store.audit.head(request.task.id), evidence=evidence,
             waived=loosened[-1].waived if loosened else (), blocked=await self._hosts_tried.blocked(request.task.id),
         )  # fmt: skip

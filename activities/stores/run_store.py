@@ -342,8 +342,9 @@ async def _records(connection: AsyncConnection, task_id: str) -> Sequence[tuple[
 
 def _state_event(progress: ProgressRequest) -> NewEvent:
     name = progress.state.value.replace("_", " ").capitalize()
+    asks = {"asks": progress.asks.model_dump(mode="json")} if progress.asks else {}
     return NewEvent(kind=EventKind.STATE, text=f"{name}: {progress.reason}" if progress.reason else name, step=progress.step,
-                    key=f"{RECORD}{progress.key}", data={"state": progress.state.value, "reason": progress.reason})
+                    key=f"{RECORD}{progress.key}", data={"state": progress.state.value, "reason": progress.reason, **asks})
 
 
 def _kept(row: RowMapping, progress: ProgressRequest) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 
 from contracts.access import Principal
 from contracts.checks import ChecksReport
@@ -15,7 +15,6 @@ from contracts.plan import ChangePlan
 from contracts.record import TaskRecord
 from contracts.review import Review, Thread
 from services.api.diffs import FileDiff, parse_diff
-from services.api.views import plan_artifact
 from services.tasks import TaskService
 
 Found = list[PullRequest]
@@ -143,7 +142,7 @@ class PullRequests:
 
     async def _plan(self, pull_request: PullRequest) -> ChangePlan | None:
         record = await self.task_of(pull_request)
-        return await plan_of(self._tasks, record) if record else None
+        return await self._tasks.plans.of(record) if record else None
 
 
 def _cursor(last: PullRequest) -> str:
@@ -155,17 +154,6 @@ def _place(cursor: str) -> Place:
         raise InvalidInput("The cursor is not one of ours; leave it out to start from the last changed pull request.")
     moment, _, name = cursor.partition(".")
     return EPOCH + timedelta(microseconds=int(moment, 16)), name
-
-
-async def plan_of(tasks: TaskService, record: TaskRecord) -> ChangePlan | None:
-    """The newest plan of a task; None while there is none."""
-    ref = plan_artifact(record, await tasks.artifacts.of_task(record.task.id))
-    if ref is None:
-        return None
-    try:
-        return ChangePlan.model_validate_json(await tasks.artifacts.get(ref.sha256))
-    except (ValidationError, NotFound):
-        return None
 
 
 def _file_view(file: FileDiff) -> ChangedFileView:

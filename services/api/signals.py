@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path
 from pydantic import ConfigDict, Field
 
+from contracts.approval import MOST_NAME, MOST_REASON, PathsApproval
 from contracts.plan import PlanApproval
 from contracts.policy import BudgetRaise
 from contracts.review import Review, ReviewRequest
@@ -23,6 +24,16 @@ class PlanAnswer(PlanApproval):
 
     # A misspelt `reason` must not get lost; the word itself lets newer writers say more.
     model_config = ConfigDict(extra="forbid")
+    person: str = Field(default="", max_length=MOST_NAME, examples=["ada"])
+    reason: str = Field(default="", max_length=MOST_REASON)
+
+
+class PathsAnswer(PathsApproval):
+    """A person's yes or no to paths outside a plan, bound to their digest."""
+
+    model_config = ConfigDict(extra="forbid")
+    person: str = Field(default="", max_length=MOST_NAME, examples=["ada"])
+    reason: str = Field(default="", max_length=MOST_REASON)
 
 
 class Steer(StrictWord):
@@ -64,6 +75,13 @@ def signal_routes(tasks: TaskService) -> APIRouter:
         It counts as the word of whoever sends it; a `person` in the body does not.
         """
         await tasks.approve_plan(task_id, approval, by=who)
+        return await standing(task_id)
+
+    @router.post("/paths", status_code=202, responses=refusals, openapi_extra=takes(PathsAnswer))
+    async def answer_paths(task_id: TaskId, who: Caller,
+                           approval: Annotated[PathsAnswer, Depends(body_of(PathsAnswer))]) -> TaskView:
+        """Allow paths outside the plan, or have them taken out; `paths_sha256` says which paths were read."""
+        await tasks.approve_paths(task_id, approval, by=who)
         return await standing(task_id)
 
     @router.post("/steer", status_code=202, responses=refusals, openapi_extra=takes(Steer))

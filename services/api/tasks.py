@@ -9,16 +9,15 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
 from contracts.event import TaskEvent
-from contracts.plan import ChangePlan
 from contracts.task import TaskKind, TaskRequest, TaskState
 from services.api.bodies import body_of
 from services.api.caller import Caller
 from services.api.declared import problems, takes
 from services.api.problems import FieldProblem, RequestRefused
-from services.api.pull_requests import plan_of
 from services.api.signals import TaskId
 from services.api.streaming import event_stream
 from services.api.views import ArtifactView, TaskPage, TaskView, artifact_view, task_page, task_view
+from services.plans import PlanView
 from services.tasks import TaskService
 
 MAX_KEY = 255
@@ -38,11 +37,6 @@ class EventPage(BaseModel):
 
 class Artifacts(BaseModel):
     artifacts: list[ArtifactView]
-
-
-class PlanView(BaseModel):
-    sha256: str = Field(description="What an approval names; empty while there is no plan.")
-    plan: ChangePlan | None
 
 
 class TaskFilter(BaseModel):
@@ -112,9 +106,8 @@ def task_routes(tasks: TaskService, closing: asyncio.Event, holds: Callable[[str
 
     @router.get("/tasks/{task_id}/plan", responses=problems(404))
     async def task_plan(task_id: TaskId) -> PlanView:
-        """The newest plan; null while there is none."""
-        record = await tasks.runs.get(task_id)
-        return PlanView(sha256=record.plan_sha256, plan=await plan_of(tasks, record))
+        """The plan that the task goes by (null while there is none), what people are asked about it and what they said."""
+        return await tasks.plans.view(await tasks.runs.get(task_id))
 
     @router.get("/artifacts/{sha256}", responses={200: BYTES, **problems(404)}, response_class=Response)
     async def get_artifact(sha256: Annotated[str, Path(pattern="^[0-9a-f]{64}$")]) -> Response:

@@ -30,21 +30,27 @@ def approve(
     task: Id,
     body: Body = "",
     plan_sha256: Annotated[str, typer.Option(help="Approve exactly this plan, without asking.", show_default=False)] = "",
-    reject: Annotated[str, typer.Option(metavar="REASON", help="Say no to the plan, and why.", show_default=False)] = "",
+    paths_sha256: Annotated[
+        str, typer.Option(help="Allow exactly these paths outside the plan, without asking.", show_default=False)
+    ] = "",
+    reject: Annotated[str, typer.Option(metavar="REASON", help="Say no, and why.", show_default=False)] = "",
     as_json: AsJson = False,
     url: Url = "",
 ) -> None:
-    """Say yes: to the plan when the task waits for that, else to the pull request.
+    """Say yes: to the plan, or to paths outside it, when the task waits for that; else to the pull request.
 
-    A plan is shown first, with its sha256: your yes counts for that plan alone.
+    A plan is shown first, with its sha256: your yes counts for that plan alone. So it is with paths.
     """
     service = connect(url)
     name = service.task_id(task)
     view = service.get(f"/tasks/{name}")
-    if view["state"] == "awaiting_plan_approval":
-        _decide_plan(service, view, plan_sha256, reject, as_json)
-    elif plan_sha256 or reject:
-        raise Conflict(f"The task {name} does not wait for a plan's approval; it is {view['state'].replace('_', ' ')}.")
+    asked = service.get(f"/tasks/{name}/plan") if view["state"] == "halted" else {}
+    if view["state"] == "awaiting_plan_approval" or plan_sha256:
+        _decide_plan(service, name, plan_sha256, reject, as_json)
+    elif (asked.get("asks") or {}).get("subject") == "paths":
+        _decide_paths(service, name, asked, paths_sha256, reject, as_json)
+    elif paths_sha256 or reject:
+        raise Conflict(f"The task {name} waits for no yes or no to a plan or to paths; it is {view['state'].replace('_', ' ')}.")
     else:
         _review(service, name, Verdict.APPROVE, body, (), as_json)
 
@@ -88,28 +94,49 @@ def _review(service: Service, name: str, verdict: Verdict, body: str, comments: 
         screen.print(f"{done}. Follow it: ./patchwright watch {name}")
 
 
-def _decide_plan(service: Service, view: dict[str, Any], wanted: str, rejection: str, as_json: bool) -> None:
-    name, offered = view["id"], (view.get("plan") or {}).get("sha256", "")
+def _decide_plan(service: Service, name: str, wanted: str, rejection: str, as_json: bool) -> None:
+    asked = service.get(f"/tasks/{name}/plan")
+    offered = asked["sha256"]
+    if asked["plan"] is None and offered and not rejection:
+        raise Conflict(f"The plan {offered} cannot be read: what is stored is not what was made. Say no to it with --reject.")
+    if not as_json and asked["plan"]:
+        _show_plan(asked)
+    # Another digest goes to the service, which says what changed since.
+    named = f"./patchwright approve {name} --plan-sha256 {offered}"
+    if not wanted and not rejection and not _agreed("Approve this plan?"):
+        raise Conflict(f"The plan was not approved. To approve it: {named}")
+    body = {"plan_sha256": wanted or offered, "approved": not rejection, "reason": rejection}
+    _answer(service, name, "plan", body, f"{'Rejected' if rejection else 'Approved'} the plan", as_json)
+
+
+def _decide_paths(service: Service, name: str, asked: dict[str, Any], wanted: str, rejection: str, as_json: bool) -> None:
+    offered = asked["asks"]["sha256"]
     if not as_json:
-        _show_plan(service.get(f"/tasks/{name}/plan"), offered)
-    if wanted and wanted != offered:
-        raise Conflict(f"The plan that waits is {offered}, not {wanted}; look at it again.")
-    if not wanted and not rejection and not _agreed():
-        raise Conflict(f"The plan was not approved. To approve it: ./patchwright approve {name} --plan-sha256 {offered}")
-    body = {"plan_sha256": offered, "approved": not rejection, "reason": rejection}
-    answer = service.post(f"/tasks/{name}/signals/plan", body)
+        screen.print("[bold]No step of the plan covers these paths:[/]")
+        for path in asked["outside"]:
+            screen.print(f"  [cyan]{escape(path)}[/]", soft_wrap=True)
+        screen.print(f"[dim]digest:[/] {offered}", soft_wrap=True)
+    if not wanted and not rejection and not _agreed("Allow exactly these paths?"):
+        named = f"./patchwright approve {name} --paths-sha256 {offered}"
+        raise Conflict(f"They were not allowed. To allow them: {named}; to have them taken out: ./patchwright resume {name}")
+    body = {"paths_sha256": wanted or offered, "approved": not rejection, "reason": rejection}
+    _answer(service, name, "paths", body, "They are taken out" if rejection else "Allowed these paths", as_json)
+
+
+def _answer(service: Service, name: str, signal: str, body: dict[str, Any], done: str, as_json: bool) -> None:
+    answer = service.post(f"/tasks/{name}/signals/{signal}", body)
     if as_json:
         print_json(answer)
     else:
-        screen.print(f"{'Rejected' if rejection else 'Approved'} the plan. Follow it: ./patchwright watch {name}")
+        screen.print(f"{done}. Follow it: ./patchwright watch {name}")
 
 
-def _agreed() -> bool:
-    return sys.stdin.isatty() and typer.confirm("Approve this plan?")
+def _agreed(question: str) -> bool:
+    return sys.stdin.isatty() and typer.confirm(question)
 
 
-def _show_plan(answer: dict[str, Any], sha256: str) -> None:
-    plan = answer.get("plan", answer)
+def _show_plan(asked: dict[str, Any]) -> None:
+    plan = asked["plan"]
     screen.print(f"[bold]{escape(plan.get('goal', ''))}[/]")
     for edit in plan.get("edits") or ():
         functions = f" ({', '.join(edit['functions'])})" if edit.get("functions") else ""
@@ -119,4 +146,6 @@ def _show_plan(answer: dict[str, Any], sha256: str) -> None:
             screen.print(f"[dim]{title}:[/] {escape('; '.join(plan[key]))}", soft_wrap=True)
     if plan.get("rationale"):
         screen.print(f"[dim]Why:[/] {escape(plan['rationale'])}", soft_wrap=True)
-    screen.print(f"[dim]sha256:[/] {sha256}", soft_wrap=True)
+    screen.print(f"[dim]sha256:[/] {asked['sha256']}", soft_wrap=True)
+    if until := (asked.get("asks") or {}).get("until"):
+        screen.print(f"[dim]waits until:[/] {until}; silence means no", soft_wrap=True)

@@ -1,11 +1,12 @@
 """What people can do on the pages; every form goes through the same service as the API."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Response
 from fastapi.responses import RedirectResponse
 from pydantic import BaseModel, Field, ValidationError
 
+from contracts.approval import MOST_REASON, PathsApproval
 from contracts.errors import Conflict, InvalidInput
 from contracts.plan import PlanApproval
 from contracts.policy import BudgetRaise
@@ -49,10 +50,19 @@ def form_routes(tasks: TaskService, pulls: PullRequests) -> APIRouter:
     @router.post("/t/{task_id}/plan")
     async def answer_plan(task_id: str, who: Caller, plan_sha256: Text, answer: Text, reason: Text = "") -> Response:
         try:
-            approval = PlanApproval(plan_sha256=plan_sha256, approved=answer == "approve", reason=_clean(reason))
+            approval = PlanApproval(plan_sha256=plan_sha256, **_answered(answer, reason))
         except ValidationError:
             raise InvalidInput("The answer names no plan; reload the page and answer again.") from None
         await tasks.approve_plan(task_id, approval, by=who)
+        return _back(f"/t/{task_id}")
+
+    @router.post("/t/{task_id}/paths")
+    async def answer_paths(task_id: str, who: Caller, paths_sha256: Text, answer: Text, reason: Text = "") -> Response:
+        try:
+            approval = PathsApproval(paths_sha256=paths_sha256, **_answered(answer, reason))
+        except ValidationError:
+            raise InvalidInput("The answer names no paths; reload the page and answer again.") from None
+        await tasks.approve_paths(task_id, approval, by=who)
         return _back(f"/t/{task_id}")
 
     @router.post("/t/{task_id}/steer")
@@ -89,6 +99,13 @@ def form_routes(tasks: TaskService, pulls: PullRequests) -> APIRouter:
         return _back(f"/pr/{pull_request_id}#discussion")
 
     return router
+
+
+def _answered(answer: str, reason: str) -> dict[str, Any]:
+    """What the two buttons of a question say. Raises ``InvalidInput``: whatever is no yes is not for that a no."""
+    if answer not in ("approve", "reject"):
+        raise InvalidInput("The answer is neither yes nor no; reload the page and answer again.")
+    return {"approved": answer == "approve", "reason": _clean(reason)[:MOST_REASON]}
 
 
 def _back(where: str) -> Response:

@@ -16,7 +16,7 @@ from contracts.event import EventKind, TaskEvent
 from contracts.record import TaskRecord
 from contracts.task import FINAL_STATES, TaskKind, TaskState
 from services.api.caller import Caller
-from services.api.pull_requests import PullRequests, plan_of
+from services.api.pull_requests import PullRequests
 from services.api.views import task_view, task_views
 from services.tasks import TaskService
 from services.web.diff_view import file_views
@@ -116,9 +116,9 @@ async def _task(tasks: TaskService, task_id: str) -> dict[str, Any]:
     record = await tasks.runs.get(task_id)
     facts, tried, log, view, plan = await asyncio.gather(
         tasks.runs.events_of_kinds(task_id, FACTS), tasks.runs.events_of_kinds(task_id, [EventKind.BLOCKED]),
-        tasks.runs.newest_events(task_id, LOG_LINES), task_view(tasks, record),
-        plan_of(tasks, record))
-    return {"task": view, "ticket": record.task.request, "record": record, "plan": plan, "phases": phases(record, facts),
+        tasks.runs.newest_events(task_id, LOG_LINES), task_view(tasks, record), tasks.plans.view(record))
+    return {"task": view, "ticket": record.task.request, "record": record, "plan": plan.plan, "asked": plan,
+            "phases": phases(record, facts),
             "runs": step_runs(facts), "log": log, "checks": _checks(facts), "commits": _of(facts, EventKind.COMMIT),
             "blocked": _blocked(tried), "elapsed": _elapsed(record), "last_seq": log[-1].seq if log else 0}
 

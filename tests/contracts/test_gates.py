@@ -3,8 +3,7 @@
 import pytest
 
 from contracts.change import ChangedFile, FileStatus
-from contracts.gates import beyond_plan, change_problems, conflict_problems, is_code, is_test, removed_tests
-from contracts.plan import ChangePlan, PlannedEdit
+from contracts.gates import change_problems, conflict_problems, is_code, is_test, removed_tests
 from contracts.policy import Policy
 from contracts.task import TaskKind
 
@@ -66,30 +65,6 @@ def test_tests_are_known_by_their_names(path: str) -> None:
 @pytest.mark.parametrize("path", ["src/latest.py", "contest.py", "attestation/a.py", "testing_tools/a.py"])
 def test_names_that_only_sound_like_tests_are_code(path: str) -> None:
     assert is_code(path)
-
-
-PLAN = ChangePlan(
-    goal="g", edits=(PlannedEdit(path="src/a.py"), PlannedEdit(path="docs")), tests=("tests/test_a.py::test_one", "tests/b.py")
-)
-
-
-def test_what_a_plan_names_is_within_it_however_large() -> None:
-    within = (
-        file("src/a.py", added=9_000), file("tests/test_a.py"), file("tests/b.py"), file("docs/new/page.md"),
-        file("src/moved.py", FileStatus.RENAMED, old_path="src/a.py"),
-    )  # fmt: skip
-    assert beyond_plan(within, PLAN, Policy(max_unplanned_files=0, max_unplanned_lines=0)) == ""
-
-
-def test_a_person_is_asked_from_the_first_file_or_line_beyond_what_the_policy_allows() -> None:
-    some = (file("src/b.py", added=3, removed=2), file("src/c.py", added=5))
-    assert beyond_plan(some, PLAN, Policy(max_unplanned_files=2, max_unplanned_lines=10)) == ""
-    assert beyond_plan(some, PLAN, Policy(max_unplanned_files=1, max_unplanned_lines=10)).endswith("src/b.py, src/c.py.")
-    assert "with 10 changed lines (9 are allowed)" in beyond_plan(some, PLAN, Policy(max_unplanned_lines=9))
-
-
-def test_a_name_that_only_begins_like_a_planned_one_is_beyond_the_plan() -> None:
-    assert "docs2/x.md, src/a.pyc" in beyond_plan((file("docs2/x.md"), file("src/a.pyc")), PLAN, Policy(max_unplanned_files=1))
 
 
 OURS, THEIRS = "a" * 40, "b" * 40

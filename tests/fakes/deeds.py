@@ -53,6 +53,11 @@ def artifact(name: str) -> ArtifactRef:
     return ArtifactRef(sha256=name.encode().hex().ljust(64, "0")[:64], size=1, name=name)
 
 
+def digest_of(path: str) -> str:
+    """What an answer names where a path is found outside the plan."""
+    return path.encode().hex().ljust(64, "0")[:64]
+
+
 class Gate:
     """Holds a deed until a test opens it."""
 
@@ -98,6 +103,8 @@ class ScriptedDeeds:
         self.merges: list[BaseMerge] = []
         self.goes_back: list[tuple[str, ...]] = []
         self.beyond: list[str] = []
+        self.outside: list[str] = []
+        """What each verdict of the gates finds outside the plan; what a person allowed is not found."""
         self.head = ""
         self.on_progress: Callable[[ProgressRequest], Awaitable[Any]] | None = None
         self._gates: dict[tuple[str, str], Gate] = {}
@@ -211,6 +218,10 @@ class ScriptedDeeds:
         problems = self.gates.pop(0) if self.gates else ()
         beyond = self.beyond.pop(0) if self.beyond else ""
         change = Change(base_commit=BASE, head_commit=request.commit, files=1)
+        found = self.outside.pop(0) if self.outside else ""
+        if found and artifact(found) not in request.allowed:
+            told = {"outside": artifact(found), "outside_sha256": digest_of(found), "outside_named": (found,)}
+            return GateResult(change=change, problems=problems, beyond_plan=f"Outside the plan: {found}.", **told)
         return GateResult(change=change, problems=problems, beyond_plan=beyond)
 
     @activity.defn(name="RunCI")

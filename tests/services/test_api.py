@@ -211,7 +211,7 @@ async def test_tasks_are_listed_by_filter_and_page(api: httpx2.AsyncClient, serv
 
 async def test_the_plan_and_every_artifact_can_be_read(api: httpx2.AsyncClient, service: Service) -> None:
     task = await service.accepted()
-    assert (await api.get(f"/tasks/{task.id}/plan")).json() == {"sha256": "", "plan": None}
+    assert (await api.get(f"/tasks/{task.id}/plan")).json()["plan"] is None
     plan = await service.planned(task)
     view = (await api.get(f"/tasks/{task.id}")).json()
     told = (await api.get(f"/tasks/{task.id}/plan")).json()

@@ -18,6 +18,7 @@ from typing import Any
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 from temporalio.exceptions import ApplicationError
 
+from contracts.approval import PathsApproval
 from contracts.plan import PlanApproval
 from contracts.policy import Policy
 from contracts.review import ReviewSignal, Verdict
@@ -25,7 +26,7 @@ from contracts.steps import BaseMerge, Diagnosis
 from contracts.task import Task, TaskRequest, TaskState
 from services.temporal_server import temporal_server
 from services.worker import connect, make_workers
-from tests.fakes.deeds import ScriptedDeeds
+from tests.fakes.deeds import ScriptedDeeds, digest_of
 from workflows.coding_task import CodingTaskWorkflow
 from workflows.standing import TaskRun
 
@@ -130,7 +131,46 @@ async def forge_round(deeds: ScriptedDeeds, handle: WorkflowHandle[Any, Any]) ->
     await handle.signal(CodingTaskWorkflow.forge_changed, "merged")
 
 
-STORIES: tuple[Story, ...] = (happy_path, fix_round, review_round, halt_and_resume, plan_approval, cancel, close, forge_round)
+async def plan_asked_again(deeds: ScriptedDeeds, handle: WorkflowHandle[Any, Any]) -> None:
+    """The yes to a plan grows old before the coder starts: a person is asked once more, about the very same plan."""
+    deeds.policy = Policy(plan_approval=True, plan_approval_hours=2 / 3_600)
+    yes = PlanApproval(plan_sha256="1" * 64, approved=True, person="ada")
+    await deeds.told(TaskState.AWAITING_PLAN_APPROVAL)
+    gate = deeds.hold("FetchContext")
+    await handle.execute_update(CodingTaskWorkflow.approve_plan, yes)
+    await gate.reached()
+    await asyncio.sleep(2.2)
+    gate.open()
+    await deeds.told(TaskState.AWAITING_PLAN_APPROVAL, 2)
+    await handle.execute_update(CodingTaskWorkflow.approve_plan, yes)
+    await deeds.told(TaskState.AWAITING_REVIEW)
+    await _approve(handle)
+
+
+async def outside_plan(deeds: ScriptedDeeds, handle: WorkflowHandle[Any, Any]) -> None:
+    """Paths outside the plan: a person has the first ones taken out, and allows others by their digest."""
+    deeds.outside = ["deploy.sh", "setup.cfg", "setup.cfg"]
+    await deeds.told(TaskState.HALTED)
+    await handle.signal(CodingTaskWorkflow.resume, None)
+    await deeds.told(TaskState.HALTED, 2)
+    answer = PathsApproval(paths_sha256=digest_of("setup.cfg"), approved=True, person="ada")
+    await handle.execute_update(CodingTaskWorkflow.approve_paths, answer)
+    await deeds.told(TaskState.AWAITING_REVIEW)
+    await _approve(handle)
+
+
+STORIES: tuple[Story, ...] = (
+    happy_path,
+    fix_round,
+    review_round,
+    halt_and_resume,
+    plan_approval,
+    plan_asked_again,
+    outside_plan,
+    cancel,
+    close,
+    forge_round,
+)
 
 
 async def record(client: Client, story: Story) -> dict[str, Any]:

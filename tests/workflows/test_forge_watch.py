@@ -9,6 +9,8 @@ import pytest
 from temporalio.client import Client, WorkflowHandle
 from temporalio.exceptions import ApplicationError
 
+from contracts.approval import PathsApproval
+from contracts.handoff import HandoffKind
 from contracts.policy import BudgetRaise, Policy
 from contracts.steps import (
     BaseMerge,
@@ -21,7 +23,7 @@ from contracts.steps import (
     PublishRequest,
 )
 from contracts.task import TaskState
-from tests.fakes.deeds import ScriptedDeeds
+from tests.fakes.deeds import ScriptedDeeds, digest_of
 from tests.workflows.test_coding_task import started
 from workflows.coding_task import CodingTaskWorkflow
 from workflows.standing import Outcome
@@ -295,14 +297,45 @@ async def test_going_round_in_circles_asks_a_person(temporal_client: Client) -> 
 
 
 async def test_a_change_beyond_its_plan_asks_a_person_once(temporal_client: Client) -> None:
-    beyond = ["9 files beyond the plan."] * 2
-    async with watched(temporal_client, MERGED, beyond=beyond, gates=[("no tests",)]) as (handle, deeds):
+    outside = ["setup.cfg"] * 3
+    async with watched(temporal_client, MERGED, outside=outside, gates=[(), ("no tests",)]) as (handle, deeds):
         await deeds.told(TaskState.HALTED)
-        assert "9 files beyond the plan" in deeds.progress[-1].reason
+        assert "Outside the plan: setup.cfg" in deeds.progress[-1].reason
         assert deeds.asked["HandOff"] == 0, "there is no pull request yet"
-        await handle.signal(CodingTaskWorkflow.resume, None)
+        yes = PathsApproval(paths_sha256=digest_of("setup.cfg"), approved=True, person="ada")
+        await handle.execute_update(CodingTaskWorkflow.approve_paths, yes)
         assert (await handle.result()).state is TaskState.MERGED
     assert deeds.states.count("halted") == 1
+
+
+async def test_paths_outside_the_plan_are_allowed_at_the_pull_request_by_their_whole_digest(temporal_client: Client) -> None:
+    digest, remarks = digest_of("deploy.sh"), {**READY, "open_remarks": 1}
+    no, yes = ({**READY, "commands": [{"message_id": name, "kind": "approve", "text": text, "author": "ada"}]}
+               for name, text in (("m1", digest[:32]), ("m2", f"`{digest}`")))  # fmt: skip
+    sightings = (remarks, no, yes, MERGED)
+    async with watched(temporal_client, *sightings, outside=["", "deploy.sh", "deploy.sh"]) as (handle, deeds):
+        await deeds.told(TaskState.HALTED)
+        await happened(deeds, "HandOff")
+        note = deeds.of(HandoffRequest)[0]
+        assert (note.kind, note.paths, note.approve_sha256) == (HandoffKind.SCOPE, ("deploy.sh",), digest)
+        await handle.signal(CodingTaskWorkflow.forge_changed, "a comment")
+        await happened(deeds, "AnswerCommand")
+        assert digest in deeds.of(CommandRequest)[0].outcome
+        assert deeds.states[-1] == "halted", "a part of the digest is no yes"
+        await handle.signal(CodingTaskWorkflow.forge_changed, "another comment")
+        assert (await handle.result()).state is TaskState.MERGED
+        standing = await handle.query(CodingTaskWorkflow.status)
+    assert [(one.subject, one.sha256, one.person) for one in standing.allowed] == [("paths", digest, "ada")]
+
+
+async def test_a_retry_is_no_yes_to_paths_outside_the_plan(temporal_client: Client) -> None:
+    retry = {**READY, "commands": [{"message_id": "m1", "kind": "retry", "author": "ada"}]}
+    remarks = {**READY, "open_remarks": 1}
+    async with watched(temporal_client, remarks, retry, MERGED, outside=["", "deploy.sh"]) as (handle, deeds):
+        await deeds.told(TaskState.HALTED)
+        await handle.signal(CodingTaskWorkflow.forge_changed, "a comment")
+        assert (await handle.result()).state is TaskState.MERGED
+    assert "Take these out" in deeds.of(FeedbackRequest)[-1].gate_problems[0]
 
 
 async def test_a_forge_that_is_away_halts_nobody(temporal_client: Client) -> None:
