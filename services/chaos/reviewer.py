@@ -23,6 +23,8 @@ STALL_SECONDS = 240.0
 """A task that tells nothing new for so long hangs."""
 PASSING = (404, 408, 409, 425, 429)
 """Answers below 500 that a moment later may be others: the pull request or the workflow is not there yet."""
+EXPECTED = (TaskState.AWAITING_REVIEW, TaskState.READY_TO_MERGE)
+"""Where a task may rest in a run of chaos."""
 log = logging.getLogger(__name__)
 
 
@@ -43,14 +45,14 @@ class Reviewer:
     async def see_through(self, watch: Watch, may_approve: Callable[[], Awaitable[None]]) -> None:
         """Live with the task until it is ready to merge. Raises ``ChaosFailed`` when it rests anywhere else, or hangs."""
         reviewed, approved = 0, 0
-        while watch.state != TaskState.READY_TO_MERGE:
+        while not watch.over:
             round_number = self._rounds(watch)
             if watch.state == TaskState.AWAITING_REVIEW and round_number == 0 and not reviewed:
                 reviewed = await self._say(watch, "changes", verdict="request_changes", body=REMARK, comments=[_comment()])
             elif watch.state == TaskState.AWAITING_REVIEW and round_number and not approved:
                 await may_approve()
                 approved = await self._say(watch, "approval", verdict="approve", body="Thank you.")
-            elif watch.state and TaskState(watch.state).resting and watch.state != TaskState.AWAITING_REVIEW:
+            elif watch.state and TaskState(watch.state).resting and watch.state not in EXPECTED:
                 raise ChaosFailed(f"The task {watch.task} rests as {watch.state.replace('_', ' ')}: {watch.reason}")
             if not await watch.changed(2.0) and time.time() - watch.progressed_at > STALL_SECONDS:
                 raise ChaosFailed(f"The task {watch.task} told nothing new for {STALL_SECONDS:g} s; it is {watch.state}.")

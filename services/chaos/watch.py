@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from activities.stores.run_store import RunStore
 from contracts.event import EventKind, TaskEvent
+from contracts.task import TaskState
 
 POLL_SECONDS = 0.1
 PAGE = 500
@@ -35,6 +36,12 @@ class Watch:
     def state(self) -> str:
         """Where the task stood last; empty before it was told."""
         return next((str(e.data.get("state", "")) for e in reversed(self.events) if e.kind is EventKind.STATE), "")
+
+    @property
+    def over(self) -> bool:
+        """Whether the task is ready to merge and its requester was told, which is the last thing that is done for it."""
+        told = any(e.kind is EventKind.NOTE and e.data.get("state") == TaskState.READY_TO_MERGE for e in self.events)
+        return told and self.state == TaskState.READY_TO_MERGE
 
     @property
     def reason(self) -> str:
