@@ -159,6 +159,9 @@ def _link_problem(path: str, target: str) -> str:
         return "its link target cannot be stored."
     if target.startswith("/"):
         return "it is a symbolic link to an absolute path; make it relative to the repository."
+    if ".." in target.lstrip("./").split("/"):
+        # What lies before the dots may be a link itself, and then they lead elsewhere than the words say.
+        return "its target goes back from a folder that it names; write the way without the detour."
     landed = posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
     if landed == ".." or landed.startswith("../"):
         return "it is a symbolic link that leads out of the repository."

@@ -24,7 +24,12 @@ def markdown(text: str) -> Markup:
     plain = text.replace(MENTION_GUARD, "").replace("\r\n", "\n")
     made = markdown_parser.render(DECEIVING.sub(lambda found: f"[U+{ord(found[0]):04X}]", plain))
     return Markup(nh3.clean(made, tags=TAGS, attributes={"a": {"href"}}, url_schemes=SCHEMES,  # noqa: S704 - this is the sanitiser
-                            link_rel="noopener noreferrer nofollow"))
+                            attribute_filter=_abroad, link_rel="noopener noreferrer nofollow"))
+
+
+def _abroad(tag: str, attribute: str, value: str) -> str | None:
+    """An address that names its host: others would lead into our own pages, or to a host that is not seen as one."""
+    return value if attribute != "href" or web_link(value) else None
 
 
 def visible(text: str) -> Markup:

@@ -17,11 +17,12 @@ FOLDERS_OF_GIT = (
 )  # fmt: skip
 INSIDE_GIT = ("config", "hooks/pre-commit", "HEAD", "objects/info/alternates", "modules/x/config", "index")
 DENIED = (
-    ".github/workflows/a.yml", ".GitHub/workflows/a.yml", ".github/Workflows/a.yml", ".github//workflows/a.yml", ".gitlab-ci.yml",
-    ".GitLab-CI.yml", ".patchwright.yaml", ".Patchwright.yaml", "./.patchwright.yaml", "deploy/run.sh", "src/x.py", "notes",
-    "notes/", "notes/.", "notes/..", "notesx/a", "Notes/a.md", "NOTES/a.md", "", ".", "..", "/", "\x00", "\n", " ", "-rf",
-    "--help", ":(top)etc", ":/", "*", "**", "notes/*", "notes/\u202egnp.exe", "notes/a\x07", "notes/" + "d/" * 300 + "f",
-    "notes/" + "n" * 300, "a" * 5000, "CON", "NUL", "notes/a:b", "notes\u2215a", "\udcff", "notes/\udcff", "@{u}", "HEAD:notes/a", "refs/heads/main",
+    ".github/workflows/a.yml", ".GitHub/workflows/a.yml", ".github/Workflows/a.yml", ".github//workflows/a.yml",
+    ".gitlab-ci.yml", ".GitLab-CI.yml", ".patchwright.yaml", ".Patchwright.yaml", "./.patchwright.yaml", "deploy/run.sh",
+    "src/x.py", "notes", "notes/", "notes/.", "notes/..", "notesx/a", "Notes/a.md", "NOTES/a.md", "", ".", "..", "/", "\x00",
+    "\n", " ", "-rf", "--help", ":(top)etc", ":/", "*", "**", "notes/*", "notes/\u202egnp.exe", "notes/a\x07",
+    "notes/" + "d/" * 300 + "f", "notes/" + "n" * 300, "a" * 5000, "CON", "NUL", "notes/a:b", "notes\u2215a", "\udcff",
+    "notes/\udcff", "@{u}", "HEAD:notes/a", "refs/heads/main",
 )  # fmt: skip
 
 
