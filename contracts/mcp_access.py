@@ -18,11 +18,13 @@ class SecretPlace(StrictWord):
     """The file with the secret."""
     variable: str = ""
     """The environment variable that holds it."""
+    secret: str = ""
+    """Its name on the list of the setting `secrets`: the secrets server lends it whenever it is needed."""
 
     @model_validator(mode="after")
     def _one_place(self) -> "SecretPlace":
-        if bool(self.file) == bool(self.variable):
-            raise ValueError("give either file or variable")
+        if sum(map(bool, (self.file, self.variable, self.secret))) != 1:
+            raise ValueError("give one of file, variable and secret")
         return self
 
 
@@ -40,7 +42,7 @@ class McpServerAccess(StrictWord):
     url: str = ""
     """For `http` and `sse`: where it answers."""
     auth: SecretPlace | None = None
-    """For `http` and `sse`: the bearer token it wants, as {"file": …} or {"variable": …}."""
+    """For `http` and `sse`: the bearer token it wants, as {"file": …}, {"variable": …} or {"secret": …}."""
     environment: dict[str, SecretPlace] = Field(default_factory=dict)
     """For `stdio`: variables that it alone is given, each {"file": …} or {"variable": …}."""
     egress_hosts: tuple[HostRule, ...] = ()
@@ -68,6 +70,8 @@ class McpServerAccess(StrictWord):
         if self.transport == "stdio":
             if not self.command or bool(self.folder) == bool(self.image) or self.url or self.auth:
                 raise ValueError("stdio needs command, and either folder or image; url and auth are for http and sse")
+            if lent := [name for name, place in self.environment.items() if place.secret]:
+                raise ValueError(f"{lent[0]}: what the secrets server lends never goes into a sandbox; give file or variable")
         elif not self.url or self.command or self.folder or self.image or self.environment or self.egress_hosts:
             raise ValueError(f"{self.transport} needs url; command, folder, image, environment and egress_hosts are for stdio")
         return self

@@ -6,26 +6,17 @@ quoted, diffed, percent-encoded here and there, or packed into base64 at any off
 form cannot be cut out alone, the whole text is withheld: nothing is passed on that still holds a secret.
 """
 
-import base64
-import codecs
 import json
 import logging
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from html import escape
 from typing import Any
-from urllib.parse import quote, quote_plus
 
+from contracts.redaction_forms import SHORTEST, forms, ordinary, parts, telling
+from contracts.redaction_values import leaves, rebuilt
 from contracts.redaction_views import View, bare_views, reduced, views
 
-SHORTEST = 8
-"""Characters of a secret; a shorter one would be found in ordinary text, and can be guessed anyway."""
-SHORTEST_FORM = 7
-"""Bytes of a form once it is reduced, when it has letters and digits."""
-SHORTEST_PACKED, SHORTEST_WORD = 8, 16
-"""The same when it has letters alone: packed by an encoding, and as it is."""
-SHORTEST_LINE = 20
-"""Characters of a line of a secret of several lines, such as a key in PEM, that counts as a secret by itself."""
 ROUNDS = 4
 WITHHELD = "[withheld: it holds the secret {names} in a form that cannot be cut out]"
 BASE64 = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=_-")
@@ -44,7 +35,7 @@ class Form:
 
 
 class Redactor:
-    """Knows some secrets and takes them out of texts. Frozen; safe to share between threads."""
+    """Knows some secrets and takes them out of texts. Safe to share between threads."""
 
     def __init__(self, forms: Iterable[Form] = (), exact: Mapping[str, str] | None = None) -> None:
         self._forms = tuple(forms)
@@ -54,18 +45,7 @@ class Redactor:
     @classmethod
     def of(cls, held: Mapping[str, str]) -> "Redactor":
         """Of secrets by the name under which a person knows them. Those shorter than ``SHORTEST`` are left out."""
-        forms: dict[bytes, Form] = {}
-        exact: dict[str, str] = {}
-        for name, secret in held.items():
-            for part in _parts(secret):
-                for needle, packed in _forms(part):
-                    small = reduced(needle)
-                    if _telling(small, packed):
-                        forms.setdefault(small, Form(name, small, packed))
-                    elif not packed and len(needle) >= SHORTEST:
-                        exact.setdefault(needle.decode("utf-8", "replace"), name)
-                exact.update(dict.fromkeys(_ordinary(part), name))
-        return cls(forms.values(), exact)
+        return cls(*_known(held.items()))
 
     def __bool__(self) -> bool:
         return bool(self._forms or self._exact)
@@ -96,18 +76,38 @@ class Redactor:
         return content if clean is text else clean.encode("utf-8", "surrogateescape")
 
     def redact_value(self, value: Any) -> Any:
-        """As ``redact``, for every text in a value made of mappings and lists, keys included; the same object when clean."""
-        if isinstance(value, str):
-            return self.redact(value)
-        if isinstance(value, bytes):
-            return self.redact_bytes(value)
+        """As ``redact``, for every text in a value made of mappings and lists, keys included; the same object when clean.
+
+        A secret that lies in pieces in several texts is found, too: those texts are then withheld whole.
+        """
+        if not self.finds(leaves(value)):
+            return value
+        clean = rebuilt(value, self.redact, self.redact_bytes)
+        return self._without_pieces(clean) if self.finds(leaves(clean)) else clean
+
+    def redact_json(self, content: bytes) -> bytes:
+        """As ``redact_value``, for a value written as JSON; what is no JSON is cleaned as a text."""
+        if not self.finds(content.decode("utf-8", "surrogateescape")):
+            return content
+        try:
+            clean = self.redact_value(json.loads(content))
+        except ValueError:
+            return self.redact_bytes(content)
+        written = json.dumps(clean, separators=(",", ":"), ensure_ascii=False)
+        if names := self.finds(written):
+            written = json.dumps(WITHHELD.format(names=", ".join(names)))
+        return written.encode("utf-8", "surrogatepass")
+
+    def _without_pieces(self, value: Any) -> Any:
+        """The value without the texts and numbers of the smallest parts that hold a secret in pieces."""
         if isinstance(value, Mapping):
-            changed = {self.redact_value(name): self.redact_value(below) for name, below in value.items()}
-            return value if _same(changed.items(), value.items()) else changed
-        if isinstance(value, list | tuple):
-            parts = [self.redact_value(below) for below in value]
-            return value if all(new is old for new, old in zip(parts, value, strict=True)) else type(value)(parts)
-        return value
+            value = {name: self._without_pieces(below) for name, below in value.items()}
+        elif isinstance(value, list | tuple):
+            value = type(value)([self._without_pieces(below) for below in value])
+        if not (names := self.finds(leaves(value))):
+            return value
+        told = f"[redacted: {', '.join(names)}]"
+        return rebuilt(value, lambda _: told, lambda _: told.encode(), lambda _: 0)
 
     def _cut(self, text: str) -> str:
         for exact, name in self._exact.items():
@@ -133,6 +133,27 @@ class Redactor:
 NOTHING_HELD = Redactor()
 
 
+class GrowingRedactor(Redactor):
+    """A redactor that learns of secrets while the process runs: those that were lent, replaced, or made of others."""
+
+    KEPT = 8
+    """Values that one name had lately: a lent secret may live on for a while after the next one is there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._held: dict[str, list[str]] = {}
+        self._learning = threading.Lock()
+
+    def learn(self, name: str, secret: str) -> None:
+        """Take out this secret, too, from now on. One that is known costs a look."""
+        if len(secret.strip()) < SHORTEST or secret in self._held.get(name, ()):
+            return
+        with self._learning:
+            self._held[name] = [*self._held.get(name, []), secret][-self.KEPT :]
+            known = [(name, secret) for name, secrets in self._held.items() for secret in secrets]
+            self._forms, self._exact = _known(known)
+
+
 class RedactingFormatter(logging.Formatter):
     """Takes secrets out of whatever another formatter writes: message, arguments, traceback."""
 
@@ -144,68 +165,19 @@ class RedactingFormatter(logging.Formatter):
         return self._redactor.redact(self._inner.format(record))
 
 
-def _same(new: Iterable[tuple[Any, Any]], old: Iterable[tuple[Any, Any]]) -> bool:
-    return all(a is c and b is d for (a, b), (c, d) in zip(new, old, strict=False))
-
-
-def _parts(secret: str) -> Iterator[str]:
-    """A secret, and each line of it that says much by itself."""
-    secret = secret.strip()
-    if len(secret) >= SHORTEST:
-        yield secret
-    lines = secret.splitlines()
-    if len(lines) > 1:
-        yield from (line.strip() for line in lines if len(line.strip()) >= SHORTEST_LINE and not line.startswith("-----"))
-
-
-def _forms(secret: str) -> Iterator[tuple[bytes, bool]]:
-    """What a secret looks like, encoded in each of the usual ways, and whether its edges share characters with neighbours."""
-    plain = secret.encode("utf-8", "surrogatepass")
-    wide = secret.encode("utf-16-le", "surrogatepass")
-    yield plain, False
-    yield plain[::-1], False
-    yield secret[::-1].encode("utf-8", "surrogatepass"), False
-    yield codecs.encode(secret, "rot13").encode("utf-8", "surrogatepass"), False
-    for content in (plain, plain[::-1], wide):
-        yield content.hex().encode(), False
-        yield from ((form, True) for form in _base64(content))
-    yield " ".join(str(byte) for byte in plain).encode(), False
-    yield " ".join(f"{byte:08b}" for byte in plain).encode(), False
-    yield from ((form, True) for form in _base32(plain))
-    yield base64.b85encode(plain), False
-    yield base64.a85encode(plain), False
-    once = base64.b64encode(plain).rstrip(b"=")
-    yield once[::-1], False
-    for twice in (once, plain.hex().encode(), base64.urlsafe_b64encode(plain).rstrip(b"=")):
-        yield from ((form, True) for form in _base64(twice))
-        yield twice.hex().encode(), False
-
-
-def _ordinary(secret: str) -> Iterator[str]:
-    """How a secret of few or plain letters is written in a URL, in JSON and in HTML; its other forms are long enough."""
-    if not _telling(reduced(secret.encode("utf-8", "surrogatepass"))):
-        yield from (secret, quote(secret, safe=""), quote(secret), quote_plus(secret), json.dumps(secret)[1:-1], escape(secret))
-
-
-def _base64(content: bytes) -> Iterator[bytes]:
-    """The characters of base64 that depend on the content alone, at each of the three offsets it may have in a longer text."""
-    for offset in range(3):
-        packed = base64.b64encode(b"\0" * offset + content)
-        yield packed[-(-8 * offset // 6) : 8 * (offset + len(content)) // 6]
-
-
-def _base32(content: bytes) -> Iterator[bytes]:
-    """As ``_base64``, at the five offsets of base32."""
-    for offset in range(5):
-        packed = base64.b32encode(b"\0" * offset + content)
-        yield packed[-(-8 * offset // 5) : 8 * (offset + len(content)) // 5]
-
-
-def _telling(small: bytes, packed: bool = False) -> bool:
-    """Whether a reduced form is long and mixed enough that ordinary text does not hold it by chance."""
-    mixed = any(48 <= byte <= 57 for byte in small) and not small.isdigit()
-    # What an encoding made of letters alone is no word of any language.
-    return len(small) >= (SHORTEST_FORM if mixed else SHORTEST_PACKED if packed else SHORTEST_WORD)
+def _known(held: Iterable[tuple[str, str]]) -> tuple[tuple[Form, ...], dict[str, str]]:
+    found: dict[bytes, Form] = {}
+    exact: dict[str, str] = {}
+    for name, secret in held:
+        for part in parts(secret):
+            for needle, packed in forms(part):
+                small = reduced(needle)
+                if telling(small, packed):
+                    found.setdefault(small, Form(name, small, packed))
+                elif not packed and len(needle) >= SHORTEST:
+                    exact.setdefault(needle.decode("utf-8", "replace"), name)
+            exact.update(dict.fromkeys(ordinary(part), name))
+    return tuple(found.values()), exact
 
 
 def _with_edges(content: bytes, start: int, end: int) -> tuple[int, int]:

@@ -24,6 +24,7 @@ from contracts.mcp_access import McpServerAccess
 from contracts.policy import Policy
 from contracts.policy_document import SECTIONS
 from contracts.sandbox import CheckCommand, PullRequestWishes, Recipe, SandboxLimits
+from contracts.secret import SecretGrant, VaultAccess
 from contracts.task import TaskRequest
 from mcp_servers.runner import bench, recipe
 from services.access.matrix import RULES
@@ -187,6 +188,8 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "ticket-rules": fields_table(TicketRules),
     "ticket-access": fields_table(TicketAccess),
     "mcp-server-access": fields_table(McpServerAccess),
+    "secret-grant": fields_table(SecretGrant),
+    "vault-access": fields_table(VaultAccess),
     "errors": errors_table,
     "matrix": matrix_table,
     "role-rights": rights_table,

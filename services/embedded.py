@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from activities.attempts import release_lost_attempts
 from mcp_servers.runner.sandbox import TierReport
-from services import wiring
+from services import secret_uses, wiring
 from services.housekeeping import Housekeeper, house_kept
 from services.instance import Stack, announced, only_one, temporal
 from services.ledger.address import LedgerAddress, configured_address
@@ -36,6 +36,7 @@ async def stack(settings: Settings, scripted: bool = False) -> AsyncIterator[Sta
         # A remote that hangs holds a thread for minutes; the default of a small machine is six.
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS, thread_name_prefix="patchwright"))
         interceptors = opened.enter_context(telemetry(settings))
+        secret_uses.check(settings)
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         opened.enter_context(only_one(settings.data_dir))
         door = opened.enter_context(listening(settings.host, settings.port, "PATCHWRIGHT_PORT"))

@@ -1,10 +1,11 @@
 """Every secret that a process of the service holds, and the redactor that knows them."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from contracts.errors import InvalidInput
-from contracts.redaction import Redactor
+from contracts.redaction import GrowingRedactor
 from services import role_secrets
 from services.settings import Settings
 
@@ -12,9 +13,16 @@ KEPT_TOKENS = ("token", "mcp-token", "ledger-token")
 """Files in the data folder."""
 
 
-def redactor(settings: Settings) -> Redactor:
-    """Of all that this process's role holds; what it does not hold it cannot tell anybody either, and does not read for this."""
-    return Redactor.of(dict(held_secrets(settings)))
+_REDACTORS: dict[Path, GrowingRedactor] = {}
+"""By the data folder: everything of one service in this process shares one, so that what one part learns all of them know."""
+
+
+def redactor(settings: Settings) -> GrowingRedactor:
+    """Of all that this process's role holds, and of what it learns later; what it does not hold it does not read for this."""
+    known = _REDACTORS.setdefault(settings.data_dir, GrowingRedactor())
+    for name, secret in held_secrets(settings):
+        known.learn(name, secret)
+    return known
 
 
 def held_secrets(settings: Settings) -> Iterator[tuple[str, str]]:
@@ -36,6 +44,9 @@ def _own(settings: Settings) -> Iterator[tuple[str, str]]:
     yield "token", settings.token.get_secret_value()
     yield "MCP token", settings.mcp_token.get_secret_value()
     yield "ledger token", settings.ledger_token.get_secret_value()
+    yield "token for secrets", settings.secret_token.get_secret_value()
+    for who, token in settings.secret_tokens.items():
+        yield f"token of {who} for secrets", token.get_secret_value()
     for name in KEPT_TOKENS:
         file = settings.data_dir / name
         yield name, file.read_text().strip() if role_secrets.keeps(settings.role, name) and file.is_file() else ""

@@ -15,6 +15,7 @@ from contracts.errors import InvalidInput, PatchwrightError
 from contracts.mcp_lock import PASSED_ON, LockedServer, McpLock, ServerFace, drift, face, sha256_of, warnings_of
 from mcp_servers.third_party.connection import connected, hosts_of
 from services import wiring
+from services.secret_uses import THIRD_PARTY
 from services.settings import IsolatedSettings, Settings
 
 ROOM = Path(__file__).parents[1] / "mcp_servers"
@@ -62,7 +63,8 @@ async def third_party_pin(settings: Settings, name: str, tried: list[BlockedAtte
         known = ", ".join(settings.mcp_servers) or "none"
         raise InvalidInput(f"The setting mcp_servers names no {name!r}; there are {known}. Write it there first.")
     around = wiring.surroundings(settings)
-    async with connected(name, access, settings.mcp_secret, lambda digest: None, around) as connection:
+    reveal = wiring.keyring(settings, THIRD_PARTY).mcp_secret
+    async with connected(name, access, reveal, lambda digest: None, around) as connection:
         found, digest = await connection.face(), connection.digest
         (tried if tried is not None else []).extend(await connection.tried())
     package = found.name or access.image or access.url or access.folder

@@ -27,7 +27,7 @@ from services import wiring
 from services.bare_packages import doing_without, make_bare
 from services.event_loop import run
 from services.own_environment import hide, keep_to_oneself
-from services.role_secrets import MCP
+from services.role_secrets import LENDER, MCP
 from services.settings import IsolatedSettings, Settings
 from services.stopping import stop_signal
 
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 ROLES = ("ledger", *(MCP + name.replace("_", "-") for name in wiring.MCP_SERVERS), "worker", "api")
-OPTIONAL_ROLES = (MCP + "http", MCP + THIRD_PARTY.replace("_", "-"))
-"""Which a service has when its settings name hosts to read from, or MCP servers of other people."""
+OPTIONAL_ROLES = (MCP + "http", MCP + THIRD_PARTY.replace("_", "-"), LENDER)
+"""Which a service has when its settings name hosts to read from, MCP servers of other people, or secrets to lend."""
 OPEN_ROLES = (MCP + "runner",)
 """Roles without a secret of anybody else: the one that starts sandboxes stays as the kernel's files of its children expect it."""
 READY = "ready"
@@ -174,6 +174,12 @@ async def _mcp(name: str, part: Part) -> AsyncIterator[None]:
 
     settings = part.settings
     async with AsyncExitStack() as opened:
+        if name == wiring.SECRETS:
+            lending = await opened.enter_async_context(wiring.secrets_server(settings))
+            door = await opened.enter_async_context(_door(part, settings.mcp_host, settings.mcp_port, "PATCHWRIGHT_MCP_PORT"))
+            await opened.enter_async_context(serving(lending, door))
+            yield
+            return
         boxes = None
         if name == "runner":
             boxes = wiring.sandboxes(settings)

@@ -9,15 +9,20 @@ EVERY = ""
 SUPERVISOR = "supervisor"
 """Holds what it hands on to others, and reads no file."""
 MCP = "mcp-"
+LENDER = "mcp-secrets"
+"""Lends secrets by list; each of its holders has a token of its own for it, and it alone has the list and all tokens."""
 FIELDS = {
-    "api": {"token", "database_url"},
+    "api": {"token", "database_url", "secret_token"},
     "worker": {"mcp_token", "ledger_token", "database_url"},
-    "ledger": {"openai_api_key", "providers", "ledger_token", "ledger_database_url"},
+    "ledger": {"openai_api_key", "providers", "ledger_token", "ledger_database_url", "secret_token"},
+    "mcp-repo": {"mcp_token", "secret_token"},
+    "mcp-third-party": {"mcp_token", "secret_token"},
+    LENDER: {"secrets", "vault", "secret_tokens"},
 }
 """Role → the settings with secrets in them that it is given."""
 FIELDS_OF_MCP = {"mcp_token"}
-PLAIN = {"providers", "database_url", "ledger_database_url"}
-"""Settings that may hold a secret though their type does not say so."""
+PLAIN = {"providers", "database_url", "ledger_database_url", "secrets", "vault", "secret_tokens"}
+"""Settings that may hold a secret, or say where one lies, though their type does not say so."""
 FORGES = {EVERY, "mcp-repo"}
 WEBHOOKS = {EVERY, "api"}
 GUESTS = {EVERY, "mcp-third-party"}
@@ -27,7 +32,7 @@ SIGN_IN = {EVERY, "api"}
 
 def given(role: str) -> set[str]:
     """The settings with secrets that a role is given: none for one that is not named here."""
-    return FIELDS_OF_MCP if role.startswith(MCP) else FIELDS.get(role, set())
+    return FIELDS.get(role, FIELDS_OF_MCP if role.startswith(MCP) else set())
 
 
 def holds_all(role: str) -> bool:

@@ -12,7 +12,6 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import quote
 
 import platformdirs
 from pydantic import (
@@ -42,6 +41,7 @@ from contracts.mcp_access import SERVER_NAME, McpServerAccess, SecretPlace
 from contracts.policy import Policy
 from contracts.pool import Pool, PoolSizes
 from contracts.sandbox import SandboxLimits
+from contracts.secret import SecretGrant, SecretName, VaultAccess
 from contracts.word import StrictWord
 from services import role_secrets
 from services.access.rules import OidcAccess
@@ -54,6 +54,8 @@ PREFIX = "PATCHWRIGHT_"
 CONFIG_VARIABLE = "PATCHWRIGHT_CONFIG"
 REDACTED = "(set, not shown)"
 OPENAI_URL = "https://api.openai.com/v1"
+NAMING = ("api", "ledger", "mcp-repo", "mcp-third-party", role_secrets.LENDER)
+"""Roles that look variables up by names that an operator wrote."""
 TENANTS = "tenants"
 """The folder of tenants' folders."""
 log = logging.getLogger(__name__)
@@ -152,6 +154,15 @@ class Settings(BaseSettings):
     """The file that pins every MCP server, with yours in it; empty: `mcp.lock` beside the code."""
     documentation_hosts: tuple[HostRule, ...] = ()
     """Hosts whose pages agents may read, as JSON, e.g. ["docs.python.org"]; a task's policy must allow them, too. Empty: none."""
+
+    secrets: dict[SecretName, SecretGrant] = Field(default_factory=dict)
+    """Secrets lent by list, as JSON: {"github": {"file": "/keys/gh", "holders": [{"who": "repo", "purposes": ["forge"]}]}}."""
+    vault: VaultAccess | None = None
+    """The vault that some of them lie in, as JSON: {"url": "https://vault.example.com", "token_file": "/run/vault-token"}."""
+    secret_token: SecretStr = SecretStr("")
+    """What this process proves with who it is where secrets are lent by a process of its own, at least 16 characters."""
+    secret_tokens: dict[str, SecretStr] = Field(default_factory=dict)
+    """For the role mcp-secrets alone: each holder's such token, as JSON, e.g. {"repo": "…", "ledger": "…"}."""
 
     forge_poll_seconds: float = Field(default=60, ge=0.1, le=3_600)
     """Seconds after which whatever no webhook told is found out by asking GitHub and GitLab, at most 3600."""
@@ -252,7 +263,7 @@ class Settings(BaseSettings):
     def _apart(cls, url: str, known: ValidationInfo) -> str:
         return _of_tenant(url, known.data.get("tenant", ""), known.data.get("data_dir"))
 
-    @field_validator("token", "mcp_token", "ledger_token")
+    @field_validator("token", "mcp_token", "ledger_token", "secret_token")
     @classmethod
     def _long_enough(cls, token: SecretStr) -> SecretStr:
         if 0 < len(token.get_secret_value()) < 16:
@@ -330,6 +341,7 @@ class Settings(BaseSettings):
         for name in told:
             if isinstance(secret := getattr(self, name), SecretStr):
                 told[name] = secret.get_secret_value()
+        told["secret_tokens"] = {who: token.get_secret_value() for who, token in self.secret_tokens.items()}
         told["providers"] = {name: _plain_provider(provider) for name, provider in self.providers.items()}
         return told
 
@@ -356,22 +368,23 @@ class Settings(BaseSettings):
                 raise InvalidInput(f"model_routes: {alias!r} leads to {strange[0]!r}; the providers are {', '.join(named)}.")
         return {name: self._filled(name, provider) for name, provider in named.items()}
 
-    def _filled(self, name: str, provider: ModelProvider) -> ModelProvider:
+    def provider_key(self, name: str) -> str:
+        """The key of a provider, as it is right now; empty when it has none. Raises ``InvalidInput``."""
+        provider = self.providers.get(name, ModelProvider())
         key = _provider_key(name, provider)
-        if not provider.base_url and not key:
-            key = self.openai_api_key.get_secret_value()
+        return key if key or provider.base_url else self.openai_api_key.get_secret_value()
+
+    def _filled(self, name: str, provider: ModelProvider) -> ModelProvider:
         return provider.model_copy(update={
             "base_url": provider.base_url or self.openai_base_url or OPENAI_URL,
-            "api_key": SecretStr(key),
+            "api_key": SecretStr("" if provider.api_key_secret else self.provider_key(name)),
             "timeout_seconds": provider.timeout_seconds or self.model_timeout_seconds,
         })
 
     def forge_token(self, host: str) -> str:
         """The token of a forge's host, as it is right now. Raises ``InvalidInput``."""
         access = self.forges[host]
-        if access.token_file:
-            return _secret_file(access.token_file, f"forges: the token of {host}")
-        return _secret_variable(access.token_variable, f"forges: the token of {host}")
+        return _secret_at(access.token_file, access.token_variable, f"forges: the token of {host}")
 
     def oidc_secret(self) -> str:
         """This service's secret at the identity provider, as it is now; empty for a public client. Raises ``InvalidInput``."""
@@ -383,7 +396,7 @@ class Settings(BaseSettings):
 
     def forge_app_key(self, host: str) -> str:
         """The private key of the GitHub App for a host. Raises ``InvalidInput``."""
-        return _secret_file(self.forges[host].app_key_file, f"forges: the App's key for {host}")
+        return _secret_at(self.forges[host].app_key_file, "", f"forges: the App's key for {host}")
 
     def named_variables(self, role: str) -> set[str]:
         """The environment variables with secrets that a role of the service looks up by name."""
@@ -398,13 +411,15 @@ class Settings(BaseSettings):
         elif role == "mcp-third-party":
             places = [place for access in self.mcp_servers.values() for place in (access.auth, *access.environment.values())]
             named = [place.variable for place in places if place is not None]
+        elif role == "mcp-secrets":
+            named = [grant.variable for grant in self.secrets.values()]
         else:
             named = []
         return {name for name in named if name}
 
     def secret_variables(self) -> set[str]:
         """Every environment variable that may hold a secret: those that are named for a role, and those of settings."""
-        named = {name for role in ("api", "ledger", "mcp-repo", "mcp-third-party") for name in self.named_variables(role)}
+        named = {name for role in NAMING for name in self.named_variables(role)}
         secret = {name for name in type(self).model_fields if isinstance(getattr(self, name), SecretStr)} | role_secrets.PLAIN
         return named | {variable_of(name) for name in secret} | {"PATCHWRIGHT_OPENAI_API_KEY"}
 
@@ -428,21 +443,23 @@ class Settings(BaseSettings):
         if access is None:
             raise InvalidInput(f"tickets: nothing says how comments are written in {system}.")
         what = f"tickets: the token of {system}"
-        return _secret_file(access.token_file, what) if access.token_file else _secret_variable(access.token_variable, what)
+        return _secret_at(access.token_file, access.token_variable, what)
 
     def mcp_secret(self, place: SecretPlace, what: str) -> str:
         """A secret of a third-party MCP server, as it is right now. Raises ``InvalidInput`` that says what it is for."""
-        what = f"mcp_servers: {what}"
-        return _secret_file(place.file, what) if place.file else _secret_variable(place.variable, what)
+        return _secret_at(place.file, place.variable, f"mcp_servers: {what}")
 
     def forge_proxy(self, host: str) -> str:
         """The proxy on the way to a forge's host, with its login; empty when none is named. Raises ``InvalidInput``."""
         access = self.forges[host]
-        if not access.proxy_login_file:
+        if not access.proxy_login_file and not access.proxy_login_secret:
             return access.proxy
-        user, _, password = _secret_file(access.proxy_login_file, f"forges: the proxy's login for {host}").partition(":")
-        scheme, _, place = access.proxy.partition("://")
-        return f"{scheme}://{quote(user, safe='')}:{quote(password, safe='')}@{place}"
+        return access.proxy_with(_secret_at(access.proxy_login_file, "", f"forges: the proxy's login for {host}"))
+
+    @property
+    def secrets_audit_file(self) -> Path:
+        """Where the secrets server writes down who asked for what."""
+        return self.data_dir / "secrets" / "hand-outs.jsonl"
 
     @property
     def service_file(self) -> Path:
@@ -653,14 +670,24 @@ def _secret_variable(name: str, what: str) -> str:
     return secret
 
 
+def _secret_at(file: str, variable: str, what: str) -> str:
+    """A secret in a file or a variable; whoever is lent one asks the secrets server instead."""
+    if file:
+        return _secret_file(file, what)
+    if variable:
+        return _secret_variable(variable, what)
+    raise InvalidInput(f"{what} is lent by the secrets server, to the process that needs it alone.")
+
+
 def _webhook_secret(kind: str, secret: WebhookSecret) -> KnownSecret:
-    what = f"webhooks: a secret of {kind}"
-    told = _secret_file(secret.file, what) if secret.file else _secret_variable(secret.variable, what)
+    told = _secret_at(secret.file, secret.variable, f"webhooks: a secret of {kind}")
     return KnownSecret(told.encode(), secret.repositories)
 
 
 def _provider_key(name: str, provider: ModelProvider) -> str:
     """A provider's key, from wherever it is named."""
+    if provider.api_key_secret:
+        raise InvalidInput(f"providers: the key of {name!r} is lent by the secrets server, to the ledger alone.")
     if provider.api_key_variable:
         if not (key := os.environ.get(provider.api_key_variable, "")):
             raise InvalidInput(f"providers: the key of {name!r} is to be in {provider.api_key_variable}, which is not set.")

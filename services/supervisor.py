@@ -9,6 +9,7 @@ import contextlib
 import json
 import logging
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -18,11 +19,14 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from contracts.errors import Conflict
-from services import wiring
+from services import secret_uses, wiring
 from services.instance import Stack, announced, only_one, temporal
 from services.process import OPTIONAL_ROLES, READY, ROLES
 from services.role_secrets import MCP, SUPERVISOR
+from services.secret_uses import HOLDERS
 from services.serving import address_of, listening
 from services.settings import Settings, machine_environment
 from services.telemetry import telemetry
@@ -67,8 +71,9 @@ class RoleStart:
     @property
     def told(self) -> bytes:
         """The line that the process reads first, with the secrets of its role and no others."""
+        own = next((token for who, token in self.settings.secret_tokens.items() if HOLDERS[who] == self.name), SecretStr(""))
         line = {
-            "settings": self.settings.for_role(self.name).plain(),
+            "settings": self.settings.model_copy(update={"secret_token": own}).for_role(self.name).plain(),
             "door": self.door.fileno() if self.door else None,
             "base_url": self.base_url,
             "ui_url": self.ui_url,
@@ -194,6 +199,7 @@ async def supervised(settings: Settings, scripted: bool = False) -> AsyncIterato
     settings = settings.for_role(SUPERVISOR)
     async with AsyncExitStack() as opened:
         opened.enter_context(telemetry(settings))
+        secret_uses.check(settings)
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         opened.enter_context(only_one(settings.data_dir))
         door = opened.enter_context(listening(settings.host, settings.port, "PATCHWRIGHT_PORT"))
@@ -202,7 +208,7 @@ async def supervised(settings: Settings, scripted: bool = False) -> AsyncIterato
         opened.callback(roster.remove)
         server = await opened.enter_async_context(temporal(settings, roster.write))
         roster.temporal = server
-        told, doors = _addressed(settings, server, opened)
+        told, doors = _addressed(_with_tokens(settings), server, opened)
         doors["api"] = door
         roster.roles = [
             Role(RoleStart(name, told, doors.get(name), settings.public_url or url, server.ui_url), roster)
@@ -218,11 +224,17 @@ async def supervised(settings: Settings, scripted: bool = False) -> AsyncIterato
         yield running
 
 
+def _with_tokens(settings: Settings) -> Settings:
+    """The settings with a new token for each holder of lent secrets; none lives longer than the supervisor."""
+    made = {who: SecretStr(secrets.token_urlsafe(32)) for who in HOLDERS} if settings.secrets else {}
+    return settings.model_copy(update={"secret_tokens": made})
+
+
 def _addressed(settings: Settings, server: TemporalServer, opened: AsyncExitStack) -> tuple[Settings, dict[str, socket.socket]]:
     """The settings with everybody's address in them, and the doors that belong to the addresses."""
     doors: dict[str, socket.socket] = {}
     urls: dict[str, str] = {}
-    for name in wiring.served(settings):
+    for name in (*wiring.served(settings), *((wiring.SECRETS,) if settings.secrets else ())):
         role = MCP + name.replace("_", "-")
         doors[role] = opened.enter_context(listening("127.0.0.1", 0, "PATCHWRIGHT_MCP_PORT"))
         urls[name] = address_of("127.0.0.1", doors[role]) + "/mcp"

@@ -27,6 +27,8 @@ class TicketAccess(StrictWord):
     """The file with the token."""
     token_variable: str = ""
     """The environment variable that holds it."""
+    token_secret: str = ""
+    """Its name on the list of the setting `secrets`."""
     ca_file: str = ""
     """The file with the certificates to trust for this host, instead of the machine's."""
 
@@ -39,8 +41,8 @@ class TicketAccess(StrictWord):
 
     @model_validator(mode="after")
     def _one_token(self) -> "TicketAccess":
-        if bool(self.token_file) == bool(self.token_variable):
-            raise ValueError("give either token_file or token_variable")
+        if sum(map(bool, (self.token_file, self.token_variable, self.token_secret))) != 1:
+            raise ValueError("give one of token_file, token_variable and token_secret")
         return self
 
     @property

@@ -63,11 +63,7 @@ def render(tools: Mapping[str, Sequence[Tool]], cards: Sequence[AgentCard]) -> s
     offered = {name for card in cards for name in card.tools}
     parts = [HEAD, _wire(), _agents(cards), _outputs()]
     for server, listed in tools.items():
-        parts.append(
-            f"## Server `{server}`\n\nAlone, for any MCP client: "
-            f"`python -m mcp_servers.{server} --repository PATH_OR_URL` (stdio), "
-            f"or with `--http --port 7341` (streamable HTTP at `/mcp`)."
-        )
+        parts.append(f"## Server `{server}`\n\n{ALONE.get(server, USUALLY_ALONE.format(server=server))}")
         parts += [
             _tool(tool, [card.name for card in cards if tool.name in card.tools]) for tool in listed if tool.name in offered
         ]
@@ -80,6 +76,14 @@ def render(tools: Mapping[str, Sequence[Tool]], cards: Sequence[AgentCard]) -> s
     return "\n\n".join(parts) + "\n"
 
 
+USUALLY_ALONE = (
+    "Alone, for any MCP client: `python -m mcp_servers.{server} --repository PATH_OR_URL` (stdio), "
+    "or with `--http --port 7341` (streamable HTTP at `/mcp`)."
+)
+ALONE = {
+    wiring.SECRETS: "For processes of the service; no activity is connected to it. Alone: "
+    "`python -m mcp_servers.secrets --list LIST --audit FILE` (streamable HTTP at `/mcp`)."
+}
 HEAD = """# Tools
 
 Generated from the MCP servers, the agent cards and the contracts by `python -m services.tool_docs`; a test keeps it true.

@@ -20,6 +20,8 @@ class WebhookSecret(StrictWord):
     """The file with the secret."""
     variable: str = ""
     """The environment variable that holds it."""
+    secret: str = ""
+    """Its name on the list of the setting ``secrets``."""
     repositories: tuple[str, ...] = ()
     """For GitHub and GitLab: what its holders may speak of, e.g. ``gitlab.com/shop/*``; empty: everything."""
 
@@ -32,8 +34,8 @@ class WebhookSecret(StrictWord):
 
     @model_validator(mode="after")
     def _one_place(self) -> "WebhookSecret":
-        if bool(self.file) == bool(self.variable):
-            raise ValueError("give either file or variable")
+        if sum(map(bool, (self.file, self.variable, self.secret))) != 1:
+            raise ValueError("give one of file, variable and secret")
         return self
 
 

@@ -37,11 +37,16 @@ if TYPE_CHECKING:
     from mcp_servers.repo.local_forge import LocalForge
     from mcp_servers.repo.tickets.tickets import Tickets
     from mcp_servers.runner.sandboxes import Sandboxes
+    from mcp_servers.secrets.broker import Broker
+    from mcp_servers.secrets.server import KnownOnly
+    from mcp_servers.secrets.vault import VaultSource
     from mcp_servers.third_party.box import Surroundings
     from mcp_servers.third_party.guest import Guest
     from services.access.access import Access
     from services.api.webhooks import Secrets
     from services.inbox.inbox import Inbox
+    from services.keyring import Keyring
+    from services.ledger.upstream import ProviderKeys
     from services.models import ConfiguredModels
     from services.polling import Poll
     from services.reconciling.reconciler import Reconciler
@@ -50,7 +55,9 @@ if TYPE_CHECKING:
 
 MCP_SERVERS = ("fs", "repo", "code_search", "runner")
 """What every service has."""
-OUR_SERVERS = (*MCP_SERVERS, "http")
+SECRETS = "secrets"
+"""The server that lends credentials to processes of the service; no capability of an activity, and so of no agent."""
+OUR_SERVERS = (*MCP_SERVERS, "http", SECRETS)
 """What ``mcp.lock`` pins by code; ``http`` is there where the settings name hosts to read from."""
 Deed = Callable[..., Any]
 
@@ -105,45 +112,114 @@ def local_forge(settings: Settings, base_url: str) -> "LocalForge":
     return LocalForge(settings.data_dir / "local-forge.db", mirrors(settings), base_url=base_url)
 
 
-def forges(settings: Settings, base_url: str) -> "Forges":
+def keyring(settings: Settings, who: str) -> "Keyring":
+    """The secrets of a role: those of its settings, and those that it is lent, by a broker here or by the role mcp-secrets."""
+    from services.held_secrets import redactor
+    from services.keyring import Keyring
+    from services.lent_secrets import LentSecrets, lent_elsewhere, lent_here
+
+    if url := settings.mcp_urls.get(SECRETS):
+        lend = lent_elsewhere(url, settings.secret_token.get_secret_value(), mcp_lock(settings))
+    else:
+        lend = lent_here(lambda: broker(settings), who)
+    return Keyring(settings, redactor(settings), LentSecrets(lend))
+
+
+def provider_keys(settings: Settings) -> "dict[str, ProviderKeys]":
+    """The keys of those providers that may get another one while the ledger runs: lent ones, and those in files."""
+    changing = [name for name, one in settings.providers.items() if one.api_key_secret or one.api_key_file]
+    if not changing:
+        return {}
+    from services.keyring import KeysOfProvider
+    from services.secret_uses import LEDGER
+
+    keys = keyring(settings, LEDGER)
+    return {name: KeysOfProvider(keys, name, settings.providers[name]) for name in changing}
+
+
+def broker(settings: Settings, vault: "VaultSource | None" = None) -> "Broker":
+    """What lends the secrets of the settings. Raises ``Conflict`` when somebody changed its audit."""
+    from mcp_servers.secrets.audit import HandOutAudit
+    from mcp_servers.secrets.broker import Broker
+    from mcp_servers.secrets.sources import sources_of
+    from services.held_secrets import redactor
+
+    sources = sources_of(machine_environment(), None if vault else settings.vault)
+    sources |= {"vault": vault} if vault else {}
+    return Broker(settings.secrets, sources, HandOutAudit(settings.secrets_audit_file), learn=redactor(settings).learn)
+
+
+@asynccontextmanager
+async def secrets_server(settings: Settings) -> "AsyncIterator[KnownOnly]":
+    """The role mcp-secrets as an ASGI application: who asks is whose token he sends. Raises ``InvalidInput`` and ``Conflict``."""
+    import asyncio
+
+    from mcp_servers.secrets.server import KnownOnly, build_server
+    from mcp_servers.secrets.vault import VaultSource
+    from services import secret_uses
+
+    secret_uses.check_tokens(settings)
+    vault = VaultSource(settings.vault) if settings.vault else None
+    staying = asyncio.create_task(vault.stay()) if vault else None
+    tokens = {who: token.get_secret_value() for who, token in settings.secret_tokens.items() if token.get_secret_value()}
+    app = build_server(broker(settings, vault)).streamable_http_app(stateless_http=True, host=settings.mcp_host)
+    try:
+        yield KnownOnly(app, tokens)
+    finally:
+        if staying and vault:
+            staying.cancel()
+            await vault.close()
+
+
+def forges(settings: Settings, base_url: str, keys: "Keyring | None" = None) -> "Forges":
     """Every forge as one: the hosts of the settings, and the local one for whatever lives elsewhere."""
     from mcp_servers.repo.forges import Forges
+    from services.secret_uses import REPO
 
-    return Forges(local_forge(settings, base_url), {host: hosted_forge(settings, host) for host in settings.forges})
+    keys = keys or keyring(settings, REPO)
+    return Forges(local_forge(settings, base_url), {host: hosted_forge(settings, host, keys) for host in settings.forges})
 
 
-def hosted_forge(settings: Settings, host: str) -> "HostForge":
-    """GitHub or GitLab on a host; the credential is read whenever it is needed, so that it can be replaced."""
+def hosted_forge(settings: Settings, host: str, keys: "Keyring | None" = None) -> "HostForge":
+    """GitHub or GitLab on a host; the credential is read or lent whenever it is needed, so that it can be replaced."""
     from mcp_servers.repo.pace import Paces
+    from services.held_secrets import redactor
+    from services.secret_uses import REPO
 
-    access = settings.forges[host]
-    proxy, paces = partial(settings.forge_proxy, host), Paces(settings.data_dir / "forge-pace")
+    access, clean, keys = settings.forges[host], redactor(settings), keys or keyring(settings, REPO)
+    proxy, paces = partial(keys.forge_proxy, host), Paces(settings.data_dir / "forge-pace")
+    token, renew = partial(keys.forge_token, host), partial(keys.forge_token_again, host)
     if access.kind == "gitlab":
         from mcp_servers.repo.gitlab.forge import GitLabForge
 
-        return GitLabForge(host, access.url(host), partial(settings.forge_token, host), verify=access.verify,
+        return GitLabForge(host, access.url(host), token, verify=access.verify, renew=renew, clean=clean,
                            seconds_between_writes=access.seconds_between_writes, proxy=proxy, paces=paces)
     from mcp_servers.repo.github.app import AppInstallation, PersonalToken
     from mcp_servers.repo.github.connection import Endpoint
     from mcp_servers.repo.github.forge import GitHubForge
 
-    endpoint = Endpoint(access.url(host), access.verify, proxy=proxy)
-    credential = (AppInstallation(endpoint, access.app_id, partial(settings.forge_app_key, host)) if access.app_id
-                  else PersonalToken(partial(settings.forge_token, host)))
+    endpoint = Endpoint(access.url(host), access.verify, proxy=proxy, clean=clean)
+    made = partial(keys.learn, f"token of the App on {host}")
+    credential = (AppInstallation(endpoint, access.app_id, partial(keys.forge_app_key, host), made=made) if access.app_id
+                  else PersonalToken(token, renew))
     return GitHubForge(host, endpoint, credential, access.seconds_between_writes, paces=paces)
 
 
-def tickets(settings: Settings, forges: "Forges") -> "Tickets":
+def tickets(settings: Settings, forges: "Forges", keys: "Keyring") -> "Tickets":
     """Every system whose tickets are written to: the forges of the settings, Jira and Linear."""
     from mcp_servers.repo.tickets.jira import JiraTickets
     from mcp_servers.repo.tickets.linear import LinearTickets
     from mcp_servers.repo.tickets.tickets import Tickets, TicketSystem
+    from services.held_secrets import redactor
 
     others: dict[str, TicketSystem] = {}
+    clean = redactor(settings)
     if jira := settings.tickets.jira:
-        others["jira"] = JiraTickets(jira.url, partial(settings.ticket_token, "jira"), jira.email, jira.verify)
+        token, renew = partial(keys.ticket_token, "jira"), partial(keys.ticket_token_again, "jira")
+        others["jira"] = JiraTickets(jira.url, token, jira.email, jira.verify, renew=renew, clean=clean)
     if linear := settings.tickets.linear:
-        others["linear"] = LinearTickets(partial(settings.ticket_token, "linear"), linear.url, linear.verify)
+        token, renew = partial(keys.ticket_token, "linear"), partial(keys.ticket_token_again, "linear")
+        others["linear"] = LinearTickets(token, linear.url, linear.verify, renew=renew, clean=clean)
     return Tickets(forges.hosted, others)
 
 
@@ -173,6 +249,8 @@ def mcp_server(name: str, settings: Settings, base_url: str, boxes: "Sandboxes |
     from services.held_secrets import redactor
 
     server = _mcp_server(name, settings, base_url, boxes)
+    if name == SECRETS:
+        return server  # what it lends must pass; nobody but holders reaches it
     server.middleware.append(CleanCalls(redactor(settings)))
     return server
 
@@ -192,9 +270,11 @@ def _mcp_server(name: str, settings: Settings, base_url: str, boxes: "Sandboxes 
             return fs_server(folder)
         case "repo":
             from mcp_servers.repo.server import build_server as repo_server
+            from services.secret_uses import REPO
 
-            every = forges(settings, base_url)
-            return repo_server(folder, every, credentials=every.git_access, tickets=tickets(settings, every))
+            keys = keyring(settings, REPO)
+            every = forges(settings, base_url, keys)
+            return repo_server(folder, every, credentials=every.git_access, tickets=tickets(settings, every, keys))
         case "code_search":
             from mcp_servers.code_search.server import build_server as code_search_server
 
@@ -209,6 +289,10 @@ def _mcp_server(name: str, settings: Settings, base_url: str, boxes: "Sandboxes 
             from mcp_servers.http.server import build_server as http_server
 
             return http_server(Fetcher(settings.documentation_hosts), PageCache(settings.data_dir / "pages"))
+        case "secrets":
+            from mcp_servers.secrets.server import build_server as lending_server
+
+            return lending_server(broker(settings))
     raise InvalidInput(f"There is no MCP server named {name!r}; there are {', '.join(OUR_SERVERS)}.")
 
 
@@ -254,11 +338,15 @@ async def _in_this_process(
 @asynccontextmanager
 async def third_party_server(settings: Settings) -> "AsyncIterator[LowServer[Any]]":
     """The server that passes on the tools of other people's servers; they are left when the block ends."""
+    from mcp_servers.clean_calls import CleanCalls
     from mcp_servers.third_party.server import build_server
+    from services.held_secrets import redactor
 
     guests = third_party_guests(settings)
+    server = build_server(guests)
+    server.middleware.append(CleanCalls(redactor(settings)))
     try:
-        yield build_server(guests)
+        yield server
     finally:
         for guest in guests.values():
             await guest.close()
@@ -267,10 +355,11 @@ async def third_party_server(settings: Settings) -> "AsyncIterator[LowServer[Any
 def third_party_guests(settings: Settings) -> "dict[str, Guest]":
     """The third-party servers of the settings; none is reached before it is needed."""
     from mcp_servers.third_party.guest import Guest
+    from services.secret_uses import THIRD_PARTY as HOLDER
 
-    lock = mcp_lock(settings)
+    lock, keys = mcp_lock(settings), keyring(settings, HOLDER)
     around = surroundings(settings)
-    return {name: Guest(name, access, lock, settings.mcp_secret, around) for name, access in settings.mcp_servers.items()}
+    return {name: Guest(name, access, lock, keys.mcp_secret, around) for name, access in settings.mcp_servers.items()}
 
 
 def surroundings(settings: Settings) -> "Surroundings":
@@ -342,7 +431,10 @@ def inbox(settings: Settings, kept: Stores, tasks: "TaskService") -> "Inbox":
 
 def webhook_secrets(settings: Settings) -> "Secrets":
     """What webhooks are held against: read whenever one comes, so that a secret can be replaced."""
-    return lambda kind: settings.webhook_secrets(kind) if kind in settings.webhooks else None
+    from services.secret_uses import API
+
+    keys = keyring(settings, API)
+    return lambda kind: keys.webhook_secrets(kind) if kind in settings.webhooks else None
 
 
 def forge_polls(settings: Settings, kept: Stores, connected: "Capabilities", tasks: "TaskService") -> "list[Poll]":

@@ -15,27 +15,15 @@ from pathlib import Path
 
 import uvicorn
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 from contracts.errors import PatchwrightError
-from contracts.secret import SecretGrant
+from contracts.secret import SecretGrant, VaultAccess
 from contracts.word import StrictWord
 from mcp_servers.secrets.audit import HandOutAudit
 from mcp_servers.secrets.broker import Broker
 from mcp_servers.secrets.server import KnownOnly, build_server
-from mcp_servers.secrets.sources import FileSource, SecretSource, VariableSource, VaultSource
-
-
-class VaultAccess(StrictWord):
-    """How the vault is reached."""
-
-    url: str = Field(pattern=r"^https?://[^\s@/]+$")
-    """Where its API answers, without a path."""
-    token_file: str = Field(min_length=1)
-    """The file with our token; read again for each question, so that an agent can renew it."""
-    namespace: str = ""
-    ca_file: str = ""
-    """Whose certificates count; empty: those that the machine trusts."""
+from mcp_servers.secrets.sources import sources_of
 
 
 class SecretList(StrictWord):
@@ -65,12 +53,7 @@ def main() -> None:
 def application(path: Path, audit: Path, host: str = "127.0.0.1") -> KnownOnly:
     """The server as an ASGI application. Raises ``PatchwrightError``, ``ValidationError``, ``YAMLError`` or ``OSError``."""
     written = SecretList.model_validate(yaml.safe_load(path.read_text()))
-    # The only process of the service that reads its environment by names that an operator wrote.
-    sources: dict[str, SecretSource] = {"file": FileSource(), "variable": VariableSource(os.environ)}
-    if vault := written.vault:
-        token = Path(vault.token_file)
-        sources["vault"] = VaultSource(vault.url, lambda: token.read_text().strip(), vault.namespace, vault.ca_file or True)
-    broker = Broker(written.secrets, sources, HandOutAudit(audit))
+    broker = Broker(written.secrets, sources_of(os.environ, written.vault), HandOutAudit(audit))
     tokens = {who: Path(file).read_text().strip() for who, file in written.holders.items()}
     return KnownOnly(build_server(broker).streamable_http_app(stateless_http=True, host=host), tokens)
 

@@ -21,9 +21,13 @@ class Broker:
 
     def __init__(
         self, grants: Mapping[str, SecretGrant], sources: Mapping[str, SecretSource], audit: HandOutAudit,
-        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        now: Callable[[], datetime] = lambda: datetime.now(UTC), learn: Callable[[str, str], object] = max,
     ) -> None:
-        """``sources``: by the name of the place in a grant: ``file``, ``variable``, ``vault``."""
+        """``sources``: by the name of the place in a grant: ``file``, ``variable``, ``vault``.
+
+        ``learn``: is told name and value of each secret that was read, before anybody else.
+        """
+        self._learn = learn
         self._grants, self._sources, self._audit, self._now = dict(grants), dict(sources), audit, now
 
     async def lend(self, who: str, name: str, purpose: str, task: str = "") -> Lease:
@@ -39,7 +43,8 @@ class Broker:
             await self._told(who, name, purpose, task, verdict, error.message)
             raise
         expires = self._now() + timedelta(seconds=holder.seconds)
-        lease = Lease(id=secrets.token_hex(8), name=name, purpose=purpose, value=SecretStr(value), expires_at=expires)
+        lease = Lease(id=secrets.token_hex(8), name=name, purpose=purpose, value=SecretStr(value),
+                      seconds=holder.seconds, expires_at=expires)
         await self._told(who, name, purpose, task, "handed out", "", lease)
         return lease
 
@@ -47,6 +52,10 @@ class Broker:
         """The secrets that somebody may have, each with the purposes."""
         return {name: holder.purposes for name, grant in self._grants.items()
                 for holder in grant.holders if holder.who == who and who not in NEVER}
+
+    async def readable(self, name: str) -> None:
+        """Whether a secret can be read at all; nothing is handed out. Raises what the source raises."""
+        await self._value(name)
 
     def _holder(self, who: str, name: str, purpose: str) -> SecretHolder:
         grant = self._grants.get(name)
@@ -58,11 +67,11 @@ class Broker:
 
     async def _value(self, name: str) -> str:
         grant = self._grants[name]
-        place = "file" if grant.file else "variable" if grant.variable else "vault"
-        if (source := self._sources.get(place)) is None:
-            raise InvalidInput(f"{name!r} lies in a {place}, and none is configured.")
+        if (source := self._sources.get(grant.place)) is None:
+            raise InvalidInput(f"{name!r} lies in a {grant.place}, and none is configured.")
         if len(value := await source.read(grant)) < SHORTEST:
             raise InvalidInput(f"{name!r} is shorter than {SHORTEST} characters; it could not be kept out of texts.")
+        self._learn(name, value)
         return value
 
     async def _told(

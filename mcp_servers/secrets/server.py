@@ -68,7 +68,7 @@ class KnownOnly:
         for who, token in tokens.items():
             if who in NEVER or len(token) < SHORTEST_TOKEN or list(tokens.values()).count(token) > 1:
                 raise InvalidInput(f"The token of {who!r} is shorter than {SHORTEST_TOKEN} characters, another's too, or for "
-                                   "somebody who is never handed a secret.")
+                                   "somebody who is never handed a secret: give each holder a random one of its own.")
         self._app = app
         self._expected = {who: f"Bearer {token}".encode() for who, token in tokens.items()}
 

@@ -1,17 +1,14 @@
 """Where secrets lie: a file, the environment, a vault. Each is read when it is asked for, so that it can be replaced."""
 
 import asyncio
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-import httpx2
+from contracts.errors import InvalidInput
+from contracts.secret import SecretGrant, VaultAccess
+from mcp_servers.secrets.vault import VaultSource
 
-from contracts.errors import CredentialRefused, InvalidInput, RemoteUnavailable
-from contracts.secret import SecretGrant
-
-VAULT_SECONDS = 10.0
 LARGEST = 64 << 10
 """Bytes of a secret."""
 
@@ -33,6 +30,7 @@ class FileSource:
 
 
 def _content(path: Path) -> str:
+    path = path.expanduser()
     try:
         if path.stat().st_mode & 0o007:
             raise InvalidInput(f"Everybody on this machine can read {path}: chmod 600 it.")
@@ -57,43 +55,9 @@ class VariableSource:
         raise InvalidInput(f"The environment variable {grant.variable} of the secrets server is not set.")
 
 
-class VaultSource:
-    """A vault that speaks HashiCorp's HTTP API, key-value engine version 2."""
-
-    def __init__(self, url: str, token: Callable[[], str], namespace: str = "", verify: bool | str = True) -> None:
-        """``token``: read for each question; ``verify``: whose certificates count, as a path, or the machine's own."""
-        self._url = url.rstrip("/")
-        self._token = token
-        self._namespace = namespace
-        self._verify = verify
-
-    async def read(self, grant: SecretGrant) -> str:
-        """Raises ``CredentialRefused``, ``InvalidInput`` for what is not there, and ``RemoteUnavailable``."""
-        place, _, key = grant.vault.partition("#")
-        mount, _, path = place.partition("/")
-        headers = {"x-vault-token": self._token(), "x-vault-request": "true"}
-        if self._namespace:
-            headers["x-vault-namespace"] = self._namespace
-        try:
-            # No environment: a proxy would see the token. No redirect: a vault's other node would be a host nobody named.
-            async with httpx2.AsyncClient(timeout=VAULT_SECONDS, trust_env=False, verify=self._verify) as http:
-                answer = await http.get(f"{self._url}/v1/{mount}/data/{path}", headers=headers)
-        except httpx2.HTTPError as error:
-            raise RemoteUnavailable(f"The vault does not answer ({type(error).__name__}).") from None
-        return _value(answer, place, key)
-
-
-def _value(answer: httpx2.Response, place: str, key: str) -> str:
-    if answer.status_code in (401, 403):
-        raise CredentialRefused(f"The vault does not let us read {place}: its token lacks the policy, or has run out.")
-    if answer.status_code == 404:
-        raise InvalidInput(f"The vault has nothing at {place}, or its newest version was deleted.")
-    if answer.status_code != 200:
-        raise RemoteUnavailable(f"The vault answers with status {answer.status_code}.")
-    try:
-        value = answer.json()["data"]["data"][key]
-    except (ValueError, KeyError, TypeError):
-        raise InvalidInput(f"What the vault keeps at {place} has no {key!r}.") from None
-    if not isinstance(value, str) or not re.search(r"\S", value):
-        raise InvalidInput(f"What the vault keeps at {place} under {key!r} is no text.")
-    return value
+def sources_of(environment: Mapping[str, str], vault: VaultAccess | None) -> dict[str, SecretSource]:
+    """Every place of this process by the name that a grant has for it."""
+    sources: dict[str, SecretSource] = {"file": FileSource(), "variable": VariableSource(environment)}
+    if vault is not None:
+        sources["vault"] = VaultSource(vault)
+    return sources

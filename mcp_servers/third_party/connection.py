@@ -98,13 +98,15 @@ async def _opened(
     opened: AsyncExitStack,
 ) -> Connection:  # fmt: skip
     egress: EgressProxy | None = None
-    secrets = {variable: reveal(place, f"{variable} of the MCP server {name}") for variable, place in access.environment.items()}
+    # In a thread: a lent secret is asked for at another server.
+    secrets = {variable: await asyncio.to_thread(reveal, place, f"{variable} of the MCP server {name}")
+               for variable, place in access.environment.items()}
     if access.transport == "stdio":
         egress = EgressProxy(by_list(access.egress_hosts, "egress_hosts"), connects=bool(access.egress_hosts))
         opened.push_async_callback(egress.close)
         streams, digest = await _program(access, secrets, admit, Started(egress, around, said), opened)
     else:
-        token = reveal(access.auth, f"the token of the MCP server {name}") if access.auth else ""
+        token = await asyncio.to_thread(reveal, access.auth, f"the token of the MCP server {name}") if access.auth else ""
         secrets |= {"": token} if token else {}
         admit(digest := "")
         streams = _elsewhere(access, token)

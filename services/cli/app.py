@@ -19,6 +19,7 @@ from services.cli import (
     reconciling,
     reviews,
     running,
+    secrets,
     system,
     tasks,
     tokens,
@@ -79,6 +80,7 @@ app.command(rich_help_panel=SYSTEM)(reconciling.reconcile)
 app.add_typer(system.config, name="config", rich_help_panel=SYSTEM)
 app.add_typer(policies.policy, name="policy", rich_help_panel=SYSTEM)
 app.add_typer(mcp.mcp, name="mcp", rich_help_panel=SYSTEM)
+app.add_typer(secrets.secrets, name="secrets", rich_help_panel=SYSTEM)
 app.command(rich_help_panel=DEVELOPMENT, context_settings=PASS_ON)(development.test)
 app.command(rich_help_panel=DEVELOPMENT)(development.check)
 app.command(rich_help_panel=DEVELOPMENT)(development.lint)

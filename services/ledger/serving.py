@@ -5,6 +5,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 
+from services import wiring
 from services.ledger.address import LedgerAddress
 from services.ledger.app import LedgerApp
 from services.ledger.budgets import Budgets
@@ -55,12 +56,12 @@ async def serve(settings: Settings) -> None:
 
 async def open_ledger(settings: Settings) -> Ledger:
     """The ledger on its database, brought to the newest schema; what a dead one left is settled."""
-    providers = settings.model_providers()
+    providers, keys = settings.model_providers(), wiring.provider_keys(settings)
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     await _upgrade(settings.ledger_database_url)
     opened = Ledger(
         LedgerDatabase(settings.ledger_database_url),
-        {name: Upstream(name, provider) for name, provider in providers.items()},
+        {name: Upstream(name, provider, keys.get(name)) for name, provider in providers.items()},
         Routing(providers, settings.model_routes),
         PriceTable(settings.prices),
         Budgets(settings.budget_per_day_usd, settings.budget_per_requester_usd),

@@ -4,9 +4,11 @@ import asyncio
 import json
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 import httpx2
 
+from contracts.errors import PatchwrightError
 from services.ledger.answers import EVENT_STREAM, Reply, seconds_of
 from services.ledger.gate import ProviderGate
 from services.ledger.providers import ModelProvider
@@ -29,17 +31,32 @@ class Unreached(Exception):
         self.sent = sent
 
 
+class ProviderKeys(Protocol):
+    """Where a provider's key comes from. Both block, and raise ``PatchwrightError``."""
+
+    def current(self) -> str:
+        """The key as it is right now; empty when it wants none."""
+        ...
+
+    def renew(self) -> bool:
+        """Let go of a key that was refused; whether the next one may be another."""
+        ...
+
+
 class Upstream:
     """A provider. Raises ``Unreached`` and nothing else."""
 
-    def __init__(self, name: str, provider: ModelProvider) -> None:
+    def __init__(self, name: str, provider: ModelProvider, keys: "ProviderKeys | None" = None) -> None:
+        """``keys``: where its key comes from whenever it is needed; None: the one that the provider was configured with."""
         self.name = name
         self.provider = provider
         self.gate = ProviderGate(provider.max_concurrent, provider.requests_per_minute)
+        self._keys = keys
         self._key = provider.api_key.get_secret_value()
+        """The one that was used last."""
         self._seconds = provider.timeout_seconds or 600.0
         self._http = httpx2.AsyncClient(
-            headers={**provider.headers, **({"authorization": f"Bearer {self._key}"} if self._key else {})},
+            headers=provider.headers,
             timeout=httpx2.Timeout(self._seconds, connect=CONNECT_SECONDS, pool=None),
             limits=httpx2.Limits(max_connections=None, max_keepalive_connections=provider.max_concurrent, keepalive_expiry=60),
         )
@@ -50,8 +67,13 @@ class Upstream:
 
     async def stream(self, endpoint: Endpoint, body: bytes, headers: dict[str, str], sink: Callable[[bytes], None]) -> Reply:
         """One request; pieces of a stream of events go to ``sink`` as they come. The reply holds all of them."""
+        reply = await self._streamed(endpoint, body, headers, sink)
+        return await self._streamed(endpoint, body, headers, sink) if await self._another_key(reply) else reply
+
+    async def _streamed(self, endpoint: Endpoint, body: bytes, headers: dict[str, str], sink: Callable[[bytes], None]) -> Reply:
+        sent = {**headers, **await self._authorisation()}
         try:
-            async with self._http.stream("POST", self._url(f"/{endpoint}"), content=body, headers=headers) as response:
+            async with self._http.stream("POST", self._url(f"/{endpoint}"), content=body, headers=sent) as response:
                 streaming = response.status_code == 200 and response.headers.get("content-type", "").startswith(EVENT_STREAM)
                 whole = bytearray()
                 async for piece in response.aiter_bytes():
@@ -83,9 +105,32 @@ class Upstream:
         await self._http.aclose()
 
     async def _whole(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> Reply:
+        reply = await self._once(method, path, body, headers)
+        return await self._once(method, path, body, headers) if await self._another_key(reply) else reply
+
+    async def _authorisation(self) -> dict[str, str]:
+        """The key as it is right now. One that cannot be had is a provider that cannot be asked."""
+        if self._keys is not None:
+            try:
+                self._key = await asyncio.to_thread(self._keys.current)
+            except PatchwrightError as error:
+                raise Unreached(error.message, sent=False) from None
+        return {"authorization": f"Bearer {self._key}"} if self._key else {}
+
+    async def _another_key(self, reply: Reply) -> bool:
+        """Whether a refused key may have been replaced while it was lent to us."""
+        if reply.status != 401 or self._keys is None:
+            return False
+        refused = self._key
+        await asyncio.to_thread(self._keys.renew)
+        await self._authorisation()
+        return self._key != refused
+
+    async def _once(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> Reply:
+        sent = {**headers, **await self._authorisation()}
         try:
             async with asyncio.timeout(self._seconds):
-                response = await self._http.request(method, self._url(path), content=body or None, headers=headers)
+                response = await self._http.request(method, self._url(path), content=body or None, headers=sent)
         except TimeoutError as error:
             raise Unreached(f"no answer within {self._seconds:g} s", sent=True) from error
         except httpx2.HTTPError as error:

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from services.ledger.serving import DRAIN_SECONDS
-from services.process import MCP, ROLES
+from services.process import LENDER, MCP, ROLES
 from services.settings import CONFIG_VARIABLE, IsolatedSettings, Settings, variable_of
 from services.temporal_server import SEARCH_ATTRIBUTES
 from services.wiring import MCP_SERVERS
@@ -28,6 +28,9 @@ SECRETS = {
     "PATCHWRIGHT_TOKEN": {"api"},
     "PATCHWRIGHT_LEDGER_TOKEN": {"ledger", "worker"},
     "PATCHWRIGHT_MCP_TOKEN": {"worker", "mcp-fs", "mcp-repo", "mcp-code-search", "mcp-runner"},
+    "SECRETS_REPO_TOKEN": {"mcp-repo", "mcp-secrets"},
+    "SECRETS_LEDGER_TOKEN": {"ledger", "mcp-secrets"},
+    "SECRETS_API_TOKEN": {"api", "mcp-secrets"},
     "POSTGRES_PASSWORD": {"postgres", "temporal", "worker", "api"},
 }
 
@@ -47,7 +50,8 @@ def seconds(said: str) -> float:
 
 
 def test_each_role_of_the_code_is_a_service_of_that_name():
-    assert set(OURS) == set(ROLES)
+    assert set(OURS) == {*ROLES, LENDER}
+    assert [name for name, service in OURS.items() if "profiles" in service] == [LENDER]
     assert all(service["command"] == ["serve", name] for name, service in OURS.items())
 
 
@@ -71,6 +75,8 @@ def test_each_role_has_the_volumes_of_its_own_privilege():
         "mcp-code-search": {"/data/mirrors": "mirrors:ro", "/data/code-index": "code-index"},
         "mcp-runner": {"/data/mirrors": "mirrors", "/data/dependencies": "dependencies",
                        "/var/run/docker.sock": "${DOCKER_SOCKET:-/var/run/docker.sock}"},
+        "mcp-secrets": {"/data/secrets": "secrets", **CONFIGURED,
+                        "/etc/patchwright/secrets": "${LENT_SECRETS:-./deploy/secrets/lent}:ro"},
         "worker": {"/data/artifacts": "artifacts", **CONFIGURED},
         "api": {"/data": "forge", "/data/mirrors": "mirrors:ro", "/data/artifacts": "artifacts", **CONFIGURED,
                 "/etc/patchwright/webhooks": "${WEBHOOK_SECRETS:-./deploy/secrets/webhooks}:ro"},
@@ -83,7 +89,15 @@ def test_each_role_has_the_volumes_of_its_own_privilege():
 def test_only_the_ledger_and_those_who_serve_people_or_remotes_have_a_way_out():
     assert {name for name, network in WHOLE["networks"].items() if not (network or {}).get("internal")} == {"outside"}
     assert {name for name, service in SERVICES.items() if "outside" in service["networks"]} == {
-        "ledger", "mcp-repo", "api", "temporal-ui"}
+        "ledger", "mcp-repo", "mcp-secrets", "api", "temporal-ui"}
+
+
+def test_the_lender_of_secrets_meets_its_holders_alone():
+    met = {name for name, service in SERVICES.items() if "lending" in service["networks"]}
+    assert met == {LENDER, "mcp-repo", "ledger", "api"}
+    assert set(json.loads(SERVICES[LENDER]["environment"]["PATCHWRIGHT_SECRET_TOKENS"])) == {"repo", "ledger", "api"}
+    for name in ("mcp-repo", "ledger", "api"):
+        assert json.loads(SERVICES[name]["environment"]["PATCHWRIGHT_MCP_URLS"]) == {"secrets": f"http://{LENDER}:7341/mcp"}
 
 
 def test_the_worker_is_told_where_everybody_is():
@@ -111,7 +125,7 @@ def test_the_configuration_is_empty_at_first_and_its_example_is_one_whose_secret
     assert all(access.app_key_file.startswith("/etc/patchwright/forges/") for access in settings.forges.values())
     secrets = [secret.file for access in settings.webhooks.values() for secret in access.secrets]
     assert secrets and all(file.startswith("/etc/patchwright/webhooks/") for file in secrets)
-    for name in ("api", "worker", "mcp-repo"):
+    for name in ("api", "worker", "mcp-repo", LENDER):
         assert OURS[name]["environment"][CONFIG_VARIABLE] in mounted(name)
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 import socket
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -16,14 +15,13 @@ from mcp import Client
 from pydantic import ValidationError
 
 from activities.remote_server import RemoteServer
-from contracts.errors import Conflict, CredentialRefused, InvalidInput, PatchwrightError, RemoteUnavailable
+from contracts.errors import Conflict, InvalidInput
 from contracts.secret import NEVER, SecretGrant, SecretHolder
 from mcp_servers.secrets.__main__ import application
 from mcp_servers.secrets.audit import HandOutAudit, entries
 from mcp_servers.secrets.broker import Broker
 from mcp_servers.secrets.server import KnownOnly, build_server
-from mcp_servers.secrets.sources import FileSource, VariableSource, VaultSource
-from tests.fakes.web import Web, web
+from mcp_servers.secrets.sources import FileSource, VariableSource
 
 SECRET = "ghp_9aZk2LmQ7rT4vX1bN8cW5dE3fG6hJ0yUsP1o"
 HOLDER = SecretHolder(who="repo", purposes=("push",), seconds=60)
@@ -94,35 +92,6 @@ async def test_a_file_is_read_anew_and_only_while_it_is_not_open_to_everybody(tm
     file.chmod(0o644)
     with pytest.raises(InvalidInput, match="chmod 600"):
         await lending.lend("repo", "forge", "push")
-
-
-@contextlib.asynccontextmanager
-async def vault() -> AsyncIterator[tuple[Web, VaultSource]]:
-    async with web() as (served, network):
-        yield served, VaultSource(f"http://127.0.0.1:{network.port}", lambda: "hvs.token", "team")
-
-
-async def test_a_vault_is_asked_by_its_own_api() -> None:
-    async with vault() as (served, source):
-        kept = {"data": {"data": {"token": SECRET}, "metadata": {"version": 3}}}
-        served.page("/v1/kv/data/forges/github", json.dumps(kept).encode(), "application/json")
-        assert await source.read(grant(vault="kv/forges/github#token")) == SECRET
-        with pytest.raises(InvalidInput, match="no 'other'"):
-            await source.read(grant(vault="kv/forges/github#other"))
-        with pytest.raises(InvalidInput, match="nothing at kv/none"):
-            await source.read(grant(vault="kv/none#token"))
-    head = served.requests[0].decode().lower()
-    assert "x-vault-token: hvs.token\r\n" in head and "x-vault-namespace: team\r\n" in head
-
-
-@pytest.mark.parametrize(("status", "failure"), [("403 Forbidden", CredentialRefused), ("503 Sealed", RemoteUnavailable),
-                                                 ("302 Found", RemoteUnavailable), ("200 OK", InvalidInput)])
-async def test_a_vault_that_refuses_is_told_as_what_it_is(status: str, failure: type[PatchwrightError]) -> None:
-    async with vault() as (served, source):
-        served.page("/v1/kv/data/a", b'{"errors":["hvs.token"]}', headers="Location: http://127.0.0.1:1/\r\n", status=status)
-        with pytest.raises(failure) as refused:
-            await source.read(grant(vault="kv/a#token"))
-    assert "hvs.token" not in refused.value.message and len(served.requests) == 1
 
 
 @pytest.mark.parametrize("place", ["kv", "kv/a", "kv/../sys/a#b", "/kv/a#b", "kv/a#b#c", "kv/a?x=1#b", "kv/a b#c"])

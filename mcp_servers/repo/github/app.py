@@ -46,16 +46,17 @@ class PersonalToken:
 
     is_app = False
 
-    def __init__(self, token: Callable[[], str]) -> None:
-        self._token = token
+    def __init__(self, token: Callable[[], str], renew: Callable[[], bool] = bool) -> None:
+        """``renew``: forget a token that was refused, and whether the next may be another."""
+        self._token, self._renew = token, renew
 
     def token(self, repository: str) -> str:
         """The token as it is right now; it may be replaced while we run."""
         return self._token()
 
     def renew(self, repository: str) -> bool:
-        """There is no other."""
-        return False
+        """Only a lent token may have been replaced meanwhile."""
+        return self._renew()
 
     def login(self, connection: GitHubConnection) -> str:
         """Whose token it is."""
@@ -68,9 +69,11 @@ class AppInstallation:
     is_app = True
 
     def __init__(
-        self, endpoint: Endpoint, app_id: str, private_key: Callable[[], str], clock: Callable[[], float] = time.time
+        self, endpoint: Endpoint, app_id: str, private_key: Callable[[], str], clock: Callable[[], float] = time.time,
+        made: Callable[[str], object] = len,
     ) -> None:
-        self._endpoint = endpoint
+        """``made``: is told each token before anybody else has it."""
+        self._endpoint, self._told = endpoint, made
         self._clock = clock
         self._jwt = _AppTokens(app_id, private_key)
         self._lock = threading.Lock()
@@ -120,6 +123,7 @@ class AppInstallation:
             raise CredentialRefused(
                 f"{refused.message} Grant the App these permissions, and accept them where it is installed: {wanted}."
             ) from None
+        self._told(made["token"])
         return made["token"], datetime.fromisoformat(made["expires_at"]).timestamp()
 
 

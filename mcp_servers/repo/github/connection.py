@@ -16,6 +16,7 @@ from github.Requester import Requester
 from urllib3.util.retry import Retry
 
 from contracts.errors import ForgeUnavailable, PatchwrightError, RateLimited
+from contracts.redaction import NOTHING_HELD, Redactor
 from mcp_servers.repo.github.failures import failure_of, graphql_failure
 from mcp_servers.repo.pace import LONGEST_SECONDS, Pace
 from mcp_servers.repo.proxies import Proxy, no_proxy, send_requests_through, send_through
@@ -41,6 +42,8 @@ class Endpoint:
     timeout_seconds: int = 20
     proxy: Proxy = no_proxy
     """The way out, where the machine's variables do not tell it."""
+    clean: Redactor = NOTHING_HELD
+    """What takes secrets out of whatever is written there."""
 
 
 class TokenSource(Protocol):
@@ -137,7 +140,7 @@ class GitHubConnection:
 
     def graphql(self, document: str, deed: str, **variables: Any) -> dict[str, Any]:
         """The data that a document asks for; a mutation is paced as a write."""
-        sent = {"query": document, "variables": variables}
+        sent = {"query": document, "variables": self._endpoint.clean.redact_value(variables)}
         with self._pace.write() if document.lstrip().startswith("mutation") else nullcontext():
             _, headers, answer = self._asked("POST", self._requester.graphql_url, deed, {}, sent)
         if errors := answer.get("errors"):
@@ -167,8 +170,9 @@ class GitHubConnection:
         return answer, headers.get("link", "")
 
     def _write(self, verb: str, path: str, deed: str, body: Mapping[str, Any]) -> Any:
+        clean = self._endpoint.clean.redact_value(body)
         with self._pace.write():
-            return self._asked(verb, path, deed, {}, body)[2]
+            return self._asked(verb, path, deed, {}, clean)[2]
 
     def _asked(
         self,

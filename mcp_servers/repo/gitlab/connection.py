@@ -13,7 +13,8 @@ from gitlab.exceptions import GitlabAuthenticationError, GitlabHttpError, Gitlab
 from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
-from contracts.errors import ForgeUnavailable, InvalidInput, RateLimited
+from contracts.errors import CredentialRefused, ForgeUnavailable, InvalidInput, RateLimited
+from contracts.redaction import NOTHING_HELD, Redactor
 from mcp_servers.repo.gitlab.failures import failure_of
 from mcp_servers.repo.pace import Pace
 from mcp_servers.repo.proxies import Proxy, no_proxy, send_through
@@ -37,8 +38,15 @@ class GitLabConnection:
         verify: bool | str = True,
         timeout_seconds: int = 20,
         proxy: Proxy = no_proxy,
+        renew: Callable[[], bool] = bool,
+        clean: Redactor = NOTHING_HELD,
     ) -> None:
+        """``renew``: forget a token that was refused, and whether the next may be another.
+
+        ``clean``: what takes secrets out of whatever is written there.
+        """
         self.project = project
+        self._renew, self._clean = renew, clean
         self._token, self._pace = token, pace
         self._gitlab = gitlab.Gitlab(
             url,
@@ -104,10 +112,29 @@ class GitLabConnection:
         return told, following
 
     def _write(self, verb: str, path: str, deed: str, body: Mapping[str, Any]) -> Any:
+        clean = self._clean.redact_value(body)
         with self._pace.write():
-            return _parsed(self._asked(verb, path, deed, {}, body, {}), deed)
+            return _parsed(self._asked(verb, path, deed, {}, clean, {}), deed)
 
     def _asked(
+        self,
+        verb: str,
+        path: str,
+        deed: str,
+        parameters: Mapping[str, Any],
+        body: Mapping[str, Any] | None,
+        headers: Mapping[str, str],
+    ) -> requests.Response:
+        """Ask once, and once more where a lent token was replaced."""
+        try:
+            return self._asked_once(verb, path, deed, parameters, body, headers)
+        except CredentialRefused:
+            refused = self._backend.last
+            if refused is None or refused.status_code != 401 or not self._renew():
+                raise
+        return self._asked_once(verb, path, deed, parameters, body, headers)
+
+    def _asked_once(
         self,
         verb: str,
         path: str,

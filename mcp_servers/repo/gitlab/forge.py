@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
+from contracts.redaction import NOTHING_HELD, Redactor
 from mcp_servers.repo.git_access import git_access
 from mcp_servers.repo.gitlab.connection import GitLabConnection
 from mcp_servers.repo.gitlab.project import GitLabProject
@@ -34,16 +35,20 @@ class GitLabForge(HostForge):
         seconds_between_writes: float = 0.2,
         proxy: Proxy = no_proxy,
         paces: Paces | None = None,
+        renew: Callable[[], bool] = bool,
+        clean: Redactor = NOTHING_HELD,
     ) -> None:
+        """``renew``: forget a token that was refused, and whether the next may be another."""
         super().__init__(host)
         self._url, self._token, self._verify = url.rstrip("/"), token, verify
-        self._proxy = proxy
+        self._proxy, self._renew, self._clean = proxy, renew, clean
         self._pace = (paces or Paces()).of(host, seconds_between_writes)
 
     def repository(self, place: HostedRepository) -> GitLabProject:
         """A project of this host."""
         connection = GitLabConnection(
-            self._url, place.path, self._token, self._pace, verify=self._verify, proxy=self._proxy
+            self._url, place.path, self._token, self._pace, verify=self._verify, proxy=self._proxy, renew=self._renew,
+            clean=self._clean,
         )
         return GitLabProject(place, connection, f"{self._url}/{place.path}.git")
 

@@ -1,5 +1,6 @@
 """Requests to a ticket system over HTTP, its failures as ours. Nothing is repeated here: whoever writes looks first."""
 
+import asyncio
 import ssl
 import time
 from collections.abc import Callable, Mapping
@@ -16,6 +17,7 @@ from contracts.errors import (
     PatchwrightError,
     RateLimited,
 )
+from contracts.redaction import NOTHING_HELD, Redactor
 from mcp_servers.repo.pace import LONGEST_SECONDS
 
 TIMEOUT_SECONDS = 20.0
@@ -26,24 +28,38 @@ DETAIL_CHARACTERS = 300
 class TicketConnection:
     """One ticket system. The credential is asked for with each request, so that it can be replaced."""
 
-    def __init__(self, name: str, url: str, credential: Callable[[], Mapping[str, str]], verify: bool | str = True) -> None:
+    def __init__(
+        self, name: str, url: str, credential: Callable[[], Mapping[str, str]], verify: bool | str = True, *,
+        renew: Callable[[], bool] = bool, clean: Redactor = NOTHING_HELD,
+    ) -> None:
+        """``credential`` and ``renew`` block. ``renew``: forget one that was refused, and whether the next may be another.
+
+        ``clean``: what takes secrets out of whatever is written there.
+        """
         self.name = name
-        self._url, self._credential = url.rstrip("/"), credential
+        self._url, self._credential, self._renew, self._clean = url.rstrip("/"), credential, renew, clean
         self._verify = ssl.create_default_context(cafile=verify) if isinstance(verify, str) else verify
 
     async def asked(self, method: str, path: str, deed: str, body: Any = None, **parameters: Any) -> Any:
         """The JSON of an answer. Raises the failure that it stands for; redirects are not followed with our credential."""
-        headers = {"Accept": "application/json", "User-Agent": "patchwright", **self._credential()}
+        sent = await asyncio.to_thread(self._clean.redact_value, body) if body else body
+        answer = await self._once(method, path, deed, sent, parameters)
+        if answer.status_code == 401 and self._renew():
+            answer = await self._once(method, path, deed, sent, parameters)
+        if answer.status_code >= 300:
+            raise self._failure(deed, answer)
+        return self._parsed(deed, answer)
+
+    async def _once(self, method: str, path: str, deed: str, body: Any, parameters: Mapping[str, Any]) -> httpx2.Response:
+        credential = await asyncio.to_thread(self._credential)
+        headers = {"Accept": "application/json", "User-Agent": "patchwright", **credential}
         try:
             async with httpx2.AsyncClient(verify=self._verify, timeout=TIMEOUT_SECONDS) as client:
-                answer = await client.request(
+                return await client.request(
                     method, f"{self._url}{path}", json=body, params=parameters or None, headers=headers
                 )
         except httpx2.HTTPError as error:
             raise ForgeUnavailable(f"{self.name} did not answer {deed}: {type(error).__name__}. It is asked again.") from None
-        if answer.status_code >= 300:
-            raise self._failure(deed, answer)
-        return self._parsed(deed, answer)
 
     def limited(self, deed: str, headers: Mapping[str, str]) -> RateLimited:
         """The failure of being asked too often."""

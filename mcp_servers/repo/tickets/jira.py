@@ -19,10 +19,13 @@ MAX_PAGES = 50
 class JiraTickets:
     """Keeps ``TicketSystem`` for one Jira."""
 
-    def __init__(self, url: str, token: Callable[[], str], email: str = "", verify: bool | str = True) -> None:
+    def __init__(
+        self, url: str, token: Callable[[], str], email: str = "", verify: bool | str = True, **connection: Any
+    ) -> None:
+        """``connection``: what else a ``TicketConnection`` is told."""
         self._url, self._token, self._email = url.rstrip("/"), token, email
         self._api = "/rest/api/3" if email else "/rest/api/2"
-        self._connection = TicketConnection("Jira", url, self._credential, verify)
+        self._connection = TicketConnection("Jira", url, self._credential, verify, **connection)
         self._us: frozenset[str] = frozenset()
         # Looking and writing are one deed: two at once would both see nothing.
         self._turn = asyncio.Lock()

@@ -41,9 +41,12 @@ mutation Change($comment: String!, $body: String!) {
 class LinearTickets:
     """Keeps ``TicketSystem`` for one workspace of Linear's."""
 
-    def __init__(self, token: Callable[[], str], url: str = "", verify: bool | str = True) -> None:
+    def __init__(
+        self, token: Callable[[], str], url: str = "", verify: bool | str = True, **connection: Any
+    ) -> None:
+        """``connection``: what else a ``TicketConnection`` is told."""
         self._token = token
-        self._connection = TicketConnection("Linear", url or URL, self._credential, verify)
+        self._connection = TicketConnection("Linear", url or URL, self._credential, verify, **connection)
         # Looking and writing are one deed: two at once would both see nothing.
         self._turn = asyncio.Lock()
 
