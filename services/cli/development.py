@@ -126,7 +126,7 @@ def _become_pytest(given: list[str]) -> NoReturn:
     fast = ["-m", "not slow"] if "--fast" in given else []
     # Most of a test's time is waiting for other processes; files stay together, because they share what they start.
     if not any(_names_a_path(a) or a.startswith(("-n", "-k")) for a in given):
-        fast += ["-n", "2", "--dist", "loadfile"]
+        fast += ["-n", "3", "--dist", "loadfile"]
     os.chdir(ROOT)
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, "-m", "pytest", *fast, *arguments])  # noqa: S606
