@@ -107,7 +107,7 @@ def access_to(database: Database, tenant: str = "", **rules: Any) -> Access:
 async def sign_in(browser: httpx2.AsyncClient, offered: str = TOKEN, where: str = "/") -> httpx2.Response:
     """Paste a token (or a link's key) into the form of the login page, as a person does."""
     page = await browser.get("/login", headers={"Accept": "text/html"})
-    found = re.search(r'name="form_token" value="([0-9a-f]+)"', page.text)
+    found = re.search(r'action="/login".*?name="form_token" value="([0-9a-f]+)"', page.text, re.DOTALL)
     assert found, page.text
     return await browser.post("/login", data={"token": offered, "form_token": found[1], "next": where},
                               headers={"Origin": str(browser.base_url).rstrip("/")})
