@@ -54,17 +54,16 @@ class Authoriser:
             raise Forbidden("Nobody may do this: it stands in no line of the matrix of routes and roles.")
         if rule.right is None:
             return
+        own = rule.subject is Subject.TASK and principal.may_to_own(rule.right)
+        if not principal.may(rule.right) and not own:
+            raise Forbidden(_refusal(principal, rule.right))
         if principal.repositories:
             await self._within_repositories(principal, rule, parameters)
-        if not principal.may(rule.right) and not await self._is_own(principal, rule, parameters):
+        if not principal.may(rule.right) and not await self._handed_in(principal, parameters["task_id"]):
             raise Forbidden(_refusal(principal, rule.right))
 
-    async def _is_own(self, principal: Principal, rule: Rule, parameters: Parameters) -> bool:
-        assert rule.right is not None
-        if rule.subject is not Subject.TASK or not principal.may_to_own(rule.right):
-            return False
-        record = await self._tasks.runs.get(parameters["task_id"])
-        return principal.is_one_of(record.task.handed_in_by)
+    async def _handed_in(self, principal: Principal, name: str) -> bool:
+        return principal.is_one_of((await self._tasks.runs.get(name)).task.handed_in_by)
 
     async def _within_repositories(self, principal: Principal, rule: Rule, parameters: Parameters) -> None:
         if rule.subject is Subject.SERVICE:

@@ -22,7 +22,6 @@ from tests.fakes.postgres import postgres_server
 from tests.fakes.service import PERSON, access_to
 from tests.fakes.stack import Service, WritesFiles, git, remote, settings_for
 
-TENANTS = ("north", "south")
 TICKET = {"source": {"system": "jira", "key": "ENG-1"}}
 
 
@@ -41,8 +40,9 @@ async def tenants(folder: Path, temporal: TemporalServer, database_url: str) -> 
     """Both, in one data folder, on one Temporal server and one database."""
     async with (
         serve(WritesFiles()) as model,
-        opened(folder, temporal, database_url, model, "north") as north,
-        opened(folder, temporal, database_url, model, "south") as south,
+        # Tests share the Temporal server: with each database there are two tenants of their own.
+        opened(folder, temporal, database_url, model, "north-pg" if database_url else "north") as north,
+        opened(folder, temporal, database_url, model, "south-pg" if database_url else "south") as south,
     ):
         yield north, south
 
@@ -147,8 +147,8 @@ async def _schemas_apart(url: str, both: Sequence[Tenant]) -> None:
     connection = await asyncpg.connect(url.replace("+asyncpg", ""))
     try:
         for tenant in both:
-            (title,) = await connection.fetchrow(f"SELECT task FROM tenant_{tenant.name}.tasks")
-            assert ("A secret of the north" in title) is (tenant.name == "north")
+            (title,) = await connection.fetchrow(f"SELECT task FROM tenant_{tenant.name.replace('-', '_')}.tasks")
+            assert ("A secret of the north" in title) is tenant.name.startswith("north")
         assert not await connection.fetch("SELECT 1 FROM pg_tables WHERE schemaname = 'public'")
     finally:
         await connection.close()
