@@ -21,6 +21,8 @@ import pytest
 
 FOLDER = Path(__file__).parents[1] / "npm"
 MODULES = FOLDER / "node_modules"
+MCP_FOLDER = FOLDER / "mcp"
+"""An MCP server of other people with all it needs: small enough to be staged as one program."""
 START_SECONDS = 60.0
 
 
@@ -39,17 +41,26 @@ def package(name: str) -> Path:
     return MODULES / name
 
 
+def mcp_server() -> Path:
+    """The folder of the MCP server with its packages. Skips the test where it is missing."""
+    if not (MCP_FOLDER / "node_modules").is_dir():
+        pytest.skip("the npm MCP server is not installed; run python -m tests.fakes.node")
+    return MCP_FOLDER
+
+
 def install() -> None:
     """Put the packages of the lock where the tests look for them; none of their scripts is run."""
     program = node()
     path = os.pathsep.join([str(program.parent), os.environ.get("PATH", "")])
     npm = program.parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
     command = [str(program), str(npm), "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
-    done = subprocess.run(command, cwd=FOLDER, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False)
-    if done.returncode:
-        # The tool's own words name the registry; only its code says what went wrong without that.
-        code = re.search(r"code (E\w+)", done.stderr)
-        sys.exit(f"npm could not install the packages of {FOLDER}/package-lock.json ({code[1] if code else done.returncode}).")
+    for folder in (FOLDER, MCP_FOLDER):
+        done = subprocess.run(command, cwd=folder, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False)
+        if done.returncode:
+            # The tool's own words name the registry; only its code says what went wrong without that.
+            code = re.search(r"code (E\w+)", done.stderr)
+            why = code[1] if code else done.returncode
+            sys.exit(f"npm could not install the packages of {folder}/package-lock.json ({why}).")
 
 
 def free_port() -> int:

@@ -28,8 +28,27 @@ def look_around() -> str:
     return json.dumps({"environment": dict(os.environ), "network": network, "writes": writes, "seen": homes, "uid": os.getuid()})
 
 
+def reach(host: str) -> str:
+    """What comes of asking the proxy for a host, then of looking it up."""
+    try:
+        port = int(os.environ["HTTPS_PROXY"].rsplit(":", 1)[1])
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as proxy:
+            proxy.sendall(f"CONNECT {host} HTTP/1.1\r\n\r\nstolen".encode())
+            proxy.shutdown(socket.SHUT_WR)
+            told = b"".join(iter(lambda: proxy.recv(4_096), b"")).decode()
+    except (OSError, KeyError) as error:
+        told = type(error).__name__
+    try:
+        socket.getaddrinfo(host.rpartition(":")[0], 443)
+        return f"{told} known"
+    except OSError:
+        return f"{told} unknown"
+
+
 def called(name: str, arguments: dict) -> dict:
     """The result of one tool."""
+    if name == "reach":
+        return {"content": [{"type": "text", "text": reach(arguments["text"])}]}
     if name == "look_around":
         return {"content": [{"type": "text", "text": look_around()}]}
     if name == "flood":
