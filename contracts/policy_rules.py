@@ -43,7 +43,7 @@ class ToolRules(StrictWord):
 
 
 class NetworkRules(StrictWord):
-    """Which hosts may be reached on behalf of a task. Containers have no network whatever stands here."""
+    """Which hosts may be reached on behalf of a task, by name and at the port of https; sandboxes have no other network."""
 
     allowed_hosts: tuple[Host, ...] = ()
     """Host names; ``*.example.com`` stands for every name below it, and not for ``example.com``. Empty: none."""

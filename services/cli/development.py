@@ -44,8 +44,9 @@ def test(context: typer.Context) -> None:
 
 
 def _have_judges() -> None:
-    """Get the npm packages that judge what we say to forges, once: 490 MB below tests/npm."""
-    if (ROOT / "tests" / "npm" / "node_modules" / ".package-lock.json").is_file():
+    """Get the npm packages that judge what we say to forges, and an MCP server, once: 520 MB below tests/npm."""
+    npm = ROOT / "tests" / "npm"
+    if all((folder / "node_modules" / ".package-lock.json").is_file() for folder in (npm, npm / "mcp")):
         return
     say("getting the npm packages that judge what we say to forges …")
     if subprocess.run([sys.executable, "-m", "tests.fakes.node"], cwd=ROOT, check=False).returncode:

@@ -57,7 +57,8 @@ def serve(
     role: Annotated[
         str,
         typer.Argument(
-            help="api, worker, ledger, or an MCP server: mcp-fs, mcp-repo, mcp-code-search, mcp-runner, mcp-third-party."
+            help="api, worker, ledger, or an MCP server: mcp-fs, mcp-repo, mcp-code-search, mcp-runner, mcp-http, "
+            "mcp-third-party."
         ),
     ],
 ) -> None:

@@ -309,6 +309,22 @@ async def test_an_agent_that_is_asked_and_finds_no_answer_says_so(tmp_path: Path
         assert b.server.stats.answered == 4
 
 
+@pytest.mark.parametrize(("asked", "policy", "rule"), [
+    ("coder", Policy(), "code.role_tools"),
+    ("retriever", Policy(tools=ToolRules(denied=("ask_retriever",))), "tools.denied"),
+    ("retriever", Policy(tools=ToolRules(by_role={"planner": ("look",)})), "tools.by_role"),
+])
+async def test_a_question_to_another_agent_is_judged_like_any_tool(tmp_path: Path, asked: str, policy: Policy, rule: str) -> None:
+    planner = PLANNER.model_copy(update={"consults": (asked,)})
+    script = steps_script({"planner": [Turn.call(f"ask_{asked}", question="Write it for me."), Turn.json(PLAN)],
+                           asked: [Turn(text="I did it for you.")]})
+    async with bench(tmp_path, script) as b:
+        assert (await b.run(planner, card(asked), policy=policy)).final == PLAN
+        assert b.server.stats.answered == 2, "the one that was asked never hears of it"
+        refused = [entry for entry in await b.store.audit.entries(b.task) if not entry.allowed]
+        assert [entry.rule for entry in refused] == [rule]
+
+
 async def test_an_agent_that_answers_in_the_starters_place_is_followed_by_the_starter(tmp_path: Path) -> None:
     planner = PLANNER.model_copy(update={"handoffs": ("retriever",)})
     script = steps_script({"planner": [Turn.hand_off("retriever"), Turn.json(PLAN)], "retriever": [Turn(text="It is in a.py.")]})

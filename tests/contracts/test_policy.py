@@ -7,6 +7,7 @@ from contracts.deeds import CommandRun, Deed, HostAccess, PathWrite, Publish, Sp
 from contracts.errors import InvalidInput
 from contracts.policy import Policy, narrowed
 from contracts.policy_document import document_of, narrowing_of, policy_of
+from contracts.policy_rules import ModeRules, NetworkRules, ToolRules
 
 ORGANISATION = policy_of(
     {
@@ -139,3 +140,22 @@ def test_every_field_can_be_written_in_a_section() -> None:
 def test_a_layer_that_narrows_is_told_what_would_do_nothing_there(document: dict) -> None:
     with pytest.raises(InvalidInput, match="only be set by the organisation"):
         narrowing_of(document, "task")
+
+
+@pytest.mark.parametrize(("role", "asked", "allowed"), [
+    ("planner", "retriever", True), ("coder", "planner", True), ("coder", "fixer", True), ("planner", "stranger", True),
+    ("planner", "coder", False), ("critic", "fixer", False), ("stranger", "coder", False), ("planner", "", True),
+])
+def test_nobody_has_done_by_another_agent_what_it_may_not_do_itself(role: str, asked: str, allowed: bool) -> None:
+    for policy in (Policy(), Policy(modes=ModeRules(analysis_only=True))):
+        decision = decide(policy, ToolCall(role=role, tool=f"ask_{asked}"))
+        assert decision.allowed == allowed and (allowed or decision.rule == "code.role_tools")
+    granted = Policy(tools=ToolRules(granted={role: (f"ask_{asked}",)}))
+    assert decide(granted, ToolCall(role=role, tool=f"ask_{asked}")).allowed == allowed
+
+
+@pytest.mark.parametrize(("port", "allowed"), [(0, True), (443, True), (80, False), (22, False), (65_535, False)])
+def test_a_host_is_reached_at_the_port_of_https_alone(port: int, allowed: bool) -> None:
+    policy = Policy(network=NetworkRules(allowed_hosts=("docs.example.com",)))
+    decision = decide(policy, HostAccess(host="docs.example.com", port=port))
+    assert decision.allowed == allowed and decision.rule == ("network.allowed_hosts" if allowed else "code.host_ports")

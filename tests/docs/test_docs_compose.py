@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
+from contracts.mcp_lock import THIRD_PARTY
 from services.ledger.serving import DRAIN_SECONDS
-from services.process import LENDER, MCP, ROLES
+from services.process import LENDER, MCP, OPTIONAL_ROLES, ROLES
 from services.settings import CONFIG_VARIABLE, IsolatedSettings, Settings, variable_of
 from services.temporal_server import SEARCH_ATTRIBUTES
 from services.wiring import MCP_SERVERS
@@ -27,20 +28,23 @@ SECRETS = {
     "OPENAI_API_KEY": {"ledger"},
     "PATCHWRIGHT_TOKEN": {"api"},
     "PATCHWRIGHT_LEDGER_TOKEN": {"ledger", "worker"},
-    "PATCHWRIGHT_MCP_TOKEN": {"worker", "mcp-fs", "mcp-repo", "mcp-code-search", "mcp-runner"},
+    "PATCHWRIGHT_MCP_TOKEN": {"worker", "mcp-fs", "mcp-repo", "mcp-code-search", "mcp-runner", "mcp-http",
+                              "mcp-third-party"},
     "SECRETS_REPO_TOKEN": {"mcp-repo", "mcp-secrets"},
     "SECRETS_LEDGER_TOKEN": {"ledger", "mcp-secrets"},
     "SECRETS_API_TOKEN": {"api", "mcp-secrets"},
     "POSTGRES_PASSWORD": {"postgres", "temporal", "worker", "api"},
 }
 
+PINS = {"/etc/patchwright/pins": "${THIRD_PARTY_PINS:-./deploy/pins}:ro"}
+EGRESS = "${EGRESS_DIR:-/var/lib/patchwright-egress}"
 CONFIGURED = {"/etc/patchwright/config.yaml": "${CONFIG_FILE:-./deploy/compose.config.yaml}:ro"}
 
 
 def mounted(name: str) -> dict[str, str]:
     """What a service has mounted: place to volume, read-only ones with ``:ro``."""
     volumes = SERVICES[name].get("volumes", [])
-    split = [volume.rsplit(":", 2 if volume.endswith(":ro") else 1) for volume in volumes]
+    split = [re.split(r":(?!-)", volume) for volume in volumes]
     return {place: ":".join([source, *rights]) for source, place, *rights in split}
 
 
@@ -50,8 +54,8 @@ def seconds(said: str) -> float:
 
 
 def test_each_role_of_the_code_is_a_service_of_that_name():
-    assert set(OURS) == {*ROLES, LENDER}
-    assert [name for name, service in OURS.items() if "profiles" in service] == [LENDER]
+    assert set(OURS) == {*ROLES, *OPTIONAL_ROLES}
+    assert {name for name, service in OURS.items() if "profiles" in service} == set(OPTIONAL_ROLES)
     assert all(service["command"] == ["serve", name] for name, service in OURS.items())
 
 
@@ -77,7 +81,11 @@ def test_each_role_has_the_volumes_of_its_own_privilege():
                        "/var/run/docker.sock": "${DOCKER_SOCKET:-/var/run/docker.sock}"},
         "mcp-secrets": {"/data/secrets": "secrets", **CONFIGURED,
                         "/etc/patchwright/secrets": "${LENT_SECRETS:-./deploy/secrets/lent}:ro"},
-        "worker": {"/data/artifacts": "artifacts", **CONFIGURED},
+        "mcp-http": {"/data/pages": "pages", **CONFIGURED},
+        "mcp-third-party": {**CONFIGURED,
+                            "/etc/patchwright/third-party": "${THIRD_PARTY_SECRETS:-./deploy/secrets/third-party}:ro",
+                            **PINS, EGRESS: EGRESS, "/var/run/docker.sock": "${DOCKER_SOCKET:-/var/run/docker.sock}"},
+        "worker": {"/data/artifacts": "artifacts", **CONFIGURED, **PINS},
         "api": {"/data": "forge", "/data/mirrors": "mirrors:ro", "/data/artifacts": "artifacts", **CONFIGURED,
                 "/etc/patchwright/webhooks": "${WEBHOOK_SECRETS:-./deploy/secrets/webhooks}:ro"},
     }
@@ -89,7 +97,7 @@ def test_each_role_has_the_volumes_of_its_own_privilege():
 def test_only_the_ledger_and_those_who_serve_people_or_remotes_have_a_way_out():
     assert {name for name, network in WHOLE["networks"].items() if not (network or {}).get("internal")} == {"outside"}
     assert {name for name, service in SERVICES.items() if "outside" in service["networks"]} == {
-        "ledger", "mcp-repo", "mcp-secrets", "api", "temporal-ui"}
+        "ledger", "mcp-repo", "mcp-http", "mcp-third-party", "mcp-secrets", "api", "temporal-ui"}
 
 
 def test_the_lender_of_secrets_meets_its_holders_alone():
@@ -102,7 +110,7 @@ def test_the_lender_of_secrets_meets_its_holders_alone():
 
 def test_the_worker_is_told_where_everybody_is():
     told = SERVICES["worker"]["environment"]
-    urls = {name: f"http://{MCP}{name.replace('_', '-')}:7341/mcp" for name in MCP_SERVERS}
+    urls = {name: f"http://{MCP}{name.replace('_', '-')}:7341/mcp" for name in (*MCP_SERVERS, "http", THIRD_PARTY)}
     assert json.loads(told["PATCHWRIGHT_MCP_URLS"]) == urls
     assert told["PATCHWRIGHT_LEDGER_URL"] == f"http://ledger:{SERVICES['ledger']['environment']['PATCHWRIGHT_LEDGER_PORT']}/v1"
     for name in urls:
