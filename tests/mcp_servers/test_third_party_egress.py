@@ -11,6 +11,7 @@ from typing import Any
 
 import docker
 import pytest
+from docker.errors import ImageNotFound
 
 from activities.capabilities import CallScope, failure_of, text_of
 from contracts.errors import ToolDrift
@@ -56,7 +57,7 @@ async def reaching(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncItera
 
     yield make
     if request.param == "box":
-        with contextlib.closing(docker.from_env()) as engine, contextlib.suppress(docker.errors.ImageNotFound):
+        with contextlib.closing(docker.from_env()) as engine, contextlib.suppress(ImageNotFound):
             engine.images.remove(IMAGE, force=True)
 
 

