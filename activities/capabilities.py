@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from activities.mcp_request import Progress, ServerAway
 from activities.mcp_usage import counted, drift_counted
 from contracts import errors
-from contracts.mcp_lock import THIRD_PARTY, McpLock, face
+from contracts.mcp_lock import THIRD_PARTY, McpLock, face, sha256_of
 from contracts.policy import Policy
 from contracts.steps import Preparation
 from contracts.workspace import Workspace
@@ -144,12 +144,18 @@ class Capabilities:
         """Every tool's name."""
         return sorted(self._tools)
 
-    def schemas(self) -> list[dict[str, Any]]:
-        """Every tool as its server describes it to models, by name."""
-        return [
-            {"server": server, "name": name, "description": tool.description or "", "input": tool.input_schema}
-            for name, (_, server, tool) in sorted(self._tools.items())
-        ]
+    def faces(self) -> dict[str, str]:
+        """What each connected server is, as the digest of its instructions and tools that ``mcp.lock`` has for it.
+
+        Without a lock, which is for tests, the digest of what its tools say.
+        """
+        if self._lock is not None:
+            pinned = self._lock.servers
+            return {name: pinned[name].sha256 for name in sorted({*self._clients, *pinned}) if name in pinned}
+        told: dict[str, list[Any]] = {}
+        for name, (_, server, tool) in sorted(self._tools.items()):
+            told.setdefault(server, []).append([name, tool.description or "", tool.input_schema])
+        return {server: sha256_of(tools) for server, tools in told.items()}
 
     def _known(self, name: str) -> tuple[ToolServer, str, Tool]:
         if name not in self._tools:

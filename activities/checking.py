@@ -99,9 +99,11 @@ class CheckingDeeds:
 
     async def _judged_tests(self, task_id: str, loosened: Loosenings) -> list[str]:
         """What no waiver allows; the list is kept, so that people can sign for it and reviewers see what they signed."""
-        waivers = await asyncio.to_thread(self._waivers.in_force, task_id) if self._waivers and loosened.found else ()
+        known = self._waivers if loosened.found else None
+        waivers = await asyncio.to_thread(known.in_force, task_id, loosened.commits) if known else ()
         told = tuple(f"{text}: waived by {one.person}, {one.reason}" for one in waivers for text in one.texts)
-        if loosened.found:
+        # What an earlier commit had, and this one has not, is nothing that anybody has to sign for.
+        if loosened.found or await self._shelf.each(Loosenings, task_id, "JudgeChange", LOOSENED):
             await self._shelf.keep_words(task_id, "JudgeChange", LOOSENED, loosened.model_copy(update={"waived": told}))
         return loosening_problems(loosened.found, frozenset(name for one in waivers for name in one.fingerprints))
 
@@ -112,9 +114,12 @@ class CheckingDeeds:
         results = tuple([await kept_result(self._shelf, request.task.id, check) for check in run.runs])
         red_before = await self._red_before(request, results)
         note = " ".join([run.note, *(f"The check {name!r} fails on the base commit, too." for name in red_before or ())]).strip()
-        report = ChecksReport(commit=run.commit, tree=run.tree, tier=run.tier, image=run.image, results=results, note=note)
+        report = ChecksReport(
+            commit=run.commit, tree=run.tree, tier=run.tier, image=run.image, results=results, note=note, coverage=run.coverage
+        )
         await self._tell(request.task.id, report)
         report = await self._proofs.proven(request, report, _Live(self.run_store, request.task.id, "proof").progress)
+        report = await self._proofs.tried(request, report, _Live(self.run_store, request.task.id, "mutants").progress)
         ref = await self._shelf.keep_words(request.task.id, "RunCI", f"checks-{request.commit[:12]}.json", report)
         return ChecksOutcome(
             report=ref,

@@ -1,6 +1,8 @@
 """The verdict on one commit: what ran where, and how it ended."""
 
 from contracts.artifact import ArtifactRef
+from contracts.coverage import ChangeCoverage
+from contracts.failure import Failure
 from contracts.sandbox import CommandResult, SandboxTier
 from contracts.word import Word
 
@@ -17,6 +19,10 @@ class CheckResult(Word):
     log: ArtifactRef | None = None
     log_tail: str = ""
     """The last lines of the output, for people and the fixer; at most 4,000 characters."""
+    failures: tuple[Failure, ...] = ()
+    """What failed, where it did: by test, or one for the check as a whole."""
+    never_ran: str = ""
+    """Why it came to no test at all, where it failed so."""
 
 
 class ChecksReport(Word):
@@ -32,6 +38,12 @@ class ChecksReport(Word):
     """Why there is no result, when there is none, e.g. no test command was recognised."""
     proof: ArtifactRef | None = None
     """``contracts.proof.TestProof``: how the tests did without the change; None where nobody looked."""
+    coverage: ChangeCoverage | None = None
+    """What the checks' own coverage reports say; None where they left none."""
+    coverage_before: ChangeCoverage | None = None
+    """The same of the base, where its checks ran, too."""
+    mutation: ArtifactRef | None = None
+    """``contracts.mutation.MutationRun``: which small faults the checks notice; None where nobody tried."""
     problems: tuple[str, ...] = ()
     """Why the checks prove nothing although they passed, each a sentence the fixer can act on."""
 
@@ -65,3 +77,5 @@ class ChecksRun(Word):
     image: str
     runs: tuple[CheckRun, ...] = ()
     note: str = ""
+    coverage: ChangeCoverage | None = None
+    """What the checks' own coverage reports say; None where they left none."""

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
+from contracts.mutation import Fate, Tried
 from contracts.sandbox import SandboxTier
 from contracts.word import StrictWord, Word
 
@@ -27,6 +28,14 @@ class ClaimKind(StrEnum):
     """It passed on the base and failed there once the change's tests were put in: those tests show what was wrong."""
     ORIGINALS_GREEN = "originals-green"
     """It passed on the pull request's commit with the tests as the base had them."""
+    MUTATION = "mutation-score"
+    """So many small faults in the changed lines it noticed; a measure, and no gate."""
+    COVERAGE = "coverage"
+    """So many of the changed lines ran, by its own reports; a measure, and no gate."""
+
+
+ALL_CHECKS = "all"
+"""Stands for the check in claims about all checks together."""
 
 
 class ClaimedRun(StrictWord):
@@ -34,6 +43,35 @@ class ClaimedRun(StrictWord):
 
     exit_code: int
     log_sha256: str = Sha256
+
+
+class ClaimedTest(StrictWord):
+    """A test that failed on the base every time, and how."""
+
+    name: str
+    """Empty where the runner names no tests."""
+    error: str
+    message: str
+    frame: str
+    shows: str
+    """What of the ticket's report the failure shows."""
+
+    @property
+    def text(self) -> str:
+        """For people."""
+        return ": ".join(filter(None, (self.name, self.error, self.message))) or "the check as a whole"
+
+
+class ClaimedCoverage(StrictWord):
+    """How many lines ran."""
+
+    changed: int = Field(ge=0)
+    covered: int = Field(ge=0)
+    missed: tuple[str, ...] = ()
+    rate: float
+    """Of all lines, in percent."""
+    rate_before: float | None = None
+    """The same of the base; None where nobody looked."""
 
 
 class Materials(StrictWord):
@@ -45,7 +83,7 @@ class Materials(StrictWord):
     models: str = ""
     """Of the sorted names of the models that worked on the change."""
     tools: str = ""
-    """Of every MCP tool's name, description and schema."""
+    """Of every MCP server's name and the digest of its instructions and tools, as ``mcp.lock`` has them."""
     plan: str = ""
     """What an approval of the plan names."""
     approvals: str = ""
@@ -81,6 +119,13 @@ class Claim(StrictWord):
     """Image digest, or what stands for it in the bubblewrap tier."""
     tier: SandboxTier
     runs: tuple[ClaimedRun, ...] = Field(min_length=1)
+    tests: tuple[ClaimedTest, ...] = ()
+    """Of ``RED_BEFORE``: the tests that show the bug."""
+    flaky: tuple[str, ...] = ()
+    """Tests that were red now and then; they count for nothing."""
+    mutants: tuple[Tried, ...] = ()
+    """Of ``MUTATION``, in the order that the tree's id decides."""
+    coverage: ClaimedCoverage | None = None
     materials: Materials = Materials()
     claims: tuple[str, ...]
     """The ids of all claims of the set, so that none can be left out."""
@@ -129,6 +174,8 @@ class EvidenceSet(StrictWord):
     envelopes: tuple[Envelope, ...]
     logs: dict[str, str] = Field(default_factory=dict)
     """Each log by the sha256 of its UTF-8 bytes."""
+    waivers: tuple[Envelope, ...] = ()
+    """The signed waivers that the change needs: statements of ``contracts.waiver``."""
 
 
 class PublicKey(Word):
@@ -151,6 +198,29 @@ class KeyRing(Word):
 def claim_id(kind: ClaimKind, check: str) -> str:
     """The id of a claim in its set."""
     return f"{kind.value}/{check}"[:200]
+
+
+def claim_text(claim: Claim) -> str:
+    """What a claim says, in a sentence for people."""
+    runs = f"{len(claim.runs)} run{'s' if len(claim.runs) > 1 else ''}"
+    if claim.kind is ClaimKind.RED_BEFORE:
+        return f"{claim.check} is red on the base in {runs} with the change's tests: {_tests(claim)}"
+    if claim.kind is ClaimKind.ORIGINALS_GREEN:
+        return f"{claim.check} is green on the change with the tests as the base had them"
+    if claim.kind is ClaimKind.MUTATION:
+        counted = [one for one in claim.mutants if one.fate is not Fate.INVALID]
+        noticed = [one for one in counted if one.fate is not Fate.SURVIVED]
+        return f"{len(noticed)} of {len(counted)} small faults in the changed lines are noticed"
+    if claim.kind is ClaimKind.COVERAGE and (seen := claim.coverage) is not None:
+        moved = "" if seen.rate_before is None else f", {seen.rate - seen.rate_before:+.1f} against the base"
+        return f"{seen.covered} of {seen.changed} changed lines ran; {seen.rate:.1f} % of all lines{moved}"
+    flaky = f"; flaky: {', '.join(claim.flaky[:5])}" if claim.flaky else ""
+    return f"{claim.check} is green on the change in {runs}{flaky}"
+
+
+def _tests(claim: Claim) -> str:
+    more = f" and {len(claim.tests) - 3} more" if len(claim.tests) > 3 else ""
+    return "; ".join(test.text for test in claim.tests[:3]) + more
 
 
 def subjects(claim: Claim) -> tuple[Subject, ...]:

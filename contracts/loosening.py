@@ -52,6 +52,10 @@ class Loosenings(Word):
     """Everything of the kind in one change."""
 
     found: tuple[Loosening, ...] = ()
+    commits: tuple[str, ...] = ()
+    """The change's commits, newest first."""
+    commit: str = ""
+    """The newest of them: what the gates looked at."""
     waived: tuple[str, ...] = ()
     """What was waived, by whom and why: a sentence each, for reviewers."""
 

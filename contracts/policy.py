@@ -63,6 +63,10 @@ class Policy(StrictWord):
     """A change of code must come with a change of tests."""
     prove_bugfix: bool = True
     """The tests of a bug fix must fail on the base without the fix, and the original tests must pass with it."""
+    proof_rounds: int = Field(default=3, ge=1, le=10)
+    """How often those tests run on the base, and on the change: one that is red or green only now and then shows nothing."""
+    mutation_seconds: float = Field(default=20, ge=0, le=3_600)
+    """Seconds for trying small faults in the changed lines, once the checks are green; 0 tries none."""
     max_fix_rounds: int = Field(default=3, ge=0, le=20)
     """How often red checks go to the fixer before the task halts."""
     max_review_rounds: int = Field(default=10, ge=0, le=100)
@@ -114,7 +118,10 @@ EITHER = ("plan_approval", "separate_approver", "require_tests", "prove_bugfix")
 """Rules that hold when one of two policies asks for them."""
 EVERY = ("denied_paths", "required_checks")
 """Lists that narrowing makes longer."""
+MOST = ("proof_rounds",)
+"""Numbers of which the larger one holds."""
 LEAST = (
+    "mutation_seconds",
     "plan_expiry_hours",
     "plan_approval_hours",
     "max_fix_rounds",
@@ -144,6 +151,8 @@ def narrowed(policy: Policy, by: Policy) -> Policy:
         changed[name] = getattr(policy, name) or getattr(by, name)
     for name in said.intersection(EVERY):
         changed[name] = union(getattr(policy, name), getattr(by, name))
+    for name in said.intersection(MOST):
+        changed[name] = max(getattr(policy, name), getattr(by, name))
     for name in said.intersection(LEAST):
         changed[name] = min(getattr(policy, name), getattr(by, name))
     for name in said.intersection(STRICTEST):

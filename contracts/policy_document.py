@@ -29,6 +29,8 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
     "checks": {
         "require_tests": "require_tests",
         "prove_bugfix": "prove_bugfix",
+        "proof_rounds": "proof_rounds",
+        "mutation_seconds": "mutation_seconds",
         "required": "required_checks",
         "start_minutes": "ci_start_minutes",
     },

@@ -152,6 +152,8 @@ class ChecksRequest(Word):
     commit: str
     red_before: tuple[str, ...] | None = None
     """Checks that are known to fail on the base commit; None: look, if any fails."""
+    plan: ArtifactRef | None = None
+    """What is said of the bug there counts where the ticket says nothing."""
 
 
 class ChecksOutcome(Word):

@@ -1,30 +1,34 @@
-"""A person's signed word that tests of one task may ask for less than before."""
+"""A person's signed word that tests of one change may ask for less than before."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from contracts.artifact import digest
 from contracts.word import StrictWord
 
 WAIVER_TYPE = "urn:patchwright:test-waiver:v1"
-ORIGINAL_TESTS = digest(b"the original tests fail on the change")
-"""The fingerprint of leave for tests that, as the base has them, fail on the change."""
 
 
 class Waiver(StrictWord):
     """The predicate of a waiver's statement."""
 
     task_id: str = Field(min_length=1)
+    commit: str = Field(pattern=r"^[0-9a-f]{40,64}$")
+    """What the person looked at: it holds for this commit and what stands on it, in this task alone."""
     fingerprints: tuple[str, ...] = Field(min_length=1)
-    """``Loosening.fingerprint`` of each loosening, or ``ORIGINAL_TESTS``."""
+    """Of each ``Loosening`` and ``OriginalFailure``, and ``contracts.proof.UNREPORTED``."""
     texts: tuple[str, ...] = ()
     """The same for people."""
     person: str = Field(min_length=1, max_length=200)
     reason: str = Field(min_length=1, max_length=2_000)
     issued_at: datetime
     expires_at: datetime
+
+    def in_force(self, task_id: str, commits: Collection[str], now: datetime) -> bool:
+        """Whether it holds for a task's change of these commits at a time."""
+        return self.task_id == task_id and self.commit in commits and self.issued_at <= now < self.expires_at
 
 
 class WaivedDigest(StrictWord):

@@ -525,6 +525,12 @@ class Mirror:
             for c in itertools.islice(walker, limit)
         ]
 
+    def commits_between(self, base: str, head: str) -> tuple[str, ...]:
+        """The ids of the commits above ``base`` up to ``head``, newest first; at most a thousand."""
+        walker = self._objects.walk(self.resolve(head), pygit2.enums.SortMode.TOPOLOGICAL)
+        walker.hide(self.resolve(base))
+        return tuple(str(commit.id) for commit in itertools.islice(walker, 1_000))
+
     def own_branches(self) -> list[tuple[str, str]]:
         """Branches made in this mirror, each with its commit."""
         names = [name for name in self._objects.references if name.startswith("refs/heads/")]

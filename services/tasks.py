@@ -237,6 +237,10 @@ class TaskService:
         except WorkflowUpdateFailedError as refused:
             raise Conflict(str(refused.cause or refused)) from refused
 
+    async def may_waive(self, name: str, commit: str, *, by: Principal) -> None:
+        """Whether a person's signature lets a change's tests ask for less: by the rule for approvals. Raises ``Forbidden``."""
+        await self._may_approve(await self.runs.get(name), by, "pull request", f"waiver/{commit}")
+
     async def _may_approve(self, record: TaskRecord, by: Principal, what: What, subject: str) -> None:
         """Log what the task's policy says about a person's approval. Raises ``Forbidden`` when that is no."""
         policy = await self._policy_of(record)

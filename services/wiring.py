@@ -574,6 +574,7 @@ def front_door(settings: Settings, kept: Stores, tasks: "TaskService") -> "FastA
         tasks,
         access(settings, kept),
         MirrorDiffs(mirrors(settings)),
+        keys=signing_keys(settings),
         allowed_hosts=allowed_hosts(settings),
         inbox=inbox(settings, kept, tasks),
         webhook_secrets=webhook_secrets(settings),

@@ -27,6 +27,7 @@ class ProposalSteps(TaskSteps):
 
     async def settle(self) -> None:
         """Judge, check and mend until gates and checks are content."""
+        judged_again = False
         while True:
             problems, failed = await self._problems(), ""
             if not problems:
@@ -38,6 +39,7 @@ class ProposalSteps(TaskSteps):
                             preparation=self.ready,
                             commit=self.standing.commit,
                             red_before=self.standing.red_before,
+                            plan=self.made_plan,
                         ),
                         self.standing.commit[:12],
                     )
@@ -48,7 +50,10 @@ class ProposalSteps(TaskSteps):
                     self.now_is(fix_rounds=0)
                     return
                 failed = f"{checked.summary}: {', '.join(checked.failed)} failed."
-            await self._within_fix_rounds(failed or " ".join(problems))
+            halted = not judged_again and await self._within_fix_rounds(failed or " ".join(problems))
+            # People may have signed a waiver meanwhile, for this very commit.
+            if judged_again := halted and workflow.patched("judged-again-after-a-halt"):
+                continue
             await self.enter(TaskState.FIXING, "AddressFeedback", reason=failed or problems[0])
             mended = await self.run_agent(
                 "fix",
@@ -123,13 +128,15 @@ class ProposalSteps(TaskSteps):
             await self.halt(f"{beyond} Look at the diff: resume to allow it, steer and resume for less, or close the task.")
             self.now_is(allowed_beyond=beyond)
 
-    async def _within_fix_rounds(self, problem: str) -> None:
+    async def _within_fix_rounds(self, problem: str) -> bool:
+        """Count a round of mending; True when people had to let the task go on first."""
         rounds = self.ready.policy.max_fix_rounds
-        if self.standing.fix_rounds >= rounds:
+        if halts := self.standing.fix_rounds >= rounds:
             many = "1 round" if rounds == 1 else f"{rounds} rounds"
             await self.halt(f"After {many} of mending: {problem} Look at the diff, steer the task, and resume it.")
             self.now_is(fix_rounds=0)
         self.now_is(fix_rounds=self.standing.fix_rounds + 1)
+        return halts
 
     async def before_publishing(self) -> None:
         """What has to be known right before something goes out. Raises ``Ended``, or ``StepFailed`` when nothing may."""

@@ -2,7 +2,9 @@
 
 import base64
 import binascii
+import json
 from datetime import datetime, timedelta
+from typing import Any
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -11,6 +13,7 @@ from pydantic import ValidationError
 
 from contracts.errors import InvalidInput
 from contracts.evidence import PAYLOAD_TYPE, Claim, Envelope, KeyRing, PublicKey, Signature, Statement, subjects
+from contracts.waiver import Waiver, WaiverStatement, waiver_statement
 
 CLOCK_SKEW = timedelta(minutes=5)
 """How far the clock of whoever signed may be ahead of ours."""
@@ -29,6 +32,21 @@ def signed(payload: bytes, key: Ed25519PrivateKey, keyid: str) -> Envelope:
         payload=base64.b64encode(payload).decode(),
         signatures=(Signature(keyid=keyid, sig=base64.b64encode(signature).decode()),),
     )
+
+
+def said_once(content: bytes, what: str) -> None:
+    """Raise ``InvalidInput`` where JSON has a key twice: readers would not agree on what it says. What is no JSON passes."""
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        keys = [key for key, _ in pairs]
+        if twice := next((key for key in keys if keys.count(key) > 1), None) if len(keys) != len(set(keys)) else None:
+            raise InvalidInput(f"{what} has the key {twice[:100]!r} twice in one place; nobody can say which one counts.")
+        return dict(pairs)
+
+    try:
+        json.loads(content, object_pairs_hook=once)
+    except (ValueError, RecursionError):
+        return
 
 
 def authenticated(payload_type: str, payload: bytes) -> bytes:
@@ -53,12 +71,27 @@ def opened(envelope: Envelope, ring: KeyRing, now: datetime) -> Claim:
     return claim
 
 
+def opened_waiver(envelope: Envelope, ring: KeyRing, now: datetime) -> Waiver:
+    """The waiver in an envelope that a key of the ring signed in its time. Raises ``InvalidInput`` with what is wrong."""
+    payload, key = read(envelope, ring)
+    try:
+        statement = WaiverStatement.model_validate_json(payload)
+    except ValidationError:
+        raise InvalidInput("The signed statement is no waiver.") from None
+    if statement != waiver_statement(statement.predicate):
+        raise InvalidInput("The waiver's subject is not what it allows.")
+    in_time(statement.predicate.issued_at, key, now)
+    return statement.predicate
+
+
 def read(envelope: Envelope, ring: KeyRing) -> tuple[bytes, PublicKey]:
     """What an envelope holds, and which key of the ring signed it. Raises ``InvalidInput`` with what is wrong."""
     if envelope.payload_type != PAYLOAD_TYPE:
         raise InvalidInput(f"The payload's type is {envelope.payload_type!r}, not {PAYLOAD_TYPE!r}.")
     payload = _decoded(envelope.payload, "payload")
-    return payload, _signer(envelope, payload, ring)
+    key = _signer(envelope, payload, ring)
+    said_once(payload, "The signed statement")
+    return payload, key
 
 
 def _signer(envelope: Envelope, payload: bytes, ring: KeyRing) -> PublicKey:

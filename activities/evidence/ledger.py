@@ -2,21 +2,33 @@
 
 import asyncio
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from pydantic import BaseModel
 from temporalio import activity
 
-from activities.capabilities import Capabilities
+from activities.capabilities import CallScope, Capabilities
 from activities.evidence.envelopes import sealed
 from activities.evidence.keys import SigningKeys
+from activities.evidence.showing import Shown, shown_by
+from activities.evidence.waivers import Waivers
 from activities.shelf import Shelf
 from contracts.artifact import ArtifactRef, digest
-from contracts.checks import CheckResult, ChecksReport
-from contracts.evidence import EVIDENCE_FILE, Claim, ClaimedRun, ClaimKind, EvidenceSet, Materials, ProposedChange, claim_id
-from contracts.proof import ProofRound, TestProof
+from contracts.checks import ChecksReport
+from contracts.evidence import (
+    EVIDENCE_FILE,
+    Claim,
+    Envelope,
+    EvidenceSet,
+    Materials,
+    ProposedChange,
+    claim_id,
+)
+from contracts.loosening import Loosenings
+from contracts.mutation import MutationRun
+from contracts.proof import TestProof
 from contracts.steps import PublishRequest
 
 STEP = "OpenPR"
@@ -27,7 +39,8 @@ class KeptEvidence:
     """A pull request's evidence in the artifact store."""
 
     ref: ArtifactRef
-    claims: int
+    evidence: EvidenceSet
+    claims: tuple[Claim, ...]
 
 
 class EvidenceLedger:
@@ -35,6 +48,7 @@ class EvidenceLedger:
 
     def __init__(self, keys: SigningKeys, shelf: Shelf, capabilities: Capabilities) -> None:
         self._keys = keys
+        self._waivers = Waivers(keys)
         self._shelf = shelf
         self._capabilities = capabilities
 
@@ -43,20 +57,39 @@ class EvidenceLedger:
         if report is None:
             return None
         proof = await self._shelf.read(TestProof, report.proof) if report.proof else None
-        shown = [one for one in (*_green(report), *(_proven(proof) if proof else ())) if one.runs]
+        mutation = await self._shelf.read(MutationRun, report.mutation) if report.mutation else None
+        shown = [one for one in shown_by(report, proof, mutation) if one.runs]
         if not shown:
             return None
+        logs = {sha256: text for one in shown for sha256, text in one.texts.items()}
+        for log in (run.log for one in shown for run in one.results if run.log):
+            logs[log.sha256] = (await self._shelf.bytes_of(log)).decode()
         private, public = await asyncio.to_thread(self._keys.current)
         # When the step was asked for: its second attempt signs the very same statements.
-        issued_at = max(activity.info().scheduled_time, public.not_before)
-        claims = self._claims(request, shown, self._materials(request, models), issued_at.astimezone(UTC))
-        logs = {run.log.sha256: (await self._shelf.bytes_of(run.log)).decode() for one in shown for run in one.runs if run.log}
-        evidence = EvidenceSet(envelopes=tuple(sealed(claim, private, public.keyid) for claim in claims), logs=logs)
+        issued_at = max(activity.info().scheduled_time, public.not_before).astimezone(UTC)
+        claims = self._claims(request, shown, self._materials(request, models), issued_at)
+        evidence = EvidenceSet(
+            envelopes=tuple(sealed(claim, private, public.keyid) for claim in claims),
+            logs=logs,
+            waivers=await self._needed(request, proof, issued_at),
+        )
         content = evidence.model_dump_json(by_alias=True, indent=1).encode()
-        return KeptEvidence(await self._shelf.keep(request.task.id, STEP, EVIDENCE_FILE, content), len(claims))
+        kept = await self._shelf.keep(request.task.id, STEP, EVIDENCE_FILE, content)
+        return KeptEvidence(kept, evidence, tuple(claims))
+
+    async def _needed(self, request: PublishRequest, proof: TestProof | None, when: datetime) -> tuple[Envelope, ...]:
+        """The waivers without which the change could not go out."""
+        task_id, span = request.task.id, {"old": request.preparation.opened.base_commit, "new": request.commit}
+        scope, key = CallScope.of(request.preparation), f"{task_id}/waived/{request.commit}"
+        loosened = await self._capabilities.ask(Loosenings, "loosened_tests", span, scope, key)
+        asked = {one.fingerprint for one in loosened.found} | (proof.waivable if proof else frozenset())
+        if not asked:
+            return ()
+        held = await asyncio.to_thread(self._waivers.held, task_id, loosened.commits, when)
+        return tuple(envelope for waiver, envelope in held if asked.intersection(waiver.fingerprints))
 
     def _claims(
-        self, request: PublishRequest, shown: Sequence["_Shown"], materials: Materials, issued_at: datetime
+        self, request: PublishRequest, shown: Sequence[Shown], materials: Materials, issued_at: datetime
     ) -> list[Claim]:
         opened, task = request.preparation.opened, request.task
         change = ProposedChange(
@@ -71,9 +104,9 @@ class EvidenceLedger:
         ids = tuple(claim_id(one.kind, one.check) for one in shown)
         return [
             Claim(
-                id=name, kind=one.kind, change=change, check=one.check, command=one.runs[0].command, tree=one.tree,
-                image=one.image, tier=one.tier, materials=materials, claims=ids, issued_at=issued_at,
-                runs=tuple(ClaimedRun(exit_code=run.exit_code, log_sha256=run.log.sha256) for run in one.runs if run.log),
+                id=name, kind=one.kind, change=change, check=one.check, command=one.command, tree=one.tree, image=one.image,
+                tier=one.tier, runs=one.runs, tests=one.tests, flaky=one.flaky, mutants=one.mutants, coverage=one.coverage,
+                materials=materials, claims=ids, issued_at=issued_at,
             )
             for name, one in zip(ids, shown, strict=True)
         ]  # fmt: skip
@@ -81,38 +114,14 @@ class EvidenceLedger:
     def _materials(self, request: PublishRequest, models: Sequence[str]) -> Materials:
         prepared = request.preparation
         return Materials(
-            policy=words_sha256(prepared.policy),
+            policy=prepared.policy_sha256 or prepared.policy.sha256,
             recipe=words_sha256(prepared.recipe),
             cards=prepared.cards.sha256,
             models=canonical_sha256(sorted(models)) if models else "",
-            tools=canonical_sha256(self._capabilities.schemas()),
+            tools=canonical_sha256(self._capabilities.faces()),
             plan=request.plan_sha256,
             approvals=canonical_sha256([one.model_dump(mode="json") for one in request.approvals]) if request.approvals else "",
         )
-
-
-class _Shown:
-    """One thing that the recorded runs of a check showed."""
-
-    def __init__(self, kind: ClaimKind, check: str, runs: Sequence[CheckResult], where: ChecksReport | ProofRound) -> None:
-        self.kind, self.check = kind, check
-        self.runs = tuple(run for run in runs if run.log is not None)
-        self.tree, self.image, self.tier = where.tree, where.image, where.tier
-
-
-def _green(report: ChecksReport) -> Iterator[_Shown]:
-    return (_Shown(ClaimKind.CHECK_GREEN, result.name, [result], report) for result in report.results if result.passed)
-
-
-def _proven(proof: TestProof) -> Iterator[_Shown]:
-    rounds = proof.on_base_with_tests
-    for name in proof.red_before:
-        results = [result for one in rounds for result in one.results if result.name == name]
-        yield _Shown(ClaimKind.RED_BEFORE, name, results, rounds[0])
-    if (originals := proof.with_original_tests) is not None:
-        for result in originals.results:
-            if result.passed:
-                yield _Shown(ClaimKind.ORIGINALS_GREEN, result.name, [result], originals)
 
 
 def words_sha256(words: BaseModel) -> str:

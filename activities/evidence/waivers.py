@@ -3,17 +3,18 @@
 import logging
 import os
 import tempfile
+from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from activities.evidence.envelopes import in_time, read, signed
+from activities.evidence.envelopes import opened_waiver, signed
 from activities.evidence.keys import SigningKeys
 from contracts.artifact import digest
 from contracts.errors import InvalidInput
 from contracts.evidence import Envelope
-from contracts.waiver import Waiver, WaiverStatement, waiver_statement
+from contracts.waiver import Waiver, waiver_statement
 
 log = logging.getLogger(__name__)
 
@@ -36,23 +37,26 @@ class Waivers:
             file.write(content)
         return Path(draft).replace(folder / f"{digest(content)}.json")
 
-    def in_force(self, task_id: str, now: datetime | None = None) -> tuple[Waiver, ...]:
-        """The waivers of a task whose signature is good and whose time is not over, oldest first."""
+    def in_force(self, task_id: str, commits: Collection[str], now: datetime | None = None) -> tuple[Waiver, ...]:
+        """The waivers of a task's change whose signature is good and whose time is not over, oldest first."""
+        return tuple(waiver for waiver, _ in self.held(task_id, commits, now))
+
+    def held(
+        self, task_id: str, commits: Collection[str], now: datetime | None = None
+    ) -> tuple[tuple[Waiver, Envelope], ...]:
+        """The same, each with the envelope that was signed."""
         now = now or datetime.now(UTC)
-        found = [waiver for path in sorted(self._folder(task_id).glob("*.json")) if (waiver := self._read(path, now))]
-        mine = [one for one in found if one.task_id == task_id and one.issued_at <= now < one.expires_at]
-        return tuple(sorted(mine, key=lambda one: one.issued_at))
+        found = [read for path in sorted(self._folder(task_id).glob("*.json")) if (read := self._read(path, now))]
+        mine = [one for one in found if one[0].in_force(task_id, commits, now)]
+        return tuple(sorted(mine, key=lambda one: one[0].issued_at))
 
     def _folder(self, task_id: str) -> Path:
         return self._keys.folder / "waivers" / task_id
 
-    def _read(self, path: Path, now: datetime) -> Waiver | None:
+    def _read(self, path: Path, now: datetime) -> tuple[Waiver, Envelope] | None:
         try:
             envelope = Envelope.model_validate_json(path.read_bytes())
-            payload, key = read(envelope, self._keys.ring())
-            statement = WaiverStatement.model_validate_json(payload)
-            in_time(statement.predicate.issued_at, key, now)
+            return opened_waiver(envelope, self._keys.ring(), now), envelope
         except (ValidationError, InvalidInput) as problem:
             log.warning("the waiver %s counts for nothing: %s", path, problem)
             return None
-        return statement.predicate if statement == waiver_statement(statement.predicate) else None

@@ -179,7 +179,7 @@ def _signed(evidence: KeptEvidence | None) -> str:
     if evidence is None:
         return ""
     return (
-        f"\n\nSigned claims: {evidence.claims}, in `{evidence.ref.name}` with sha256 `{evidence.ref.sha256}`. "
+        f"\n\nSigned claims: {len(evidence.claims)}, in `{evidence.ref.name}` with sha256 `{evidence.ref.sha256}`. "
         "`./patchwright verify` with this pull request's id, or that file, runs them again and says which hold."
     )
 

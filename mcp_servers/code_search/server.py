@@ -127,7 +127,10 @@ def _register_judgement(server: MCPServer, mirrors: Mirrors, default: Scope | No
     async def loosened_tests(ctx: Context[Any, Any], old: str, new: str) -> Loosenings:
         """For the service: the tests that lie between two commits and were removed, skipped or loosened, found by structure."""
         mirror = mirrors.of(scope_of(ctx, default).workspace)
-        return await asyncio.to_thread(loosened, mirror, mirror.resolve(old), mirror.resolve(new))
+        base, commit = mirror.resolve(old), mirror.resolve(new)
+        found = await asyncio.to_thread(loosened, mirror, base, commit)
+        standing = await asyncio.to_thread(mirror.commits_between, base, commit)
+        return found.model_copy(update={"commit": commit, "commits": standing})
 
     server.tool(annotations=READ_ONLY)(failures.tell_failures(loosened_tests))
 

@@ -10,6 +10,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from contracts.checks import ChecksRun
+from contracts.mutation import MutationRun
 from contracts.sandbox import CommandResult, SandboxTier
 from contracts.word import Word
 from contracts.workspace import Workspace
@@ -49,6 +50,14 @@ class CallRecords:
 
     def keep_checks(self, call: str, run: ChecksRun) -> None:
         """Keep the finished checks of a call."""
+        self._keep(call, run)
+
+    def find_mutation(self, call: str) -> MutationRun | None:
+        """The finished trial of mutants of a call."""
+        return self._found(MutationRun, call)
+
+    def keep_mutation(self, call: str, run: MutationRun) -> None:
+        """Keep the finished trial of mutants of a call."""
         self._keep(call, run)
 
     def tier(self) -> SandboxTier | None:

@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from contracts.checks import CheckRun, ChecksRun
+from contracts.coverage import ChangeCoverage
 from contracts.errors import InvalidInput, SandboxLost
 from contracts.policy import Policy
 from contracts.sandbox import CheckCommand, Recipe, SandboxTier
@@ -11,6 +12,7 @@ from contracts.workspace import Workspace
 from mcp_servers.object_store import Mirror, Mirrors
 from mcp_servers.runner.bench import Bench
 from mcp_servers.runner.call_records import CallRecords
+from mcp_servers.runner.coverage import coverage_in
 from mcp_servers.runner.jobs import Hearer
 from mcp_servers.runner.recipe import recipe_for
 from mcp_servers.runner.sandbox import whose
@@ -114,8 +116,9 @@ class Checks:
             here.hearer.announce(f"{check.name}: {check.command}")
             ran = await bench.run(check.command, check.timeout_seconds, self._sandboxes.limits, here.hearer.take)
             here.runs.append(CheckRun(name=check.name, result=ran.result.model_copy(update={"commit": here.commit})))
-            if ran.ruined and check is not checks[-1]:
-                return False
+            if ran.ruined:
+                return check is checks[-1]
+        here.coverage = await coverage_in(bench.sandbox, here.mirror, here.base, here.commit)
         return True
 
     async def _told(self, here: "_Round", bench: Bench) -> ChecksRun:
@@ -125,6 +128,7 @@ class Checks:
             tier=bench.sandbox.tier,
             image=bench.sandbox.image,
             runs=tuple(here.runs),
+            coverage=here.coverage,
             note=" ".join(note for note in (*here.tier_notes, await self._note(bench)) if note),
         )
 
@@ -149,6 +153,7 @@ class _Round:
     policy: Policy
     runs: list[CheckRun] = field(default_factory=list)
     tier_notes: list[str] = field(default_factory=list)
+    coverage: ChangeCoverage | None = None
 
 
 def _named(recipe: Recipe, names: list[str]) -> tuple[CheckCommand, ...]:

@@ -30,6 +30,7 @@ class Proving:
         tests, edits = await asyncio.to_thread(tests_of, mirror, base, commit)
         if not tests:
             return TestsRun()
+        standing = await asyncio.to_thread(mirror.commits_between, base, commit)
         red = await asyncio.to_thread(_tree_commit, mirror, base, edits)
         originals = await asyncio.to_thread(original_tests, mirror, base, commit)
 
@@ -44,8 +45,11 @@ class Proving:
 
         return TestsRun(
             tests=tuple(tests),
+            commits=standing,
             on_base=await checked("the base", base),
             on_base_with_tests=tuple([await checked(f"the base with the new tests, {n + 1}", red) for n in range(rounds)]),
+            # The change's own checks were the first round; these say which tests are green only now and then.
+            on_change=tuple([await checked(f"the change, {n + 1}", commit) for n in range(1, rounds)]),
             with_original_tests=(
                 await checked("the original tests", await asyncio.to_thread(_tree_commit, mirror, commit, originals))
                 if originals

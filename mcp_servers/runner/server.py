@@ -12,12 +12,14 @@ from contracts.checks import ChecksRun
 from contracts.deciding import decide
 from contracts.deeds import CommandRun
 from contracts.errors import GuardrailTripped
-from contracts.proof import ROUNDS, TestsRun
+from contracts.mutation import MOST_MUTANTS
+from contracts.proof import MOST_ROUNDS, ROUNDS, TestsRun
 from contracts.sandbox import CommandResult
 from mcp_servers.failures import answer, tell_failures
 from mcp_servers.object_store import Mirrors
 from mcp_servers.runner.checks import Checks
 from mcp_servers.runner.commands import Commands
+from mcp_servers.runner.mutating import Mutating
 from mcp_servers.runner.output import cut
 from mcp_servers.runner.progress import Progress
 from mcp_servers.runner.proving import Proving
@@ -58,6 +60,7 @@ def build_server(mirrors: Mirrors, sandboxes: Sandboxes, default: Scope | None =
         (runner.run_command, RUNS),
         (runner.run_checks, LOOKS),
         (runner.prove_tests, LOOKS),
+        (runner.try_mutants, LOOKS),
         (runner.project_recipe, LOOKS),
         (runner.close_sandbox, RUNS),
         (runner.sandbox_report, LOOKS),
@@ -72,6 +75,7 @@ class _Runner:
         self._commands = Commands(mirrors, sandboxes)
         self._checks = Checks(mirrors, sandboxes)
         self._proving = Proving(mirrors, self._checks)
+        self._mutating = Mutating(mirrors, sandboxes, self._checks)
         self._sandboxes = sandboxes
         self._default = default
 
@@ -123,16 +127,36 @@ class _Runner:
         ctx: Context[Any, Any],
         commit: Annotated[str, Field(description="The change's commit; empty for the workspace's newest.")] = "",
         names: Annotated[list[str], Field(description="Names of the checks to run; empty for all.")] = [],  # noqa: B006
-        rounds: Annotated[int, Field(description="How often the change's tests run on the base.", ge=1, le=10)] = ROUNDS,
+        rounds: Annotated[
+            int, Field(description="How often the tests run on the base, and on the change.", ge=1, le=MOST_ROUNDS)
+        ] = ROUNDS,
     ) -> CallToolResult:
-        """Run the checks on the base, on the base with the change's tests, and on the change with the base's tests.
+        """Run the checks on the base, on the base with the change's tests, on the change, and there with the base's tests.
 
-        Shows whether the new tests fail without the change, and whether the original ones pass with it. For the service.
+        Shows whether the new tests fail without the change and pass with it, every time, and whether the original ones pass
+        with it. For the service.
         """
         scope = scope_of(ctx, self._default)
         async with Progress(ctx) as progress:
             run = await self._proving.run(scope, commit, names, rounds, progress)
         return answer(proof_text(run), run.model_dump(mode="json"))
+
+    async def try_mutants(
+        self,
+        ctx: Context[Any, Any],
+        seconds: Annotated[float, Field(description="No further mutant is begun after so many seconds.", gt=0, le=3_600)],
+        commit: Annotated[str, Field(description="The change's commit; empty for the workspace's newest.")] = "",
+        names: Annotated[list[str], Field(description="Names of the checks to run; empty for all.")] = [],  # noqa: B006
+        most: Annotated[int, Field(description="How many mutants are tried at most.", ge=1, le=MOST_MUTANTS)] = MOST_MUTANTS,
+    ) -> CallToolResult:
+        """Put small faults into the lines that a change adds, one at a time, and see which of them the checks notice.
+
+        Which mutants come first is decided by the commit's tree. For the service.
+        """
+        scope = scope_of(ctx, self._default)
+        async with Progress(ctx) as progress:
+            run = await self._mutating.run(scope, commit, names, seconds, most, progress)
+        return answer(f"{run.summary}\n{run.log}", run.model_dump(mode="json"))
 
     async def project_recipe(
         self,
@@ -215,6 +239,8 @@ def proof_text(run: TestsRun) -> str:
     parts = [f"Tests of the change: {', '.join(run.tests[:SHOWN_PATHS])}", "The base as it is:", checks_text(run.on_base)]
     for number, one in enumerate(run.on_base_with_tests, 1):
         parts += [f"The base with the new tests, run {number}:", checks_text(one)]
+    for number, one in enumerate(run.on_change, 2):
+        parts += [f"The change, run {number}:", checks_text(one)]
     if run.with_original_tests is not None:
         parts += ["The change with the original tests:", checks_text(run.with_original_tests)]
     return "\n".join(parts)

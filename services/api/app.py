@@ -9,9 +9,11 @@ from typing import Literal
 from fastapi import FastAPI, Request, Response
 from pydantic import BaseModel
 
+from activities.evidence.keys import SigningKeys
 from services.access.access import Access
 from services.access.authorising import Authoriser
 from services.api.declared import problems
+from services.api.evidence import evidence_routes
 from services.api.gate import Gate
 from services.api.openapi import document
 from services.api.policy import audit_routes, policy_routes
@@ -23,8 +25,10 @@ from services.api.signals import signal_routes
 from services.api.tasks import task_routes
 from services.api.tokens import me_routes, token_routes
 from services.api.webhooks import Secrets, webhook_routes
+from services.evidence import EvidenceRoom
 from services.inbox.inbox import Inbox
 from services.tasks import TaskService
+from services.waivers import WaiverDesk
 from services.web.entrance import entrance_routes
 from services.web.forms import form_routes
 from services.web.pages import Assets, page_routes
@@ -42,7 +46,7 @@ class Readiness(BaseModel):
     temporal: bool
 
 
-def create_app(tasks: TaskService, access: Access, diffs: DiffSource, *, allowed_hosts: Collection[str] = (),
+def create_app(tasks: TaskService, access: Access, diffs: DiffSource, *, keys: SigningKeys, allowed_hosts: Collection[str] = (),
                inbox: Inbox | None = None, webhook_secrets: Secrets = lambda _kind: None) -> FastAPI:
     """The service's front door.
 
@@ -50,7 +54,7 @@ def create_app(tasks: TaskService, access: Access, diffs: DiffSource, *, allowed
     ``localhost`` and IP addresses that the service answers to (``*`` for any). Set ``app.state.closing`` before the
     server stops, so that open event streams end at once. While it serves it also starts the tasks that were accepted,
     here or by an API process that died, and not started, and carries out what webhooks brought into ``inbox``; they are
-    held against ``webhook_secrets``.
+    held against ``webhook_secrets``. ``keys`` sign waivers, and say whether evidence is ours.
     """
 
     @asynccontextmanager
@@ -68,11 +72,13 @@ def create_app(tasks: TaskService, access: Access, diffs: DiffSource, *, allowed
     app = FastAPI(title="Patchwright", version=VERSION, docs_url=None, redoc_url=None, openapi_url=None, lifespan=starting)
     closing = app.state.closing = asyncio.Event()
     sessions = Sessions(access.store, access.instance, access.rules.session)
-    pulls = PullRequests(tasks, diffs)
+    pulls, room = PullRequests(tasks, diffs), EvidenceRoom(tasks.artifacts, keys)
+    desk = WaiverDesk(tasks.runs, tasks.artifacts, keys)
     holds = access.identities.holds
     for routes in (task_routes(tasks, closing, holds), signal_routes(tasks), policy_routes(tasks.policy),
-                   audit_routes(tasks.runs), pull_request_routes(pulls), webhook_routes(inbox, webhook_secrets),
-                   page_routes(tasks, pulls), form_routes(tasks, pulls), entrance_routes(access, sessions),
+                   audit_routes(tasks.runs), evidence_routes(tasks, room, desk),
+                   pull_request_routes(pulls), webhook_routes(inbox, webhook_secrets),
+                   page_routes(tasks, pulls, room), form_routes(tasks, pulls), entrance_routes(access, sessions),
                    me_routes(access), token_routes(access.store)):
         app.include_router(routes)
     _add_system_routes(app, tasks)

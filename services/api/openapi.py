@@ -12,10 +12,11 @@ from contracts.policy import BudgetRaise
 from contracts.review import ReviewRequest
 from contracts.task import TaskRequest
 from services.api.declared import problems
+from services.api.evidence import WaiverRequest
 from services.api.problems import Problem
 from services.api.signals import Close, PlanAnswer, Steer
 
-BODIES: Sequence[type[BaseModel]] = (TaskRequest, ReviewRequest, PlanAnswer, BudgetRaise, Steer, Close)
+BODIES: Sequence[type[BaseModel]] = (TaskRequest, ReviewRequest, PlanAnswer, BudgetRaise, Steer, Close, WaiverRequest)
 PLAIN = r"^[^\u0000]*$"
 """Texts have no NUL."""
 NO_CONTROLS = r"[^\u0000-\u0008\u000b\u000c\u000e-\u001f]*"

@@ -7,7 +7,11 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from contracts.errors import InvalidInput, NotFound
+from contracts.event import EventKind
 from contracts.evidence import EVIDENCE_FILE, KeyRing
+from contracts.forge import PullRequest
+from contracts.reported import Reported, reported_in
+from contracts.task import TaskRequest
 from services import wiring
 from services.settings import Settings
 from services.verification.examination import evidence_of, examined
@@ -56,14 +60,35 @@ async def _of_pull_request(settings: Settings, named: str) -> tuple[bytes, Expec
         refs = [one.ref for one in made if (one.step, one.ref.name) == (STEP, EVIDENCE_FILE)]
         if not refs:
             raise NotFound(f"The pull request {named} has no evidence: no check ran, or it is older than the ledger.")
-        expected = Expected(
-            repo=shown.repo,
-            base_branch=shown.base_branch,
-            head_branch=shown.head_branch,
-            head_commit=shown.head_commit,
-            task_id=shown.task_id,
-        )
+        expected = await _expected(kept, shown)
         return await kept.artifacts.get(refs[-1].sha256), expected
+
+
+async def _expected(kept: wiring.Stores, shown: PullRequest) -> Expected:
+    """What the service's own records say of a pull request."""
+    about = {name: getattr(shown, name) for name in ("repo", "base_branch", "head_branch", "head_commit", "task_id")}
+    try:
+        ticket = (await kept.runs.ticket(shown.task_id)).request
+    except NotFound:
+        return Expected(**about)
+    events = await kept.runs.events_of_kinds(shown.task_id, [EventKind.NOTE, EventKind.PULL_REQUEST])
+    stamps = [str(event.data["policy_sha256"]) for event in events if event.data.get("policy_sha256")]
+    bases = [str(one.data["base_commit"]) for one in events if one.data.get("head_commit") == shown.head_commit]
+    cards = [one.ref.sha256 for one in await kept.artifacts.of_task(shown.task_id) if one.ref.name == "cards.json"]
+    return Expected(
+        **about,
+        base_commit=bases[-1] if bases else "",
+        kind=ticket.kind.value,
+        policy=stamps[-1] if stamps else "",
+        cards=cards[0] if len(cards) == 1 else "",
+        reported=_reported(ticket),
+    )
+
+
+def _reported(ticket: TaskRequest) -> Reported | None:
+    """What the ticket says; None where the plan may have said it instead."""
+    told = reported_in((ticket.title, ticket.description, *ticket.acceptance_criteria))
+    return told if told.errors else None
 
 
 def _trusted(settings: Settings, keys: Path | None) -> KeyRing:

@@ -18,6 +18,7 @@ from contracts.task import FINAL_STATES, TaskKind, TaskState
 from services.api.caller import Caller
 from services.api.pull_requests import PullRequests
 from services.api.views import task_view, task_views
+from services.evidence import EvidenceRoom
 from services.tasks import TaskService
 from services.web.diff_view import file_views
 from services.web.rendering import ASSETS, page
@@ -51,7 +52,7 @@ class ListFilter(BaseModel):
     cursor: str = ""
 
 
-def page_routes(tasks: TaskService, pulls: PullRequests) -> APIRouter:
+def page_routes(tasks: TaskService, pulls: PullRequests, room: EvidenceRoom) -> APIRouter:
     """All pages that only show."""
     router = APIRouter(include_in_schema=False)
 
@@ -92,7 +93,7 @@ def page_routes(tasks: TaskService, pulls: PullRequests) -> APIRouter:
 
     @router.get("/pr/{pull_request_id}")
     async def pull_page(request: Request, pull_request_id: str, who: Caller, comment: str = "") -> Response:
-        shown = await _pull(tasks, pulls, pull_request_id)
+        shown = await _pull(tasks, pulls, room, pull_request_id)
         waits = shown["reviewable"] and not who.may(Right.APPROVE)
         return page(request, "pull.html", comment=comment, **{**shown, "waits": waits,
                                                                "reviewable": shown["reviewable"] and not waits})
@@ -123,14 +124,15 @@ async def _task(tasks: TaskService, task_id: str) -> dict[str, Any]:
             "blocked": _blocked(tried), "elapsed": _elapsed(record), "last_seq": log[-1].seq if log else 0}
 
 
-async def _pull(tasks: TaskService, pulls: PullRequests, pull_request_id: str) -> dict[str, Any]:
+async def _pull(tasks: TaskService, pulls: PullRequests, room: EvidenceRoom, pull_request_id: str) -> dict[str, Any]:
     view, files = await pulls.view_and_diff(pull_request_id)
     record = await pulls.task_of(view)
     shown = await asyncio.to_thread(file_views, files, view.threads)
     paths = {name for file in files for name in (file.path, file.old_path)}
     loose = [thread for thread in view.threads if thread.path not in paths or not thread.path]
     reviewable = record is not None and not record.state.final and view.state == "open" and not view.hosted
-    return {"pull": view, "files": shown, "record": record, "loose_threads": loose, "reviewable": reviewable}
+    return {"pull": view, "files": shown, "record": record, "loose_threads": loose, "reviewable": reviewable,
+            "evidence": await room.of_task(view.task_id)}
 
 
 def _checks(events: list[TaskEvent]) -> list[tuple[str, list[TaskEvent]]]:

@@ -85,8 +85,9 @@ def test_each_role_has_the_volumes_of_its_own_privilege():
         "mcp-third-party": {**CONFIGURED,
                             "/etc/patchwright/third-party": "${THIRD_PARTY_SECRETS:-./deploy/secrets/third-party}:ro",
                             **PINS, EGRESS: EGRESS, "/var/run/docker.sock": "${DOCKER_SOCKET:-/var/run/docker.sock}"},
-        "worker": {"/data/artifacts": "artifacts", **CONFIGURED, **PINS},
-        "api": {"/data": "forge", "/data/mirrors": "mirrors:ro", "/data/artifacts": "artifacts", **CONFIGURED,
+        "worker": {"/data/artifacts": "artifacts", "/data/evidence": "evidence", **CONFIGURED, **PINS},
+        "api": {"/data": "forge", "/data/mirrors": "mirrors:ro", "/data/artifacts": "artifacts",
+                "/data/evidence": "evidence", **CONFIGURED,
                 "/etc/patchwright/webhooks": "${WEBHOOK_SECRETS:-./deploy/secrets/webhooks}:ro"},
     }
     dockerfile = (ROOT / "deploy" / "service" / "Dockerfile").read_text()

@@ -24,6 +24,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Worker
 
 import services.tasks
+from activities.evidence.keys import SigningKeys
 from activities.stores.artifact_store import ArtifactStore
 from activities.stores.database import open_database
 from activities.stores.run_store import RunStore
@@ -109,7 +110,7 @@ async def _serve(place: Place, told: Connection) -> None:
     runs, artifacts = RunStore(database), ArtifactStore(place.folder / "artifacts", database)
     temporal = await Client.connect(place.temporal, lazy=True, data_converter=pydantic_data_converter)
     tasks = TaskService(runs, artifacts, InMemoryForge("http://localhost"), temporal=temporal, task_queue=place.queue)
-    app = create_app(tasks, access_to(database), _NoDiffs())
+    app = create_app(tasks, access_to(database), _NoDiffs(), keys=SigningKeys(place.folder / "evidence"))
     with listening("127.0.0.1", place.port, "port") as door:
         async with serving(app, door, app.state.closing):
             told.send(f"http://127.0.0.1:{door.getsockname()[1]}")

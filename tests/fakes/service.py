@@ -9,6 +9,7 @@ from typing import Any
 import httpx2
 from fastapi import FastAPI
 
+from activities.evidence.keys import SigningKeys
 from activities.stores.access_store import AccessStore
 from activities.stores.artifact_store import ArtifactStore
 from activities.stores.database import Database, open_database
@@ -120,7 +121,8 @@ async def open_service(folder: Path, diffs: DiffSource | None = None, **rules: A
     tasks = TaskService(runs, ArtifactStore(folder / "artifacts", database), forge, temporal=temporal,  # type: ignore[arg-type]
                         ui_url="http://localhost:8233")
     access = access_to(database, **rules)
-    return Service(create_app(tasks, access, diffs or FixedDiff()), tasks, runs, forge, temporal, database, access)
+    app = create_app(tasks, access, diffs or FixedDiff(), keys=SigningKeys(folder / "evidence"))
+    return Service(app, tasks, runs, forge, temporal, database, access)
 
 
 def same_ticket(key: str) -> str:

@@ -39,7 +39,8 @@ class Door:
         self.store = DeliveryStore(service.database)
         self.inbox = self.another_process()
         secrets = wiring.webhook_secrets(settings)
-        self.app = create_app(service.tasks, service.access, FixedDiff(), inbox=self.inbox, webhook_secrets=secrets)
+        keys = wiring.signing_keys(settings)
+        self.app = create_app(service.tasks, service.access, FixedDiff(), keys=keys, inbox=self.inbox, webhook_secrets=secrets)
         transport = httpx2.ASGITransport(self.app, raise_app_exceptions=False)
         self.http = httpx2.AsyncClient(transport=transport, base_url="http://localhost")
 

@@ -13,6 +13,7 @@ import httpx2
 import pytest
 from sqlalchemy import exc
 
+from activities.evidence.keys import SigningKeys
 from activities.stores import availability, journal_store
 from activities.stores.artifact_store import ArtifactStore
 from activities.stores.availability import patience
@@ -121,7 +122,7 @@ async def test_the_front_door_says_503_while_postgres_is_away_and_the_same_reque
     monkeypatch.setattr(availability, "FRONT_DOOR_SECONDS", 0.2)
     runs, forge = RunStore(database), InMemoryForge("http://localhost")
     tasks = TaskService(runs, ArtifactStore(tmp_path / "artifacts", database), forge, temporal=RecordingTemporal())  # type: ignore[arg-type]
-    app = create_app(tasks, access_to(database), FixedDiff())
+    app = create_app(tasks, access_to(database), FixedDiff(), keys=SigningKeys(tmp_path / "evidence"))
     headers = {"Authorization": f"Bearer {TOKEN}", "Idempotency-Key": uuid.uuid4().hex}
     body = {"repo": "/srv/shop.git", "title": "Mend it"}
     transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
