@@ -8,24 +8,21 @@ import pytest
 from typer.testing import CliRunner
 
 from contracts.sandbox import SandboxTier
-from mcp_servers.runner.sandbox import Ended, Opening, OutputSink, Sandbox, TierReport
+from mcp_servers.runner.sandbox import Ended, Opening, OutputSink, Sandbox, SandboxKeeper, TierReport
 from services.attacking.attack import Outcome, attack, attacks_inside
 from services.cli import attacking
 from services.cli.app import app
 from tests.fakes.tallies import Tally
-from tests.mcp_servers.runner_workspace import KEEPERS, missing
+from tests.mcp_servers.runner_workspace import missing
 
 Tallying = Callable[[str], Tally]
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("tier", list(SandboxTier))
-async def test_every_attack_of_the_list_is_stopped(tier: SandboxTier, tally: Tallying) -> None:
-    if reason := missing(tier):
-        pytest.skip(reason)
-    count, families = tally(f"sandbox attacks, {tier.value}"), set[str]()
-    async for outcome in attack(KEEPERS[tier]()):
+async def test_every_attack_of_the_list_is_stopped(keeper: SandboxKeeper, tally: Tallying) -> None:
+    count, families = tally(f"sandbox attacks, {keeper.tier.value}"), set[str]()
+    async for outcome in attack(keeper):
         families.add(outcome.family)
         count.case(outcome.name, "" if outcome.stopped else outcome.observed)
         assert outcome.observed and outcome.tries

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from contracts.sandbox import SandboxLimits, SandboxTier
+from contracts.sandbox import SandboxLimits
 from mcp_servers.runner.output import Output
 from mcp_servers.runner.sandbox import Opening, Sandbox, SandboxKeeper
 from services.attacking.traps import Traps, traps_set
 from tests.fakes.tallies import Tally
-from tests.mcp_servers.runner_workspace import KEEPERS, missing
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(500)]
 LIMITS = SandboxLimits(memory_mib=256, processes=64, disk_mib=64, file_mib=16, output_kib=64)
@@ -83,13 +82,6 @@ async def ran(sandbox: Sandbox, line: str, seconds: float = SECONDS) -> str:
     output = Output(LIMITS.output_kib << 10)
     await sandbox.run(line, seconds, output.add)
     return output.text()
-
-
-@pytest.fixture(params=[SandboxTier.BUBBLEWRAP, SandboxTier.CONTAINER])
-def keeper(request: pytest.FixtureRequest) -> SandboxKeeper:
-    if reason := missing(request.param):
-        pytest.skip(reason)
-    return KEEPERS[request.param]()
 
 
 async def test_no_snippet_gets_out(keeper: SandboxKeeper, tally: Callable[[str], Tally]) -> None:

@@ -190,8 +190,11 @@ async def play(service: Service, scene: Scene, channel: str) -> Played:
         shown = await rested(service, task)
     pages = [json.dumps(shown), json.dumps(await service.events(task))]
     if pull := (shown.get("pull_request") or {}).get("id"):
-        for address in (f"/prs/{pull}", f"/prs/{pull}/diff", f"/tasks/{task}"):
-            pages.append((await service.http.get(address, headers={"accept": "text/html"})).text)
+        pages += [(await service.http.get(address)).text for address in (f"/prs/{pull}", f"/prs/{pull}/diff")]
+        for address in (f"/t/{task}", f"/t/{task}/audit", f"/pr/{pull}"):
+            shown_there = await service.http.get(address, headers={"accept": "text/html"})
+            assert shown_there.status_code == 200 and shown_there.text.lstrip().startswith("<!doctype"), address
+            pages.append(shown_there.text)
     return Played(channel, bare, task, shown["state"], base, pages, shown["reason"])
 
 
@@ -235,7 +238,7 @@ def left_behind(scene: Scene, one: Played) -> list[str]:
                 problems.append(f"{path} has mode {modes.split()[1]}")
             if not path.strip('"').startswith(("notes/", "src/", "tests/")) or "foreign" in path:
                 problems.append(f"{path} was written")
-    problems += [f"a page holds {word}" for word in ACTIVE for page in one.pages if page.startswith("<") and word in page]
+    problems += [f"a page holds {word}" for word in ACTIVE for page in one.pages if page.lstrip()[:1] == "<" and word in page]
     if one.state == "failed":
         problems.append("the task failed instead of being stopped")
     return problems

@@ -5,11 +5,13 @@ import logging
 import random
 import secrets
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from contracts.redaction import NOTHING_HELD, RedactingFormatter, Redactor
+from tests.fakes.tallies import Tally
 from tests.security.secret_corpus import ENCODINGS, HELD, KEY, PLACES
 
 ROOT = Path(__file__).parents[2]
@@ -17,16 +19,15 @@ REDACTOR = Redactor.of(HELD | {"app key": KEY})
 CASES = [(kind, name) for kind in ENCODINGS for name in HELD]
 
 
-def test_no_form_of_a_held_secret_passes() -> None:
-    missed = []
+def test_no_form_of_a_held_secret_passes(tally: Callable[[str], Tally]) -> None:
+    count = tally("secrets in encodings")
     for kind, name in CASES:
         for place in PLACES:
             text = place(ENCODINGS[kind](HELD[name]))
             clean = REDACTOR.redact(text)
-            if name not in REDACTOR.finds(text) or REDACTOR.finds(clean) or ENCODINGS[kind](HELD[name]) in clean:
-                missed.append((kind, name, text))
-    sys.stderr.write(f"\nsecrets: {len(CASES) * len(PLACES)} forms, {len(missed)} missed\n")
-    assert not missed, missed[:20]
+            missed = name not in REDACTOR.finds(text) or REDACTOR.finds(clean) or ENCODINGS[kind](HELD[name]) in clean
+            count.case(f"{name} as {kind}: {text!r}", "it passed" if missed else "")
+    count.settle(at_least=1_400)
     assert len(CASES) >= 300
 
 

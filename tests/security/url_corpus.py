@@ -36,10 +36,29 @@ def in_numbers(address: str) -> list[str]:
     ]
 
 
+ALIKE = {"d": "ԁⅾｄ", "o": "оοօｏ0", "c": "сϲｃ", "s": "ѕｓ5", "e": "еҽｅ3", "x": "хⅹｘ", "a": "аɑａ", "m": "ｍ", "p": "рρｐ",
+         "l": "ӏⅼ1I|ｌ", "r": "гｒ", "g": "ɡցｇ", ".": "。．｡․‧"}  # fmt: skip
+METADATA = ("169.254.169.254", "metadata.google.internal", "metadata", "instance-data", "100.100.100.200", "192.0.0.192",
+            "169.254.170.2", "fd00:ec2::254", "metadata.azure.com", "kubernetes.default.svc", "host.docker.internal")  # fmt: skip
+
+
+def neighbours(host: str) -> list[str]:
+    """Names one letter away: look-alikes at each place, letters too many or too few, invisible ones, endings."""
+    alike = [host[:at] + other + host[at + 1 :] for at, one in enumerate(host) for other in ALIKE.get(one, "")]
+    unseen = [host[:at] + mark + host[at:] for at in range(1, len(host)) for mark in ("\u200b", "\u00ad", "\u2060")]
+    fewer = [host[:at] + host[at + 1 :] for at in range(len(host))]
+    encoded = [host[:at] + f"%{ord(one):02x}" + host[at + 1 :] for at, one in enumerate(host)]
+    ends = (".evil.example", "-evil.example", "%00.evil.example", "\x00", ".local", ".internal", "_")
+    endings = [f"{host}{end}" for end in ends]
+    return [*alike, *unseen, *fewer, *encoded, *endings]
+
+
 def hostile_urls() -> dict[str, list[str]]:
     """By class; none of them may lead to a connection."""
     evil, good = "evil.example", "docs.example.org"
     return {
+        "neighbours": [f"https://{host}/" for host in neighbours(good)],
+        "metadata": [f"{scheme}://{host}/latest/" for scheme, host in product(("http", "https"), METADATA)],
         "numbers": [
             f"{scheme}://{host}/"
             for scheme, target in product(("http", "https"), TARGETS.values())
