@@ -68,7 +68,7 @@ class Threshold:
     def remove(self) -> None:
         """Take it away; what was handed over stays."""
         self._listener.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.rmtree(self.folder.parent, ignore_errors=True)
 
     async def handed_over(self, count: int) -> list[socket.socket]:
         """What was handed over. Raises ``SandboxUnavailable`` when nothing was."""
@@ -94,12 +94,13 @@ async def threshold(below: str = "") -> AsyncIterator[Threshold]:
 
 
 def _laid(below: str) -> Threshold:
-    folder = Path(tempfile.mkdtemp(prefix="pw-egress-", dir=below or None))
+    # Nobody else on this machine gets at the inner folder; the engine shows it to one container, for whoever its user is.
+    folder = Path(tempfile.mkdtemp(prefix="pw-egress-", dir=below or None)) / "door"
+    folder.mkdir()
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(folder / SOCKET))
     listener.listen(1)
     listener.setblocking(False)
-    # For whoever the container's user is.
     (folder / SOCKET).chmod(0o666)
     folder.chmod(0o755)
     return Threshold(folder, listener)

@@ -162,7 +162,11 @@ class EgressProxy:
                 caller.send(b"HTTP/1.1 503 Too many connections\r\nConnection: close\r\n\r\n")
             caller.close()
             return
-        reader, writer = await asyncio.open_connection(sock=caller, limit=HEAD_BYTES)
+        try:
+            reader, writer = await asyncio.open_connection(sock=caller, limit=HEAD_BYTES)
+        except OSError:
+            caller.close()
+            return
         try:
             await self._tunnelled(reader, writer)
         except asyncio.LimitOverrunError:

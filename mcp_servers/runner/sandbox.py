@@ -74,7 +74,7 @@ class Opening:
     network: bool = False
     """Only for a recipe's ``setup`` that asked for it."""
     environment: dict[str, str] = field(default_factory=dict)
-    """Added to ``ENVIRONMENT``: the package index and proxy of ``setup``, nothing else."""
+    """Added to ``ENVIRONMENT``: the package index and proxy of ``setup``, and what names the way out; nothing else."""
     workspace: str = ""
     """For which workspace, as ``whose`` names it; empty for none."""
     egress: EgressProxy | None = None

@@ -115,6 +115,16 @@ async def test_without_a_list_it_has_no_network_and_its_look_ups_are_told(reachi
 
 
 @pytest.mark.skipif(not bubblewrap_works(), reason="bubblewrap does not work here")
+async def test_what_it_tries_while_it_is_looked_at_stands_in_its_health(tmp_path: Path) -> None:
+    stdio = Stdio(tmp_path, tools=("echo",), egress_hosts=HOSTS)
+    stdio.offer({**OFFER, "calls_home": "home.evil.example:443"})
+    await pin(stdio.settings)
+    (audited,) = await mcp_pins.audit(stdio.settings, ("echo",))
+    assert audited.sound
+    assert set(audited.blocked) == {"home.evil.example:443 (egress_hosts)", "home.evil.example (egress_hosts)"}
+
+
+@pytest.mark.skipif(not bubblewrap_works(), reason="bubblewrap does not work here")
 async def test_its_list_is_pinned(tmp_path: Path) -> None:
     stdio = Stdio(tmp_path, tools=("echo",), egress_hosts=HOSTS)
     lock = await pin(stdio.settings)
