@@ -1,7 +1,7 @@
 """The MCP clients of the activities: the only way to a repository, a sandbox or a forge."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar, cast
 
@@ -103,6 +103,8 @@ class Capabilities:
     def __init__(self, clients: Mapping[str, ToolServer], lock: McpLock | None = None) -> None:
         """``lock``: what each server is held against; None trusts them, which is for tests with servers of their own."""
         self._clients = clients
+        self.programs: dict[str, Callable[[], Awaitable[str]]] = {}
+        """What tells the digest of a server's code, of those that are held against it, too."""
         self._lock = lock
         self._tools: dict[str, tuple[ToolServer, str, Tool]] = {}
 
@@ -132,7 +134,8 @@ class Capabilities:
                 if server == THIRD_PARTY:
                     self._lock.check_passed_on(told)
                 else:
-                    self._lock.check(server, face(told, await client.introduce()))
+                    digest = await self.programs[server]() if server in self.programs else None
+                    self._lock.check(server, face(told, await client.introduce()), digest)
         return tools
 
     def tool(self, name: str) -> Tool:

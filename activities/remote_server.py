@@ -17,6 +17,7 @@ from activities.mcp_request import McpRequest, Progress, ServerAway, address
 PATIENCE_SECONDS = 60.0
 """How long a server may be away before the call fails; starting one takes some seconds."""
 CONNECT_SECONDS = 5.0
+PROGRAM_SECONDS = 20.0
 ANSWER_SECONDS = 7_500.0
 """How long a call may take in all: longer than the longest check."""
 KEPT_CONNECTIONS = 32
@@ -40,6 +41,21 @@ class RemoteServer:
     async def introduce(self) -> str:
         """The server's instructions. Raises ``ServerAway`` when the patience is at its end."""
         return str((await self._patiently(McpRequest("server/discover", {}))).get("instructions") or "")
+
+    async def program(self) -> str:
+        """``sha256:…`` of the code that it says it runs; empty when it says nothing. Raises ``ServerAway``."""
+        url = self._address.url.copy_with(path="/program")
+        headers = {name: value for name, value in self._address.headers.items() if name == "authorization"}
+        try:
+            async with asyncio.timeout(PROGRAM_SECONDS):
+                response = await self._http.handle_async_request(httpx2.Request("GET", url, headers=headers))
+                try:
+                    told = await response.aread()
+                finally:
+                    await response.aclose()
+        except (httpx2.TransportError, TimeoutError) as lost:
+            raise ServerAway(f"{url} does not answer: {lost or type(lost).__name__}") from lost
+        return told[:100].decode("ascii", "replace") if response.status_code == 200 else ""
 
     async def list_tools(self, *, cursor: str | None = None) -> ListToolsResult:
         """One page of the server's tools. Raises ``ServerAway`` when the patience is at its end."""

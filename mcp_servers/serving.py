@@ -94,7 +94,9 @@ def serve_http(server: MCPServer, host: str, port: int, token_file: Path | None 
 class BearerOnly:
     """Lets a request through only with the bearer token, but for ``/healthz``, which says no more than that somebody is there."""
 
-    def __init__(self, app: ASGIApp, token: str) -> None:
+    def __init__(self, app: ASGIApp, token: str, program: str = "") -> None:
+        """``program``: digest of the server's own code, told at ``/program`` to who has the token."""
+        self._program = program
         if not token:
             sys.exit("The token file is empty.")
         self.app = app
@@ -109,6 +111,10 @@ class BearerOnly:
             await send({"type": "http.response.body", "body": b'{"status":"ok"}'})
             return
         given = dict(scope["headers"]).get(b"authorization", b"")
+        if hmac.compare_digest(given, self.expected) and scope["path"] == "/program":
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
+            await send({"type": "http.response.body", "body": self._program.encode()})
+            return
         if hmac.compare_digest(given, self.expected):
             await self.app(scope, receive, send)
             return

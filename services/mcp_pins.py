@@ -1,6 +1,5 @@
 """Making and auditing ``mcp.lock``: what every MCP server is right now, held against what it is pinned to."""
 
-import hashlib
 import re
 import tempfile
 import time
@@ -12,15 +11,14 @@ from mcp import Client
 
 from contracts.blocked import BlockedAttempt
 from contracts.errors import InvalidInput, PatchwrightError
-from contracts.mcp_lock import PASSED_ON, LockedServer, McpLock, ServerFace, drift, face, sha256_of, warnings_of
+from contracts.mcp_lock import PASSED_ON, LockedServer, McpLock, ServerFace, drift, face, warnings_of
 from mcp_servers.third_party.connection import connected, hosts_of
 from services import wiring
+from services.our_code import our_digest
 from services.secret_uses import THIRD_PARTY
 from services.settings import IsolatedSettings, Settings
 
-ROOM = Path(__file__).parents[1] / "mcp_servers"
 VERSION = "0.1.0"
-PROGRAM = (".py", ".json")
 CALLABLE = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """What model providers take for the name of a function."""
 
@@ -132,13 +130,6 @@ async def _our_pin(name: str, settings: Settings) -> LockedServer:
         tools = (await client.list_tools()).tools
         told = [tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in tools]
         return _pinned(face(told, client.instructions), "ours", "patchwright", VERSION, our_digest(name))
-
-
-def our_digest(name: str) -> str:
-    """``sha256:…`` of a server's own code and of what all of them share."""
-    files = [*ROOM.glob("*.py"), *(path for path in (ROOM / name).rglob("*") if path.suffix in PROGRAM)]
-    content = {path.relative_to(ROOM).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
-    return f"sha256:{sha256_of(content)}"
 
 
 def _pinned(

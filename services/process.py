@@ -170,6 +170,7 @@ async def _ledger(part: Part) -> AsyncIterator[None]:
 @asynccontextmanager
 async def _mcp(name: str, part: Part) -> AsyncIterator[None]:
     from mcp_servers.serving import BearerOnly
+    from services.our_code import our_digest
     from services.serving import serving
 
     settings = part.settings
@@ -190,7 +191,7 @@ async def _mcp(name: str, part: Part) -> AsyncIterator[None]:
             server = wiring.mcp_server(name, settings, part.base_url, boxes)
         app = server.streamable_http_app(stateless_http=True, host=settings.mcp_host)
         door = await opened.enter_async_context(_door(part, settings.mcp_host, settings.mcp_port, "PATCHWRIGHT_MCP_PORT"))
-        await opened.enter_async_context(serving(BearerOnly(app, settings.mcp_access_token()), door))
+        await opened.enter_async_context(serving(BearerOnly(app, settings.mcp_access_token(), our_digest(name)), door))
         yield
 
 

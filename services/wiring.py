@@ -312,6 +312,8 @@ async def capabilities(settings: Settings, base_url: str, boxes: "Sandboxes | No
             if url := settings.mcp_urls.get(name):
                 clients[name] = remote = RemoteServer(url, settings.mcp_access_token())
                 remote.on_return = partial(connected.look_again, name)
+                if settings.deployment_version and name in OUR_SERVERS:
+                    connected.programs[name] = remote.program
                 stack.push_async_callback(remote.close)
             else:
                 clients[name] = await stack.enter_async_context(_in_this_process(name, settings, base_url, boxes))

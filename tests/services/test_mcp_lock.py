@@ -18,6 +18,7 @@ from contracts.tool_text import suspicions, visible
 from mcp_servers.serving import BearerOnly
 from services import mcp_pins, wiring
 from services.cli.app import app
+from services.our_code import our_digest
 from services.serving import address_of, listening, serving
 from services.settings import IsolatedSettings
 
@@ -195,3 +196,28 @@ def test_audit_and_lock_on_the_command_line(tmp_path: Path, monkeypatch: pytest.
     assert audited.exit_code == 1
     assert "its description changed" in audited.stdout
     assert "-Something else." in audited.stdout
+
+
+@pytest.mark.parametrize("said", ["the code that is pinned", "another build", ""])
+async def test_a_role_of_another_build_is_refused_where_builds_are_named(tmp_path: Path, said: str) -> None:
+    settings = IsolatedSettings(data_dir=tmp_path, deployment_version="0.1.0-1")
+    digest = our_digest("fs") if said == "the code that is pinned" else said
+    server = wiring.mcp_server("fs", settings, "http://127.0.0.1")
+    with listening("127.0.0.1", 0, "A_PORT") as door:
+        shown = BearerOnly(server.streamable_http_app(stateless_http=True, host="127.0.0.1"), TOKEN, digest)
+        async with serving(shown, door):
+            remote = RemoteServer(address_of("127.0.0.1", door) + "/mcp", TOKEN)
+            known = Capabilities({"fs": remote}, wiring.mcp_lock(settings))
+            known.programs["fs"] = remote.program
+            try:
+                if said == "the code that is pinned":
+                    await known.survey()
+                    assert "read_file" in known.names
+                else:
+                    with pytest.raises(ToolDrift, match="its program changed"):
+                        await known.survey()
+                stranger = RemoteServer(remote.url, "another-token-altogether")
+                assert await stranger.program() == ""
+                await stranger.close()
+            finally:
+                await remote.close()
