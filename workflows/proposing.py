@@ -29,7 +29,7 @@ class ProposalSteps(TaskSteps):
         """Judge, check and mend until gates and checks are content."""
         judged_again = False
         while True:
-            problems, failed = await self._problems(), ""
+            (problems, wanted), failed = await self._problems(), ""
             if not problems:
                 await self.enter(TaskState.CHECKING, "RunCI")
                 checked = await self.take(
@@ -50,7 +50,7 @@ class ProposalSteps(TaskSteps):
                     self.now_is(fix_rounds=0)
                     return
                 failed = f"{checked.summary}: {', '.join(checked.failed)} failed."
-            halted = not judged_again and await self._within_fix_rounds(failed or " ".join(problems))
+            halted = not (wanted or judged_again) and await self._within_fix_rounds(failed or " ".join(problems))
             # People may have signed a waiver meanwhile, for this very commit.
             if judged_again := halted and workflow.patched("judged-again-after-a-halt"):
                 continue
@@ -73,21 +73,22 @@ class ProposalSteps(TaskSteps):
             )
             self.changed(mended)
 
-    async def _problems(self) -> tuple[str, ...]:
-        """What the gates have against the change, once a person was asked about what of it goes outside its plan."""
+    async def _problems(self) -> tuple[tuple[str, ...], bool]:
+        """What the gates have against the change, once a person was asked about what of it goes outside its plan.
+
+        The flag says whether a person wants it mended: that round is not one of those that the policy counts.
+        """
         while True:
             await self.enter(TaskState.CHECKING, "JudgeChange")
             judged = await self.take(lambda: calls.judge_change(self._to_judge(), self.standing.commit[:12]))
             if not judged.beyond_plan:
-                return judged.problems
+                return judged.problems, False
             if not (judged.outside and workflow.patched(BOUND)):
                 await self._within_the_plan(judged.beyond_plan)
-                return judged.problems
+                return judged.problems, False
             before = self.policy
-            allowed = await self._allowed(judged)
-            self.now_is(fix_rounds=0)  # a person looked at it
-            if not allowed and self.policy == before:
-                return (f"{judged.beyond_plan} {TAKE_OUT}", *judged.problems)
+            if not await self._allowed(judged) and self.policy == before:
+                return (f"{judged.beyond_plan} {TAKE_OUT}", *judged.problems), True
 
     def _to_judge(self) -> GateRequest:
         now = self.standing

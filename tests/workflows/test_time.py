@@ -6,12 +6,13 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from temporalio.client import Client, WorkflowHandle
+from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Replayer
 
-from contracts.policy import Policy
+from contracts.plan import PlanApproval
+from contracts.policy import PlanUnanswered, Policy
 from contracts.review import ReviewSignal, Verdict
 from contracts.steps import FeedbackRequest
 from contracts.task import Task, TaskRequest, TaskState
@@ -160,3 +161,45 @@ async def test_reviews_that_arrive_around_the_change_of_runs_are_each_addressed(
         assert len((await handle.query(CodingTaskWorkflow.status)).seen_reviews) == 20
         await handle.cancel()
         assert (await handle.result()).state is TaskState.CANCELLED
+
+
+YES = PlanApproval(plan_sha256="1" * 64, approved=True, person="ada")
+
+
+async def test_a_plan_that_waited_too_long_rests_and_asks_again_where_the_policy_says_so(skipping: WorkflowEnvironment) -> None:
+    deeds = ScriptedDeeds(Policy(plan_approval=True, plan_expiry_hours=72, plan_unanswered=PlanUnanswered.REST))
+    with skipping.with_time_skipping_disabled():
+        async with started(skipping.client, deeds) as handle:
+            await deeds.told(TaskState.AWAITING_PLAN_APPROVAL)
+            await skipping.fast_forward(handle, timedelta(hours=73))
+            await deeds.told(TaskState.HALTED)
+            with pytest.raises(WorkflowUpdateFailedError):
+                await handle.execute_update(CodingTaskWorkflow.approve_plan, YES)
+            assert deeds.asked["ApplyDiffs"] == 0
+            await handle.signal(CodingTaskWorkflow.resume, None)
+            await deeds.told(TaskState.AWAITING_PLAN_APPROVAL, 2)
+            await handle.execute_update(CodingTaskWorkflow.approve_plan, YES)
+            await deeds.told(TaskState.AWAITING_REVIEW)
+            await handle.cancel()
+            await handle.result()
+    assert (deeds.asked["PlanChanges"], deeds.asked["ApplyDiffs"]) == (1, 1)
+
+
+async def test_a_yes_from_before_a_long_pause_is_asked_for_again(skipping: WorkflowEnvironment) -> None:
+    deeds = ScriptedDeeds(Policy(plan_approval=True, plan_approval_hours=72))
+    gate = deeds.hold("FetchContext")
+    with skipping.with_time_skipping_disabled():
+        async with started(skipping.client, deeds) as handle:
+            await deeds.told(TaskState.AWAITING_PLAN_APPROVAL)
+            await handle.execute_update(CodingTaskWorkflow.approve_plan, YES)
+            await gate.reached()
+            await handle.signal(CodingTaskWorkflow.pause)
+            gate.open()
+            await deeds.told(TaskState.PAUSED)
+            await skipping.fast_forward(handle, timedelta(hours=100))
+            await handle.signal(CodingTaskWorkflow.resume, None)
+            await deeds.told(TaskState.AWAITING_PLAN_APPROVAL, 2)
+            assert deeds.asked["ApplyDiffs"] == 0
+            await skipping.fast_forward(handle, timedelta(hours=73))
+            outcome = await handle.result()
+    assert (outcome.state, deeds.asked["ApplyDiffs"]) == (TaskState.EXPIRED, 0), "silence means no, also the second time"
