@@ -63,10 +63,8 @@ class ProgressDeeds:
     async def _on_record(self, request: ProgressRequest) -> None:
         """Each yes and no of a person stands in the task's log and in its audit log, once."""
         for answer in request.approvals:
-            key = f"approval/{answer.subject}/{answer.sha256}/{answer.at.isoformat()}"
-            told = NewEvent(
-                kind=EventKind.APPROVAL, text=answer.sentence, key=key, data=answer.model_dump(mode="json")
-            )
+            data = answer.model_dump(mode="json")
+            told = NewEvent(kind=EventKind.APPROVAL, text=answer.sentence, key=_key_of(answer), data=data)
             await self.run_store.append(request.task_id, [told])
         await self.run_store.audit.append(request.task_id, [_judged(answer, request) for answer in request.approvals])
 
@@ -104,10 +102,15 @@ class ProgressDeeds:
         await self.run_store.append(request.task_id, [note])
 
 
+def _key_of(answer: RecordedAnswer) -> str:
+    said = "yes" if answer.approved else "no"
+    return f"answer/{answer.subject}/{answer.sha256}/{answer.at.isoformat()}/{said}"
+
+
 def _judged(answer: RecordedAnswer, request: ProgressRequest) -> Judged:
     rule = "review.plan_approval" if answer.subject is Subject.PLAN else "review.outside_plan"
     return Judged(
-        key=f"approval/{answer.subject}/{answer.sha256}/{answer.at.isoformat()}",
+        key=_key_of(answer),
         deed=Approval(what=answer.subject.value, subject=answer.sha256, approver=(answer.person,)),
         decision=Decision(allowed=answer.approved, rule=rule, reason=answer.sentence),
         policy_sha256=request.policy_sha256,
