@@ -8,7 +8,6 @@ from functools import partial
 from types import TracebackType
 from typing import Any
 
-from google.protobuf.duration_pb2 import Duration
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
 from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
@@ -85,10 +84,11 @@ async def ensure_namespace(client: Client) -> None:
 
     Raises ``Conflict`` with the command when we are not allowed to.
     """
-    service, name = client.workflow_service, client.namespace
+    name = client.namespace
+    wanted = RegisterNamespaceRequest(namespace=name)
+    wanted.workflow_execution_retention_period.FromTimedelta(RETENTION)
     try:
-        await service.register_namespace(RegisterNamespaceRequest(
-            namespace=name, workflow_execution_retention_period=Duration(seconds=int(RETENTION.total_seconds()))))
+        await client.workflow_service.register_namespace(wanted)
     except RPCError as error:
         if error.status is not RPCStatusCode.ALREADY_EXISTS:
             raise Conflict(
