@@ -3,7 +3,6 @@
 import hashlib
 import json
 import secrets
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -131,7 +130,10 @@ class AccessStore:
 
     async def begin_sign_in(self, key: str, told: dict[str, Any], lasting: timedelta) -> None:
         """Keep what must be known when somebody comes back with ``key``."""
-        until = datetime.now(UTC) + lasting
+        now = datetime.now(UTC)
+        until = now + lasting
+        # Nobody has proved anything yet: what was begun and not finished must not pile up.
+        await self._written(delete(access_sign_ins).where(access_sign_ins.c.expires_at < now))
         await self._insert(access_sign_ins, {"sha256": self._digest(key), "told": json.dumps(told), "expires_at": until})
 
     async def finish_sign_in(self, key: str) -> dict[str, Any] | None:
@@ -176,12 +178,7 @@ class AccessStore:
     async def _clear(self, now: datetime) -> None:
         old = now - KEPT_SESSIONS
         sessions = access_sessions.c
-        stale: Sequence[Any] = (
-            delete(access_sessions).where(or_(sessions.expires_at < old, sessions.ended_at < old)),
-            delete(access_sign_ins).where(access_sign_ins.c.expires_at < now),
-        )
-        for statement in stale:
-            await self._written(statement)
+        await self._written(delete(access_sessions).where(or_(sessions.expires_at < old, sessions.ended_at < old)))
 
 
 def _is_open(row: RowMapping, now: datetime) -> bool:

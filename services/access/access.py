@@ -12,6 +12,8 @@ from services.access.rules import OidcAccess
 
 WEEK = timedelta(days=7)
 DAY = timedelta(days=1)
+BEGINNINGS_PER_MINUTE = 60
+"""Sign-ins at a provider that one address may begin."""
 
 
 @dataclass(frozen=True)
@@ -44,5 +46,7 @@ class Access:
         self.instance = local.fingerprint
         self.identities = Identities(store, local, rules.idle)
         self.rate = RequestRate(rules.requests_per_minute)
+        self.beginnings = RequestRate(BEGINNINGS_PER_MINUTE)
+        """Of one address, at the door: each sign-in that is begun takes a row."""
         self.failed_logins = FailedLogins(rules.failed_logins)
         self.oidc = OidcProvider(rules.oidc, rules.oidc_secret) if rules.oidc else None

@@ -58,6 +58,10 @@ class Gate:
         self._large_bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            # There is none, and nobody would be asked who they are.
+            await send({"type": "websocket.close", "code": 1008})
+            return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -199,6 +203,13 @@ def refuse_guessing(access: Access, request: Request, offered: str) -> None:
     """Raises ``RequestRefused`` 429 after too many wrong tokens; what is offered is then not looked at."""
     if waits := access.failed_logins.wait(_address(request), offered):
         raise RequestRefused(429, "Too many wrong tokens came from your address; wait, then try again.",
+                             headers={"Retry-After": str(math.ceil(waits))})
+
+
+def refuse_haste(access: Access, request: Request) -> None:
+    """Raises ``RequestRefused`` 429 when an address begins to sign in too often."""
+    if waits := access.beginnings.wait(_address(request)):
+        raise RequestRefused(429, "Your address begins to sign in too often; wait a moment.",
                              headers={"Retry-After": str(math.ceil(waits))})
 
 

@@ -10,7 +10,7 @@ from contracts.access import Principal
 from contracts.errors import NotFound
 from services.access.access import Access
 from services.access.oidc import Begun, OidcProvider, SignInRefused
-from services.api.gate import check_same_origin, refuse_guessing, token_holder
+from services.api.gate import check_same_origin, refuse_guessing, refuse_haste, token_holder
 from services.api.problems import RequestRefused
 from services.api.sessions import DOOR, Sessions, needs_https
 from services.api.tokens import principal_of_link
@@ -75,7 +75,8 @@ class _Door:
               headers: dict[str, str] | None = None) -> Response:
         """The page with the form, bound to this browser."""
         door = self._sessions.door(request) or self._sessions.new_door()
-        unsafe = needs_https(request) and request.url.scheme != "https"
+        published = self._access.rules.public_url.startswith("https://")
+        unsafe = needs_https(request) and request.url.scheme != "https" and not published
         answer = page(request, "login.html", status, next=own_path(where), wrong=wrong, unsafe=unsafe,
                       provider=self._access.oidc is not None, door_token=self._sessions.form_token(door))
         answer.headers.update({name: value for name, value in (headers or {}).items() if name == "Retry-After"})
@@ -88,6 +89,7 @@ class _Door:
 
     async def to_provider(self, request: Request, where: str) -> Response:
         """Send the browser to the identity provider."""
+        refuse_haste(self._access, request)
         door = self._sessions.new_door()
         url, state, begun = await self._provider().begin(self._base(request) + CALLBACK, where)
         await self._access.store.begin_sign_in(_key(state, door), begun.model_dump(), DOOR)

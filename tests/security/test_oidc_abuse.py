@@ -15,6 +15,7 @@ import jwt
 import pytest
 
 from contracts.access import Role
+from services.access.limits import RequestRate
 from services.access.oidc import OidcProvider
 from services.access.rules import OidcAccess
 from tests.fakes.oidc import CLIENT, SECRET, Claims, FakeProvider, identity_provider, new_key, pem, published
@@ -265,7 +266,7 @@ def afresh(service: Service, provider: FakeProvider, lie: Lie) -> None:
 async def test_an_id_token_that_lies_lets_nobody_in(
     browser: httpx2.AsyncClient, provider: FakeProvider, service: Service, tally: Begin
 ) -> None:
-    counted = tally("ID tokens that lie")
+    counted, service.access.beginnings = tally("ID tokens that lie"), RequestRate(0)
     for name, lie in LIES.items():
         afresh(service, provider, lie)
         refused = await signed_in(browser)
@@ -325,6 +326,13 @@ async def test_an_answer_works_once_and_only_in_the_browser_that_began(browser: 
     assert (await browser.get(back)).status_code == 200
     await browser.post("/logout", headers=await csrf(browser))
     assert (await browser.get(back)).status_code == 403 and await outside_still(browser), "used up"
+
+
+async def test_nobody_fills_the_store_by_beginning(browser: httpx2.AsyncClient, service: Service) -> None:
+    service.access.beginnings = RequestRate(3)
+    answers = [await browser.get("/login/oidc") for _ in range(5)]
+    assert [answer.status_code for answer in answers] == [303, 303, 303, 429, 429]
+    assert int(answers[-1].headers["retry-after"]) > 0
 
 
 async def test_a_provider_that_is_away_is_told_in_words(browser: httpx2.AsyncClient, provider: FakeProvider,

@@ -20,7 +20,7 @@ from services.tasks import WORKFLOW, OrchestratorUnavailable
 from services.temporal_server import temporal_server
 from services.worker import connect, ensure_search_attributes, make_workers
 from tests.fakes.deeds import ScriptedDeeds
-from tests.fakes.service import open_service
+from tests.fakes.service import ADA, open_service
 
 
 async def test_a_ticket_becomes_one_workflow_that_people_find_by_its_attributes(temporal_client: Client, tmp_path: Path) -> None:
@@ -95,7 +95,8 @@ async def test_the_same_plan_made_a_second_time_can_be_rejected_a_second_time(te
         record, _ = await service.tasks.submit(TaskRequest(repo="/srv/shop.git", title="Plan it"))
         for times in (1, 2):
             await deeds.told(TaskState.AWAITING_PLAN_APPROVAL, times)
-            await service.tasks.approve_plan(record.task.id, PlanApproval(plan_sha256="1" * 64, approved=False, reason="no"))
+            no = PlanApproval(plan_sha256="1" * 64, approved=False, reason="no")
+            await service.tasks.approve_plan(record.task.id, no, by=ADA)
         await deeds.told(TaskState.AWAITING_PLAN_APPROVAL, 3)
         await service.tasks.cancel(record.task.id)
         await temporal_client.get_workflow_handle(record.task.id).result()
