@@ -60,6 +60,8 @@ def planted(token: str) -> dict[str, Canary]:
         Canary("forge token", token, frozenset({"mcp-repo"})),
         canary("forge token in a variable", "mcp-repo", "supervisor", prefix="glpat-", variable=True),
         canary("key of an App", "mcp-repo"),
+        canary("lent forge token", "mcp-secrets", "mcp-repo"),
+        canary("lent to nobody", "mcp-secrets"),
         canary("login of a proxy", "mcp-repo"),
         canary("token of jira", "mcp-repo"),
         canary("token of linear", "mcp-repo", "supervisor", variable=True),
@@ -90,6 +92,10 @@ def configured(folder: Path, stage: Any, secrets: dict[str, Canary], model: str)
     written = {
         **stage.settings(folder / "stage"),
         "documentation_hosts": ["docs.example.org"],
+        "secrets": {
+            "forge/lent": {"file": kept("lent forge token"), "holders": [{"who": "repo", "purposes": ["forge"]}]},
+            "spare": {"file": kept("lent to nobody"), "holders": [{"who": "api", "purposes": ["spare"]}]},
+        },
         "webhooks": {"gitlab": {"secrets": [{"file": kept("webhook secret")}, {"variable": "HOOK_SECRET"}]}},
         "tickets": {"jira": {"url": "https://jira.example.org", "token_file": kept("token of jira")},
                     "linear": {"token_variable": "LINEAR_TOKEN"}, "label": ""},
@@ -101,6 +107,7 @@ def configured(folder: Path, stage: Any, secrets: dict[str, Canary], model: str)
     }  # fmt: skip
     written["forges"] |= {
         "gitlab.example.org": {"kind": "gitlab", "token_variable": "OTHER_FORGE_TOKEN", **proxied},
+        "lent.example.org": {"kind": "gitlab", "token_secret": "forge/lent"},
         "github.example.org": {"kind": "github", "app_id": "7", "app_key_file": kept("key of an App")},
     }
     variables = {
@@ -220,5 +227,5 @@ async def test_each_role_holds_its_own_secrets_alone(tmp_path: Path, tally: Call
     needed = {"mcp-repo": "forge token", "ledger": "provider key", "api": "webhook secret", "worker": "ledger token"}
     for role, own in needed.items():
         assert own in held[role], "whoever needs a secret has it, or nothing was looked into"
-    in_environment.settle(at_least=16 * 9)
-    in_memory.settle(at_least=16 * 9)
+    in_environment.settle(at_least=18 * 9)
+    in_memory.settle(at_least=18 * 9)
