@@ -1,12 +1,13 @@
 """The evidence of a pull request: each claim an in-toto statement in a signed envelope; all of them in a set, with their logs."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from contracts.mutation import Fate, Tried
+from contracts.mutation import Fate, Mutant, Tried
 from contracts.sandbox import SandboxTier
 from contracts.word import StrictWord, Word
 
@@ -216,6 +217,12 @@ def claim_text(claim: Claim) -> str:
         return f"{seen.covered} of {seen.changed} changed lines ran; {seen.rate:.1f} % of all lines{moved}"
     flaky = f"; flaky: {', '.join(claim.flaky[:5])}" if claim.flaky else ""
     return f"{claim.check} is green on the change in {runs}{flaky}"
+
+
+def survivors(claims: Iterable[Claim]) -> list[Mutant]:
+    """The faults that no test notices, by place."""
+    left = [one.mutant for claim in claims for one in claim.mutants if one.fate is Fate.SURVIVED]
+    return sorted(left, key=lambda mutant: (mutant.path, mutant.line, mutant.column))
 
 
 def _tests(claim: Claim) -> str:

@@ -13,6 +13,7 @@ from contracts.artifact import ArtifactRef
 from contracts.blocked import BlockedAttempt
 from contracts.change import ChangedFile
 from contracts.checks import CheckResult, ChecksReport
+from contracts.evidence import Claim, claim_text, survivors
 from contracts.gates import removed_tests
 from contracts.plan import ChangePlan
 from contracts.plan_cover import CoveredFile, covered
@@ -28,6 +29,8 @@ TICKET_URL = re.compile(r"https?://[^\s<>()\[\]`\\\x00-\x20\x7f-\U0010ffff]+")
 PLACES = 12
 """Places of one file and step that a row of the table names, and hosts that were tried in vain."""
 MODELS = 10
+SURVIVORS = 10
+"""Faults that no test notices which are told."""
 SHOWN = (100, 30, 10)
 """Entries a list shows, at most; fewer where the whole would not fit."""
 
@@ -68,7 +71,7 @@ def compose(
             ("How to test", _how_to_test(checks, plan, most)),
             ("Risks", _risks(plan, files, covers, most, waived)),
             ("Rollback", _rollback(files)),
-            ("Evidence", _evidence(checks, most, page) + _signed(evidence) + _approved(plan_sha256, approvals, most)
+            ("Evidence", _evidence(checks, most, page) + _signed(evidence, page, most) + _approved(plan_sha256, approvals, most)
              + _kept_from(blocked, most)),
             ("Made by", _made_by(task, preparation, spent, models, page, audit)),
         ]
@@ -175,12 +178,22 @@ def _evidence(checks: ChecksReport | None, most: int, page: str) -> str:
     return f"{table}\n\n{where}" + (f" {line(checks.note)}" if checks.note else "")
 
 
-def _signed(evidence: KeptEvidence | None) -> str:
+def _signed(evidence: KeptEvidence | None, page: str, most: int) -> str:
+    """The claims in words, where their file is, and how to run them again."""
     if evidence is None:
         return ""
+
+    def row(claim: Claim) -> str:
+        return f"| {cell(claim.id)} | {line(claim_text(claim), 300)} |"
+
+    where, _, _ = page.partition("/t/")
+    file = f"[`{evidence.ref.name}`]({where}/artifacts/{evidence.ref.sha256})" if page else f"`{evidence.ref.name}`"
+    left = "; ".join(f"{mutant.text}" for mutant in survivors(evidence.claims)[:SURVIVORS])
     return (
-        f"\n\nSigned claims: {len(evidence.claims)}, in `{evidence.ref.name}` with sha256 `{evidence.ref.sha256}`. "
-        "`./patchwright verify` with this pull request's id, or that file, runs them again and says which hold."
+        f"\n\nSigned claims: {len(evidence.claims)}, in {file} with sha256 `{evidence.ref.sha256}`. "
+        "`./patchwright verify` with this pull request's id, or that file, runs them again and says which hold.\n\n"
+        + _table("claim | what it says", evidence.claims, row, most)
+        + (f"\n\nNo test notices: {line(left, 1_500)}" if left else "")
     )
 
 

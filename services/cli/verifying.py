@@ -37,8 +37,11 @@ def verify(
 def _show(verdict: "Verdict") -> None:
     for finding in verdict.findings:
         told = "".join(f"\n    {escape(problem)}" for problem in finding.problems)
-        screen.print(f"{'[green]holds[/]' if finding.holds else '[red]does not hold[/]'} {escape(finding.claim)}{told}")
+        stands = "[green]holds[/]" if finding.holds else "[red]does not hold[/]"
+        screen.print(f"{stands} {escape(finding.claim)}: {escape(finding.text)}{told}", soft_wrap=True)
     for problem in verdict.problems:
         screen.print(f"[red]{escape(problem)}[/]")
+    for note in verdict.notes:
+        screen.print(f"[dim]{escape(note)}[/]", soft_wrap=True)
     how = "signatures, logs and a second run" if verdict.rerun else "signatures and logs; nothing was run again"
     screen.print(f"{'Every claim holds' if verdict.holds else 'The evidence does not hold'} ({how}).")

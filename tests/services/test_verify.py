@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from activities.evidence.envelopes import opened, sealed
+from activities.evidence.envelopes import opened, sealed, signed
 from activities.evidence.keys import SigningKeys, key_id
 from contracts.artifact import digest
 from contracts.errors import InvalidInput
-from contracts.evidence import Claim, ClaimKind, EvidenceSet, KeyRing, Statement
+from contracts.evidence import Claim, ClaimedCoverage, ClaimKind, EvidenceSet, KeyRing, Statement
+from contracts.mutation import Fate
+from contracts.waiver import Waiver, waiver_statement
 from services import wiring
 from services.verification.verdict import Verdict
 from services.verification.verifier import verified
@@ -332,3 +334,140 @@ def test_a_statement_says_the_same_in_json_and_in_words(honest: tuple[ProvenChan
     payload = base64.b64decode(honest[2].envelopes[0].payload)
     assert Statement.model_validate_json(payload).model_dump_json(by_alias=True).encode() == payload
     assert digest(payload) == digest(Statement.model_validate_json(payload).model_dump_json(by_alias=True).encode())
+
+
+# -- waivers, measures, and what can be computed -----------------------------------------------------------------
+
+def told(claim: Claim, **update: Any) -> dict[str, Any]:
+    """A lie about the first of a claim's tests."""
+    first, *rest = claim.tests
+    return {"tests": (first.model_copy(update=update), *rest)}
+
+
+def another_fate(claim: Claim) -> dict[str, Any]:
+    """Another fate for the first mutant, in the claim alone."""
+    first, *rest = claim.mutants
+    other = Fate.KILLED if first.fate is Fate.SURVIVED else Fate.SURVIVED
+    return {"mutants": (first.model_copy(update={"fate": other}), *rest)}
+
+
+ON_PAPER: dict[str, tuple[ClaimKind, Callable[[Claim], dict[str, Any]], str]] = {
+    "another failure than its log tells": (ClaimKind.RED_BEFORE, lambda c: told(c, error="TypeError"), "not with"),
+    "a test that its log does not name": (ClaimKind.RED_BEFORE, lambda c: told(c, name="test_other"), "does not tell that"),
+    "a failure that is not the reported one": (ClaimKind.RED_BEFORE, lambda c: told(c, shows=""), "is not the reported one"),
+    "a flaky test that counts": (ClaimKind.RED_BEFORE, lambda c: {"flaky": (c.tests[0].name or c.check,)}, "calls flaky"),
+    "no test at all": (ClaimKind.RED_BEFORE, lambda c: {"tests": ()}, "names no test"),
+    "a measure of another kind": (ClaimKind.CHECK_GREEN, lambda c: {"coverage": COVERED}, "measure does not fit"),
+}
+COVERED = ClaimedCoverage(changed=1, covered=1, rate=100)
+
+
+@pytest.mark.parametrize("what", ON_PAPER)
+async def test_a_lie_with_a_good_signature_that_shows_on_paper_is_rejected(forger: Forger, what: str) -> None:
+    kind, lie, why = ON_PAPER[what]
+    await forger.rejected(forger.again(lie, kind), why)
+
+
+async def test_a_key_that_is_there_twice_is_rejected_in_the_file_and_in_what_was_signed(forger: Forger) -> None:
+    content = forger.evidence.model_dump_json(by_alias=True)
+    with pytest.raises(InvalidInput, match="twice in one place"):
+        await forger.verdict(content.replace('{"envelopes"', '{"logs":{},"envelopes"', 1).encode())
+    private, public = forger.keys.current()
+    payload = base64.b64decode(forger.evidence.envelopes[0].payload)
+    twice = signed(payload.replace(b'"predicate":{', b'"predicate":{"check":"other",', 1), private, public.keyid)
+    mixed = forger.evidence.model_copy(update={"envelopes": (twice, *forger.evidence.envelopes[1:])})
+    await forger.rejected(mixed, "twice in one place")
+
+
+async def test_a_log_that_no_claim_names_is_rejected(forger: Forger) -> None:
+    logs = {**forger.evidence.logs, digest(b"all is well"): "all is well"}
+    await forger.rejected(forger.evidence.model_copy(update={"logs": logs}), "a log that no claim names")
+
+
+def waived(forger: Forger, key: Any = None, **update: Any) -> EvidenceSet:
+    """The honest evidence with a waiver of our own beside it."""
+    private, public = forger.keys.current()
+    when = forger.claims[0].issued_at
+    given: dict[str, Any] = {
+        "task_id": forger.change.task.id, "commit": forger.change.commit, "fingerprints": ("f" * 64,), "texts": ("it",),
+        "person": "ada", "reason": "gone", "issued_at": when - timedelta(microseconds=1), "expires_at": when + timedelta(days=1),
+    }  # fmt: skip
+    given["issued_at"] = max(given["issued_at"], public.not_before)
+    statement = waiver_statement(Waiver(**{**given, **update})).model_dump_json(by_alias=True).encode()
+    return forger.evidence.model_copy(update={"waivers": (signed(statement, key or private, public.keyid),)})
+
+
+async def test_a_waiver_that_is_forged_expired_or_of_another_task_is_rejected(forger: Forger) -> None:
+    when = forger.claims[0].issued_at
+    await forger.rejected(waived(forger, key=Ed25519PrivateKey.generate()), "signature does not fit")
+    await forger.rejected(waived(forger, expires_at=when), "was not in force")
+    await forger.rejected(waived(forger, task_id="pw-other"), "it is for another task")
+    assert (await forger.verdict(waived(forger))).holds
+
+
+async def test_a_waiver_for_another_commit_is_rejected(forger: Forger) -> None:
+    await forger.rejected(waived(forger, commit="7" * 40), "is for another commit", rerun=True)
+
+
+COMPUTED: dict[str, tuple[Callable[[Claim], dict[str, Any]], str]] = {
+    "another recipe": (lambda c: {"materials": c.materials.model_copy(update={"recipe": "3" * 64})}, "Another recipe"),
+}
+
+
+@pytest.mark.parametrize("what", COMPUTED)
+async def test_what_the_repository_says_itself_counts_and_not_the_file(forger: Forger, what: str) -> None:
+    lie, why = COMPUTED[what]
+    await forger.rejected(forger.again(lie), why, rerun=True)
+
+
+@pytest.mark.parametrize(
+    ("field", "claimed", "why"),
+    [("cards", "4" * 64, "another set of agent cards"), ("kind", "feature", "another kind of work")],
+)
+async def test_the_services_own_records_speak_against_the_file(forger: Forger, field: str, claimed: str, why: str) -> None:
+    """The lie is signed with the service's key and takes the place of the honest evidence."""
+    change = forger.change
+
+    def lie(claim: Claim) -> dict[str, Any]:
+        part = "change" if field == "kind" else "materials"
+        return {part: getattr(claim, part).model_copy(update={field: claimed})}
+
+    honest = forger.evidence.model_dump_json(by_alias=True, indent=1).encode()
+    lying = forger.again(lie).model_dump_json(by_alias=True, indent=1).encode()
+    try:
+        await change.kept.artifacts.put(change.task.id, "OpenPR", lying, "application/json", "evidence.json")
+        verdict = await verified(change.settings, forger.pull_request, rerun=False)
+    finally:
+        await change.kept.artifacts.put(change.task.id, "OpenPR", honest + b"\n", "application/json", "evidence.json")
+    assert not verdict.holds
+    assert any(why in problem for finding in verdict.findings for problem in finding.problems)
+
+
+# -- small faults ------------------------------------------------------------------------------------------------
+
+async def test_what_the_tests_notice_is_claimed_and_a_better_score_is_rejected(tmp_path: Path) -> None:
+    test = "import unittest\nfrom calc import add\n\n\nclass Add(unittest.TestCase):\n    def test_two(self):\n"
+    files = {
+        "calc.py": "def add(a, b):\n    if a > 100:\n        return 7\n    return a + b\n",
+        "tests/test_calc.py": test + "        self.assertEqual(add(1, 1), 2)\n",
+    }
+    async with proven_change(tmp_path, files, base={"calc.py": "def add(a, b):\n    return a - b\n"}) as change:
+        outcome, report = await change.check()
+        assert outcome.passed, report
+        made = await change.publish(outcome.report)
+        evidence = await change.evidence()
+        forger = Forger((change, made.pull_request_id, evidence), tmp_path)
+        claim = next(one for one in forger.claims if one.kind is ClaimKind.MUTATION)
+        fates = {one.mutant.text: one.fate for one in claim.mutants}
+        assert fates["calc.py:4: '+' became '-'"] is Fate.KILLED
+        assert fates["calc.py:3: '7' became '8'"] is Fate.SURVIVED
+        await forger.rejected(forger.again(another_fate, ClaimKind.MUTATION), "tells of other mutants")
+        better = tuple(one.model_copy(update={"fate": Fate.KILLED}) for one in claim.mutants)
+        log = evidence.logs[claim.runs[0].log_sha256].replace("survived:", "killed:")
+        runs = (claim.runs[0].model_copy(update={"log_sha256": digest(log.encode())}),)
+        lie = forger.again(lambda _: {"mutants": better, "runs": runs}, ClaimKind.MUTATION)
+        kept = {name: text for name, text in lie.logs.items() if name != claim.runs[0].log_sha256}
+        await forger.rejected(
+            lie.model_copy(update={"logs": {**kept, digest(log.encode()): log}}), "is said to be noticed, and is not", rerun=True
+        )
+        assert (await verified(change.settings, made.pull_request_id)).holds
