@@ -89,7 +89,7 @@ class Recipe(StrictWord):
     setup: tuple[str, ...] = ()
     """Commands that prepare dependencies; run once per digest of the lock files, then cached."""
     setup_network: bool = False
-    """Whether ``setup`` may reach the network. Checks and agents' commands never can."""
+    """Whether ``setup`` may reach the network. Checks and agents' commands reach the hosts of the policy alone."""
     checks: tuple[CheckCommand, ...] = ()
     """What must pass before a pull request goes out, in this order."""
     quarantine: tuple[str, ...] = ()
