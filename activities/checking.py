@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 from temporalio import activity
 
-from activities.agent_run.guardrails import CREDENTIAL
 from activities.bound_plan import bound_plan
 from activities.capabilities import CallScope, Capabilities
+from activities.change_gates import ChangeGates
 from activities.check_results import kept_result
 from activities.edge import deed
 from activities.editing import ChangedFiles, WholeDiff
@@ -45,6 +45,7 @@ class CheckingDeeds:
         self._capabilities = capabilities
         self._hosts_tried = HostsTried(run_store)
         self._proofs = Proofs(run_store, shelf, capabilities, waivers)
+        self._gates = ChangeGates(run_store, capabilities)
 
     @deed("JudgeChange")
     async def judge(self, request: GateRequest) -> GateResult:
@@ -57,13 +58,16 @@ class CheckingDeeds:
         await self._shelf.keep(
             request.task.id, "JudgeChange", "change.diff", whole.diff.encode("utf-8", "replace"), "text/x-diff"
         )
-        problems = change_problems(counted.files, request.preparation.policy, request.task.request.kind)
+        plan = await bound_plan(self._shelf, request.plan, request.plan_sha256)
+        verdict = await self._gates.verdict(request, plan, scope, key)
+        problems = [finding.sentence for finding in verdict.refused]
+        problems += change_problems(counted.files, request.preparation.policy, request.task.request.kind)
         await self._log_paths(request, counted.files)
-        problems += conflict_problems(whole.diff)[:20] + _credentials_in(whole.diff)
+        problems += conflict_problems(whole.diff)[:20]
         loosened = await self._capabilities.ask(Loosenings, "loosened_tests", span, scope, key)
         problems += await self._judged_tests(request.task.id, loosened)
         if whole.cut:
-            problems.append("The change is too large to be looked through for credentials. Make it smaller.")
+            problems.append("The change is too large to be looked through for conflict markers. Make it smaller.")
         await self.run_store.append(
             request.task.id,
             [
@@ -77,23 +81,23 @@ class CheckingDeeds:
                 for number, problem in enumerate(problems)
             ],
         )
-        plan = await bound_plan(self._shelf, request.plan, request.plan_sha256)
-        scope = await judged_scope(self._shelf, request, plan, counted.files, whole.diff)
+        scope_of_plan = await judged_scope(self._shelf, request, plan, counted.files, whole.diff)
         return GateResult(
             change=counted.change,
             problems=tuple(problems[:50]),
-            beyond_plan=scope.problem[:2_000],
-            outside=scope.outside,
-            outside_sha256=scope.outside_sha256,
-            outside_named=scope.named,
+            asks=verdict.asks,
+            allowed_operations=verdict.allowed,
+            beyond_plan=scope_of_plan.problem[:2_000],
+            outside=scope_of_plan.outside,
+            outside_sha256=scope_of_plan.outside_sha256,
+            outside_named=scope_of_plan.named,
         )
 
     async def _log_paths(self, request: GateRequest, files: Sequence[ChangedFile]) -> None:
         policy = request.preparation.policy
-        moved = [file.old_path for file in files if file.status is FileStatus.RENAMED]
         judged = [
             Judged(key=f"gate/{request.commit}/{at}", deed=wanted, decision=decide(policy, wanted), policy_sha256=policy.sha256)
-            for at, wanted in enumerate(PathWrite(path=path) for path in [file.path for file in files] + moved)
+            for at, wanted in enumerate(_writes(files))
         ]
         await self.run_store.audit.append(request.task.id, judged)
 
@@ -213,12 +217,7 @@ def _named(result: CheckResult, red_before: Sequence[str]) -> str:
     return f"{result.name} ({', '.join(special)})" if special else result.name
 
 
-def _credentials_in(diff: str) -> list[str]:
-    """A sentence for each added line that holds what looks like a credential; the credential itself is not repeated."""
-    path, problems = "", []
-    for line in diff.splitlines():
-        if line.startswith("+++ "):
-            path = line[6:]
-        elif line.startswith("+") and (found := CREDENTIAL.search(line)):
-            problems.append(f"{path!r} gains what looks like a credential ({found.group()[:6]}…). Take it out of the change.")
-    return problems[:20]
+def _writes(files: Sequence[ChangedFile]) -> list[PathWrite]:
+    """A file that is renamed is written twice: where it is gone, and where it came to."""
+    written = [PathWrite(path=file.path, existing=file.status in (FileStatus.MODIFIED, FileStatus.DELETED)) for file in files]
+    return written + [PathWrite(path=file.old_path, existing=True) for file in files if file.status is FileStatus.RENAMED]

@@ -7,7 +7,7 @@ comes from outside or from a model keeps its words and loses these powers; a gua
 import re
 import unicodedata
 
-from activities.agent_run.guardrails import CREDENTIAL
+from contracts.judging.credentials import without_credentials
 
 GUARD = "\u200b"
 """Zero-width space: the only invisible character that ever leaves here."""
@@ -61,7 +61,7 @@ def _is_unseen(char: str) -> bool:
 
 def harmless(text: str) -> str:
     """The same words without powers over the forge, without credentials and without characters that nobody sees."""
-    return LINE_POWERS.sub(rf"\1{GUARD}", powerless(CREDENTIAL.sub("(credential removed)", shown(text))))
+    return LINE_POWERS.sub(rf"\1{GUARD}", powerless(without_credentials(shown(text), "(credential removed)")))
 
 
 def powerless(text: str) -> str:
@@ -98,7 +98,7 @@ def line(text: str, limit: int = 500) -> str:
 def code(text: str, limit: int = 300) -> str:
     """Text as inline code that it cannot end; characters nobody sees are shown as U+FFFD."""
     text = text[: 8 * limit]
-    text = shown(text) if CREDENTIAL.search(shown(text)) else text
+    text = shown(text) if without_credentials(shown(text)) != shown(text) else text
     seen = UNUSUAL.sub(lambda found: "\ufffd" if _is_unseen(found[0]) else found[0], " ".join(text.split())[:limit])
     flat = unclosing(seen) or "(empty)"
     ticks = "`" * (max((len(run) for run in re.findall(r"`+", flat)), default=0) + 1)
@@ -107,7 +107,7 @@ def code(text: str, limit: int = 300) -> str:
 
 def unclosing(text: str) -> str:
     """Text for code, as it is but for credentials and what would close a ticket."""
-    return CLOSING.sub(rf"\g<0>{GUARD}", CREDENTIAL.sub("(credential removed)", text))
+    return CLOSING.sub(rf"\g<0>{GUARD}", without_credentials(text, "(credential removed)"))
 
 
 def cell(text: str) -> str:

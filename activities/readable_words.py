@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from markdown_it import MarkdownIt
 from markdown_it.tree import SyntaxTreeNode
 
-from activities.agent_run.guardrails import CREDENTIAL
 from activities.plain_words import GUARD, LINE_POWERS, TEXT_LIMIT, as_words, code, powerless, shown, unclosing
+from contracts.judging.credentials import without_credentials
 
 PARSER = MarkdownIt("commonmark", {"html": False, "maxNesting": 20}).enable("strikethrough")
 LANGUAGES = re.compile(
@@ -32,7 +32,7 @@ DEEPEST = 10
 
 def readable(text: str, limit: int = TEXT_LIMIT) -> str:
     """The same words as Markdown that shows alike on every forge and acts on none; empty for nothing."""
-    seen = CREDENTIAL.sub("(credential removed)", shown(text))[:limit]
+    seen = without_credentials(shown(text), "(credential removed)")[:limit]
     tokens = PARSER.parse(seen)
     if any(token.level > DEEPEST for token in tokens):
         return _fenced(seen, "")

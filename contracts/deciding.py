@@ -10,7 +10,18 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 
 from contracts.access import same_person
-from contracts.deeds import Approval, CommandRun, Decision, Deed, HostAccess, PathWrite, Publish, Spend, ToolCall
+from contracts.deeds import (
+    Approval,
+    CommandRun,
+    Decision,
+    Deed,
+    HostAccess,
+    PathWrite,
+    Publish,
+    RiskyOperation,
+    Spend,
+    ToolCall,
+)
 from contracts.paths import path_problem
 from contracts.policy import OutsidePlan, Policy
 from contracts.policy_rules import HOST, host_matches
@@ -49,7 +60,7 @@ def decide(policy: Policy, deed: Deed) -> Decision:
         case ToolCall():
             return _tool(policy, deed)
         case PathWrite():
-            return _write(policy, deed.path)
+            return _write(policy, deed.path, deed.existing)
         case HostAccess():
             return _host(policy, deed)
         case CommandRun():
@@ -60,6 +71,8 @@ def decide(policy: Policy, deed: Deed) -> Decision:
             return _spend(policy, deed)
         case Approval():
             return _approve(policy, deed)
+        case RiskyOperation():
+            return _operation(policy, deed)
 
 
 def _yes(rule: str, reason: str) -> Decision:
@@ -105,15 +118,29 @@ def _ours(tool: str) -> bool:
     return tool in READING | WRITING | RUNNING or tool.startswith(ASKING)
 
 
-def _write(policy: Policy, path: str) -> Decision:
+def _write(policy: Policy, path: str, existing: bool) -> Decision:
     if policy.modes.analysis_only:
         return _no("modes.analysis_only", "The task is for analysis only: nothing is written.")
-    if problem := path_problem(path):
+    if problem := path_problem(path, existing=existing):
         return _no("code.path_form", f"{path!r} must not be written: {problem}")
-    if problem := path_problem(path, policy):
-        rule = "paths.denied" if "denies" in problem else "paths.allowed"
-        return _no(rule, f"{path!r} must not be written: {problem}")
+    if problem := path_problem(path, policy, existing):
+        return _no(_path_rule(problem), f"{path!r} must not be written: {problem}")
     return _yes("paths.allowed", f"{path!r} may be written.")
+
+
+def _path_rule(problem: str) -> str:
+    if problem.startswith("no change"):
+        return "code.never_touched"
+    return "paths.denied" if "denies" in problem else "review.operations" if "`review.operations`" in problem else "paths.allowed"
+
+
+def _operation(policy: Policy, wanted: RiskyOperation) -> Decision:
+    told = f"{wanted.operation or wanted.kind} in {wanted.path!r}"
+    if wanted.kind not in policy.allowed_operations:
+        return _no("review.operations", f"The policy does not let a person allow {told}; leave it out.")
+    if not wanted.allowed_by_person:
+        return _no("code.person_asked", f"A person has to allow {told}.")
+    return _yes("review.operations", f"A person allowed {told}.")
 
 
 def _host(policy: Policy, wanted: HostAccess) -> Decision:

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
+from contracts.judging.finding import OperationKind
 from contracts.word import StrictWord, Word
 
 
@@ -21,6 +22,8 @@ class PathWrite(StrictWord):
 
     deed: Literal["write"] = "write"
     path: str
+    existing: bool = False
+    """Whether the base has it under this name: then the name is nobody's fault."""
 
 
 class HostAccess(StrictWord):
@@ -73,8 +76,19 @@ class Approval(StrictWord):
     """Every name of whoever handed the task in, or had it handed in."""
 
 
+class RiskyOperation(StrictWord):
+    """A change holds something that reaches beyond the code itself, as a gate found."""
+
+    deed: Literal["operation"] = "operation"
+    kind: OperationKind
+    operation: str = ""
+    """Its name, which a person repeats to allow exactly this."""
+    path: str = ""
+    allowed_by_person: bool = False
+
+
 Deed = Annotated[
-    ToolCall | PathWrite | HostAccess | CommandRun | Publish | Spend | Approval, Field(discriminator="deed")
+    ToolCall | PathWrite | HostAccess | CommandRun | Publish | Spend | Approval | RiskyOperation, Field(discriminator="deed")
 ]
 DEED: TypeAdapter[Deed] = TypeAdapter(Deed)
 """Reads a deed from what a person or a row of the audit log says."""
@@ -97,6 +111,8 @@ def told(deed: Deed) -> str:
             return f"spends a model call after {deed.model_calls}"
         case Approval():
             return f"{deed.approver[0]} approves the {deed.what} {deed.subject[:12]}".rstrip()
+        case RiskyOperation():
+            return f"holds {deed.operation or deed.kind}{', which a person allowed' if deed.allowed_by_person else ''}"
 
 
 class Decision(Word):

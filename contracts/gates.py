@@ -1,10 +1,9 @@
-"""The gates on a change: pure rules over the raw tree difference. A prompt cannot talk them round."""
+"""Gates on a change as a whole: its size, its tests, its plan, what merging left. ``contracts.judging`` looks into its files."""
 
 import re
 from collections.abc import Iterator, Sequence
 
 from contracts.change import ChangedFile, FileStatus
-from contracts.paths import path_problem
 from contracts.policy import Policy
 from contracts.task import TaskKind
 
@@ -37,7 +36,6 @@ TEST_PATH = re.compile(
     r"(^|/)(tests?|__tests__|spec|specs)/|(^|/)(test_[^/]*|[^/]*_test|[^/]*\.test|[^/]*\.spec|conftest)\.[a-z]+$", re.IGNORECASE
 )
 UNDO = "Undo what the ticket does not need."
-SPECIAL_MODES = {"120000": "a symbolic link", "160000": "a submodule"}
 
 
 def is_test(path: str) -> bool:
@@ -58,7 +56,7 @@ def change_problems(files: Sequence[ChangedFile], policy: Policy, kind: TaskKind
     """Why this change may not go out, each a sentence the fixer can act on; empty means it may."""
     if not files:
         return ["The change is empty: nothing differs from the base. Make the edits the plan names."]
-    problems = [problem for file in files for problem in _file_problems(file, policy)]
+    problems = []
     if len(files) > policy.max_changed_files:
         problems.append(
             f"The change touches {len(files)} files; the policy allows {policy.max_changed_files}. {UNDO}"
@@ -70,14 +68,6 @@ def change_problems(files: Sequence[ChangedFile], policy: Policy, kind: TaskKind
         )
     if policy.require_tests and kind in NEEDS_TESTS and _lacks_tests(files):
         problems.append("Code changed but no test did. Add or change a test that shows the new behaviour.")
-    return problems
-
-
-def _file_problems(file: ChangedFile, policy: Policy) -> list[str]:
-    touched = [file.path] + ([file.old_path] if file.status is FileStatus.RENAMED else [])
-    problems = [f"{path!r} must not be changed: {reason}" for path in touched if (reason := path_problem(path, policy))]
-    if file.new_mode in SPECIAL_MODES and file.new_mode != file.old_mode:
-        problems.append(f"{file.path!r} became {SPECIAL_MODES[file.new_mode]}; use an ordinary file.")
     return problems
 
 

@@ -1,66 +1,43 @@
 """Which paths of a repository a change may touch."""
 
 import re
-import unicodedata
 from functools import lru_cache
 
+from contracts.judging.guarded_paths import WHAT, guarded_as, never_touched
+from contracts.judging.names import form_problem, path_skeleton, portability_problem
 from contracts.policy import Policy
 
-MAX_PATH_BYTES = 4_096
-MAX_NAME_BYTES = 255
-MAX_FOLDERS = 64
-"""Folders above a file at most; deeper ones exist to break tools."""
 
-
-def path_problem(path: str, policy: Policy | None = None) -> str:
+def path_problem(path: str, policy: Policy | None = None, existing: bool = False, operations: bool = False) -> str:
     """Why ``path`` may not be written, as a sentence; empty when it may.
 
     A path is relative, uses forward slashes, stays inside the repository, names no ``.git`` in any spelling
-    a file system could fold into it, and matches the policy's patterns.
+    a file system could fold into it, can be held by any machine, and matches the policy's patterns. ``existing``: the base has
+    it under this name, so its name is nobody's fault; ``operations``: files that need a person's yes are judged elsewhere.
     """
-    if problem := _form_problem(path):
+    if problem := form_problem(path) or ("" if existing else portability_problem(path)):
         return problem
     if policy is None:
         return ""
-    if any(matches(path, pattern) for pattern in policy.denied_paths):
+    if why := never_touched(path):
+        return f"no change may touch it; leave it as it is. {why}"
+    return _policy_problem(path, policy, operations)
+
+
+def _policy_problem(path: str, policy: Policy, operations: bool) -> str:
+    folded = path_skeleton(path)
+    # What a file system could take for a denied path is denied; what it could take for an allowed one is not allowed.
+    if any(matches(path, pattern) or matches(folded, path_skeleton(pattern)) for pattern in policy.denied_paths):
         return "the policy denies this path; leave it as it is."
+    kind = guarded_as(path)
+    if kind and not operations and kind not in policy.allowed_operations:
+        return f"{WHAT[kind]}, and the policy does not let a person allow that (`review.operations`: {kind}); leave it as it is."
     if not any(matches(path, pattern) for pattern in policy.allowed_paths):
         return f"the policy allows only {', '.join(policy.allowed_paths)}."
     for patterns in policy.also_within:
         if not any(matches(path, pattern) for pattern in patterns):
             return f"the policy allows only {', '.join(patterns)}."
     return ""
-
-
-def _form_problem(path: str) -> str:
-    if not path:
-        return "the path is empty."
-    if path.startswith("/") or re.match(r"^[A-Za-z]:", path):
-        return "the path is absolute; give it relative to the repository's root."
-    if "\\" in path:
-        return "the path has a backslash; use forward slashes."
-    if any(unicodedata.category(c) == "Cs" for c in path):
-        return "the path is not UTF-8."
-    if any(unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp") for c in path):
-        return "the path has control or invisible characters."
-    if len(path.encode()) > MAX_PATH_BYTES:
-        return f"the path is longer than {MAX_PATH_BYTES} bytes."
-    if path.count("/") >= MAX_FOLDERS:
-        return f"the path is more than {MAX_FOLDERS} folders deep."
-    for name in path.split("/"):
-        if name in ("", ".", ".."):
-            return "the path must not have empty, '.' or '..' parts."
-        if len(name.encode()) > MAX_NAME_BYTES:
-            return f"a part of the path is longer than {MAX_NAME_BYTES} bytes."
-        if _folds_to_git(name):
-            return "the path names git's own folder."
-    return ""
-
-
-def _folds_to_git(name: str) -> bool:
-    """Whether a case-folding or short-name file system would take ``name`` for ``.git``."""
-    folded = unicodedata.normalize("NFKC", name).casefold().rstrip(". ").split(":")[0].rstrip(". ")
-    return folded in (".git", "git~1")
 
 
 def matches(path: str, pattern: str) -> bool:

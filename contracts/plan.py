@@ -70,7 +70,7 @@ def plan_problems(plan: ChangePlan, policy: Policy) -> list[str]:
     for edit in plan.edits:
         if edit.path[:1] in ("*", "?"):
             problems.append(f"`edits` names {edit.path!r}, which could be anything: name files, folders, or patterns below one.")
-        elif problem := path_problem(edit.path, policy):
+        elif problem := path_problem(edit.path, policy, existing=True):
             problems.append(f"`edits` names {edit.path!r}: {problem}")
     return problems
 

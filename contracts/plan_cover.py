@@ -9,7 +9,8 @@ from collections.abc import Collection, Iterator, Sequence
 
 from contracts.change import ChangedFile, FileStatus
 from contracts.gates import is_test
-from contracts.paths import MAX_NAME_BYTES, MAX_PATH_BYTES, matches
+from contracts.judging.names import MAX_NAME_BYTES, MAX_PATH_BYTES
+from contracts.paths import matches
 from contracts.plan import ChangePlan
 from contracts.policy import OutsidePlan, Policy
 from contracts.word import Word

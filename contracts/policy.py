@@ -7,7 +7,8 @@ from typing import Any
 
 from pydantic import Field
 
-from contracts.policy_rules import ModeRules, NetworkRules, ToolRules, union
+from contracts.judging.finding import OperationKind
+from contracts.policy_rules import DependencyRules, ModeRules, NetworkRules, ToolRules, union
 from contracts.word import StrictWord
 
 POLICY_ARTIFACT = "policy.json"
@@ -101,6 +102,10 @@ class Policy(StrictWord):
     """Which hosts may be reached on behalf of the task."""
     modes: ModeRules = ModeRules()
     """Ways of working that take much away at once."""
+    allowed_operations: tuple[OperationKind, ...] = ()
+    """Kinds of dangerous operations that a change may hold once a person said yes to each. Others are refused."""
+    dependencies: DependencyRules = DependencyRules()
+    """Which packages and licences a change may bring in."""
 
     @property
     def asks_for_plan_approval(self) -> bool:
@@ -120,6 +125,8 @@ EVERY = ("denied_paths", "required_checks")
 """Lists that narrowing makes longer."""
 MOST = ("proof_rounds",)
 """Numbers of which the larger one holds."""
+BOTH = ("allowed_operations",)
+"""Lists of which only what stands in both holds."""
 LEAST = (
     "mutation_seconds",
     "plan_expiry_hours",
@@ -157,7 +164,9 @@ def narrowed(policy: Policy, by: Policy) -> Policy:
         changed[name] = min(getattr(policy, name), getattr(by, name))
     for name in said.intersection(STRICTEST):
         changed[name] = min(getattr(policy, name), getattr(by, name), key=STRICTEST[name].index)
-    for name in said.intersection(("tools", "network", "modes")):
+    for name in said.intersection(BOTH):
+        changed[name] = tuple(item for item in getattr(policy, name) if item in getattr(by, name))
+    for name in said.intersection(("tools", "network", "modes", "dependencies")):
         changed[name] = getattr(policy, name).narrowed(getattr(by, name))
     costs = [cost for cost in (policy.max_cost_usd, by.max_cost_usd) if cost is not None]
     changed["max_cost_usd"] = min(costs) if costs else None
@@ -182,8 +191,10 @@ class BudgetRaise(StrictWord):
     max_ci_rounds: int | None = Field(default=None, ge=0, le=20)
     max_unplanned_files: int | None = Field(default=None, ge=0)
     max_unplanned_lines: int | None = Field(default=None, ge=0)
+    allow: tuple[str, ...] = Field(default=(), max_length=100)
+    """Names of dangerous operations that the halted task asks about, and that may be."""
 
 
 def raised(policy: Policy, by: BudgetRaise) -> Policy:
     """The policy with the budgets a person raised."""
-    return policy.model_copy(update=by.model_dump(exclude_none=True))
+    return policy.model_copy(update=by.model_dump(exclude_none=True, exclude={"allow"}))

@@ -22,6 +22,7 @@ BUDGETS = (
     "max_ci_rounds",
     "max_review_rounds",
 )
+DEPENDENCIES = ("allowed_packages", "denied_packages", "allowed_licences", "denied_licences")
 SECTIONS: Mapping[str, Mapping[str, str]] = {
     "tools": {name: f"tools.{name}" for name in ("denied", "by_role", "granted", "denied_commands")},
     "paths": {"allowed": "allowed_paths", "denied": "denied_paths"},
@@ -31,12 +32,14 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
         "prove_bugfix": "prove_bugfix",
         "proof_rounds": "proof_rounds",
         "mutation_seconds": "mutation_seconds",
+        **{name: f"dependencies.{name}" for name in DEPENDENCIES},
         "required": "required_checks",
         "start_minutes": "ci_start_minutes",
     },
     "budgets": {name: name for name in BUDGETS},
     "review": {
         "plan_approval": "plan_approval",
+        "operations": "allowed_operations",
         "plan_expiry_hours": "plan_expiry_hours",
         "separate_approver": "separate_approver",
         "plan_unanswered": "plan_unanswered",

@@ -1,6 +1,7 @@
 """The parts of a policy that have rules of their own: tools by role, hosts, modes. Each can only be narrowed."""
 
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints, field_validator
@@ -13,6 +14,9 @@ HOST = r"^(\*\.)?([a-z0-9_]([a-z0-9_-]*[a-z0-9_])?\.)*[a-z_]([a-z0-9_-]*[a-z0-9_
 """Its last label begins with no digit: what ends in a number is an address to whoever resolves it."""
 Host = Annotated[str, StringConstraints(pattern=HOST, max_length=253)]
 Command = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+Pattern = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+NOTHING = "-"
+"""A pattern that no package and no licence matches: two lists that have nothing in common allow nothing."""
 ToolsByRole = dict[Name, tuple[Name, ...]]
 
 
@@ -80,6 +84,37 @@ class ModeRules(StrictWord):
     def narrowed(self, by: "ModeRules") -> "ModeRules":
         """A mode that one of them asks for holds."""
         return ModeRules(analysis_only=self.analysis_only or by.analysis_only, safe=self.safe or by.safe)
+
+
+class DependencyRules(StrictWord):
+    """Which packages and licences a change may bring in. Patterns take ``*``; case does not count."""
+
+    allowed_packages: tuple[Pattern, ...] = ()
+    """With any: only these may be added, as ``name`` or ``ecosystem:name``, e.g. ``npm:@types/*``."""
+    denied_packages: tuple[Pattern, ...] = ()
+    """Packages that may never be added."""
+    allowed_licences: tuple[Pattern, ...] = ()
+    """With any: only these SPDX ids, for added files and packages. A package whose licence nobody can tell is allowed by name."""
+    denied_licences: tuple[Pattern, ...] = ()
+    """SPDX ids that neither added files nor packages may have, e.g. ``AGPL-*``."""
+
+    def narrowed(self, by: "DependencyRules") -> "DependencyRules":
+        """What both allow, denied by either."""
+        return DependencyRules(
+            allowed_packages=_narrower(self.allowed_packages, by.allowed_packages),
+            denied_packages=union(self.denied_packages, by.denied_packages),
+            allowed_licences=_narrower(self.allowed_licences, by.allowed_licences),
+            denied_licences=union(self.denied_licences, by.denied_licences),
+        )
+
+
+def _narrower(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, ...]:
+    """What two lists of patterns both allow; an empty one allows everything."""
+    if not one or not other:
+        return one or other
+    met = [name for name in other if any(fnmatchcase(name.lower(), pattern.lower()) for pattern in one)]
+    met += [name for name in one if any(fnmatchcase(name.lower(), pattern.lower()) for pattern in other)]
+    return union(met) or (NOTHING,)
 
 
 def host_matches(host: str, pattern: str) -> bool:

@@ -5,6 +5,7 @@ from contracts.artifact import ArtifactRef
 from contracts.card import AgentCard
 from contracts.change import Change
 from contracts.handoff import HandoffKind
+from contracts.judging.finding import Finding
 from contracts.policy import Policy
 from contracts.review import ReviewSignal
 from contracts.sandbox import Recipe
@@ -203,12 +204,18 @@ class GateRequest(Word):
     """Whether a person approved the plan: then not one path outside it goes unasked."""
     allowed: tuple[ArtifactRef, ...] = ()
     """``OutsidePaths`` that a person allowed."""
+    allowed_operations: tuple[str, ...] = ()
+    """Names of operations that a person allowed."""
 
 
 class GateResult(Word):
     change: Change
     problems: tuple[str, ...] = ()
     """Each a sentence the fixer can act on; empty means the change may go out."""
+    asks: tuple[Finding, ...] = ()
+    """Operations that the policy leaves to a person, and that nobody has allowed yet."""
+    allowed_operations: tuple[str, ...] = ()
+    """Names of the operations in this very change that a person allowed, by name or with the plan."""
     beyond_plan: str = ""
     """How far the change goes outside the plan, in a sentence for the person who is asked; empty within the policy."""
     outside: ArtifactRef | None = None
@@ -235,6 +242,8 @@ class PublishRequest(Word):
     pull_request_id: str = ""
     draft: bool = True
     spent: Spending = Spending()
+    allowed_operations: tuple[str, ...] = ()
+    """Names of the operations that a person allowed; the push is refused for any other."""
 
 
 class PublishResult(Word):

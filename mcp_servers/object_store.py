@@ -12,7 +12,7 @@ import random
 import re
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +45,7 @@ STALE_SECONDS = 30
 """git holds the lock of a ref for milliseconds: an older one was left by a process that was killed."""
 P = ParamSpec("P")
 R = TypeVar("R")
+HEX_ID = re.compile(r"[0-9a-f]{40}", re.ASCII)
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 CONFIGURATION = {
     "gc.auto": "0",
@@ -190,6 +191,13 @@ class Mirror:
         except (KeyError, ValueError, pygit2.GitError):
             raise NotFound(f"There is no commit or tree {revision!r} in this repository.") from None
 
+    def root_of(self, revision: str) -> str:
+        """The id of a commit's tree, or of that tree itself, without reading it: it may be no tree that libgit2 reads."""
+        known = self.raw(revision) if HEX_ID.fullmatch(revision) else None
+        if known is not None and known[0] == "tree":
+            return revision
+        return str(self._objects[self.resolve(revision)].peel(pygit2.Commit).tree_id)
+
     def _tree(self, revision: str) -> pygit2.Tree:
         return self._objects.revparse_single(revision).peel(pygit2.Tree)
 
@@ -251,6 +259,44 @@ class Mirror:
         """The size of a blob in bytes, without reading it."""
         return self._blob(oid).size
 
+    def raw(self, oid: str) -> tuple[str, bytes] | None:
+        """Kind (``blob``, ``tree``, …) and bytes of an object, just as they are; None when it is not here."""
+        try:
+            kind, content = self._objects.read(pygit2.Oid(hex=oid))
+        except (KeyError, ValueError, pygit2.GitError):
+            return None
+        return ObjectType(kind).name.lower(), content
+
+    def blob_size(self, oid: str) -> int:
+        """The size of a blob in bytes; -1 when it is not here or is no blob."""
+        try:
+            return self.size(oid)
+        except (KeyError, ValueError, pygit2.GitError):
+            return -1
+
+    def unpushed(self, old: str, new: str, limit: int) -> list[str]:
+        """Ids of the commits that ``new`` has, and neither ``old`` nor any branch of the remote as of the last fetch has."""
+        without = [f"^{old}"] if self._is_commit(old) else []
+        asked = [f"--max-count={limit}", self.resolve(new), *without, "--not", "--remotes=origin"]
+        return self.git("rev-list", *asked).split()
+
+    def messages(self, commits: Sequence[str]) -> tuple[str, ...]:
+        """What commits say, with the names of those who made them."""
+        found = [self._objects[commit].peel(pygit2.Commit) for commit in commits]
+        people = [(one.author.name, one.author.email, one.committer.name, one.committer.email) for one in found]
+        return tuple("\n".join((*names, one.message)) for names, one in zip(people, found, strict=True))
+
+    def first_parent(self, commit: str) -> str:
+        """The id of the commit that one was made on; an empty string for the first of a history."""
+        parents = self._objects[self.resolve(commit)].peel(pygit2.Commit).parent_ids
+        return str(parents[0]) if parents else ""
+
+    def _is_commit(self, revision: str) -> bool:
+        try:
+            return bool(self.resolve(revision))
+        except NotFound:
+            return False
+
     def archive(self, revision: str) -> subprocess.Popen[bytes]:
         """A running ``git archive`` whose stdout is the tree as a tar stream, without attributes applied."""
         return start_git(self.path, "archive", "--format=tar", self.tree_of(revision))
@@ -262,6 +308,12 @@ class Mirror:
     def write_blob(self, content: bytes) -> str:
         """Store bytes and return their blob id."""
         return str(self._objects.create_blob(content))
+
+    @tells_full_disk
+    @beside_packing
+    def write_object(self, kind: str, content: bytes) -> str:
+        """Store an object of a kind (``blob``, ``tree``, ``commit``) just as it is and return its id."""
+        return str(self._objects.write(ObjectType[kind.upper()], content))
 
     @tells_full_disk
     @beside_packing

@@ -20,6 +20,9 @@ from activities.pull_request.command_answers import MEANINGS
 from contracts import errors
 from contracts.access import OWN_RIGHTS, RIGHTS, Right, Role
 from contracts.deciding import READING, ROLE_TOOLS, RUNNING, WRITING
+from contracts.judging.finding import OperationKind
+from contracts.judging.rules import KINDS
+from contracts.judging.rules import RULES as GATE_RULES
 from contracts.mcp_access import McpServerAccess
 from contracts.policy import Policy
 from contracts.policy_document import SECTIONS
@@ -71,6 +74,18 @@ def fields_table(model: type[BaseModel], *left_out: str) -> Callable[[], str]:
         return _table(("field", "meaning", "default"), rows)
 
     return made
+
+
+def gates_table() -> str:
+    """One row for each rule, with the kind of operation that a policy names for people to allow it."""
+    rows = [(f"`{rule}`", what, f"`{KINDS[rule]}`" if rule in KINDS else "–") for rule, what in GATE_RULES.items()]
+    return _table(("rule", "refuses", "a person can allow it as"), rows)
+
+
+def operation_kinds_table() -> str:
+    """One row for each kind of operation."""
+    told = attribute_docstrings(OperationKind)
+    return _table(("kind", "what"), [(f"`{kind}`", told.get(kind.name, "")) for kind in OperationKind])
 
 
 def policy_sections_table() -> str:
@@ -179,6 +194,8 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "limits": fields_table(SandboxLimits),
     "policy": fields_table(Policy),
     "policy-sections": policy_sections_table,
+    "gates": gates_table,
+    "operation-kinds": operation_kinds_table,
     "roles": roles_table,
     "recipe": fields_table(Recipe, "recognised", "note"),
     "check": fields_table(CheckCommand),

@@ -269,8 +269,8 @@ class TaskService:
         await self._signal(await self._living(name, "be paused"), "pause")
 
     async def resume(self, name: str, budget: BudgetRaise | None = None) -> None:
-        """Go on after a pause or a halt, with other budgets when given."""
-        wanted = budget.model_dump(exclude_none=True) if budget else {}
+        """Go on after a pause or a halt, with other budgets and allowed operations when given."""
+        wanted = budget.model_dump(exclude_defaults=True) if budget else {}
         await self._signal(await self._living(name, "be resumed"), "resume", wanted or None)
 
     async def cancel(self, name: str) -> None:

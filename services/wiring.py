@@ -270,11 +270,13 @@ def _mcp_server(name: str, settings: Settings, base_url: str, boxes: "Sandboxes 
             return fs_server(folder)
         case "repo":
             from mcp_servers.repo.server import build_server as repo_server
+            from services.held_secrets import redactor
             from services.secret_uses import REPO
 
             keys = keyring(settings, REPO)
             every = forges(settings, base_url, keys)
-            return repo_server(folder, every, credentials=every.git_access, tickets=tickets(settings, every, keys))
+            served_tickets = tickets(settings, every, keys)
+            return repo_server(folder, every, credentials=every.git_access, tickets=served_tickets, redactor=redactor(settings))
         case "code_search":
             from mcp_servers.code_search.server import build_server as code_search_server
 

@@ -65,6 +65,13 @@ class TaskDoors:
         preparation = self.standing.preparation
         if more is not None and preparation is not None:
             self.now_is(preparation=preparation.model_copy(update={"policy": raised(preparation.policy, more)}))
+        if more is not None and more.allow:
+            self._allow(more.allow)
+
+    def _allow(self, named: tuple[str, ...]) -> None:
+        """A yes counts for what was asked, and for nothing that nobody has seen yet."""
+        known = (*self.standing.allowed_operations, *(name for name in named if name in self.standing.asked_operations))
+        self.now_is(allowed_operations=tuple(dict.fromkeys(known)))
 
     @workflow.signal
     def close_task(self, reason: str) -> None:

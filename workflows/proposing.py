@@ -6,6 +6,7 @@ from contracts.approval import Question, Subject
 from contracts.artifact import ArtifactRef
 from contracts.deciding import decide
 from contracts.deeds import Approval
+from contracts.judging.finding import Finding
 from contracts.review import Verdict
 from contracts.steps import ChecksRequest, EditResult, FeedbackRequest, GateRequest, GateResult, PublishRequest
 from contracts.task import TaskState
@@ -14,6 +15,8 @@ from workflows.plan_approval import BOUND
 from workflows.standing import TaskRun
 from workflows.steps import TaskSteps
 
+NAMED = 10
+"""Operations that a question names; the page and ``status`` list all."""
 FOREIGN = "foreign-commits"
 """Somebody else pushed to our branch."""
 TAKE_OUT = "Take these out of the change again."
@@ -81,11 +84,15 @@ class ProposalSteps(TaskSteps):
         while True:
             await self.enter(TaskState.CHECKING, "JudgeChange")
             judged = await self.take(lambda: calls.judge_change(self._to_judge(), self.standing.commit[:12]))
-            if not judged.beyond_plan:
-                return judged.problems, False
-            if not (judged.outside and workflow.patched(BOUND)):
-                await self._within_the_plan(judged.beyond_plan)
-                return judged.problems, False
+            self.now_is(operations=judged.allowed_operations)
+            if not judged.beyond_plan or not (judged.outside and workflow.patched(BOUND)):
+                if judged.beyond_plan:
+                    await self._within_the_plan(judged.beyond_plan)
+                if judged.problems or not judged.asks:
+                    return judged.problems, False
+                if left := await self._left_out(judged.asks):
+                    return left, True
+                continue
             before = self.policy
             if not await self._allowed(judged) and self.policy == before:
                 return (f"{judged.beyond_plan} {TAKE_OUT}", *judged.problems), True
@@ -100,6 +107,7 @@ class ProposalSteps(TaskSteps):
             commit=now.commit,
             approved=now.plan_approved,
             allowed=now.allowed_paths,
+            allowed_operations=now.allowed_operations,
         )
 
     async def _allowed(self, judged: GateResult) -> bool:
@@ -128,6 +136,18 @@ class ProposalSteps(TaskSteps):
         if beyond != self.standing.allowed_beyond:
             await self.halt(f"{beyond} Look at the diff: resume to allow it, steer and resume for less, or close the task.")
             self.now_is(allowed_beyond=beyond)
+
+    async def _left_out(self, asks: tuple[Finding, ...]) -> tuple[str, ...]:
+        """Ask a person about dangerous operations; what of them nobody allowed, for the fixer to take out."""
+        named = " ".join(f"{number}. {ask.path}: {ask.problem} ({ask.operation})" for number, ask in enumerate(asks[:NAMED], 1))
+        more = f" And {len(asks) - NAMED} more." if len(asks) > NAMED else ""
+        self.now_is(asked_operations=tuple(ask.operation for ask in asks))
+        await self.halt(
+            f"The change holds operations that only a person can allow: {named}{more} Look at the diff, then resume and name "
+            f"each one that may be (./patchwright resume {self.task.id} --allow NAME); the others are taken out."
+        )
+        self.now_is(asked_operations=(), fix_rounds=0)  # a person looked at it
+        return tuple(ask.sentence for ask in asks if ask.operation not in self.standing.allowed_operations)
 
     async def _within_fix_rounds(self, problem: str) -> bool:
         """Count a round of mending; True when people had to let the task go on first."""
@@ -160,6 +180,7 @@ class ProposalSteps(TaskSteps):
                     pull_request_id=self.standing.pull_request_id,
                     draft=draft,
                     spent=self.standing.spent,
+                    allowed_operations=self.standing.operations,
                 ),
                 self.standing.summary or self.standing.goal,
             ),

@@ -73,6 +73,12 @@ class Standing(Word):
     """Head and base whose merge was tried and is sound; empty while nobody tried."""
     allowed_beyond: str = ""
     """What of the change goes beyond the plan and was allowed by a person, in tasks that asked for no digest."""
+    allowed_operations: tuple[str, ...] = ()
+    """Names of dangerous operations that people allowed, one by one."""
+    asked_operations: tuple[str, ...] = ()
+    """Those for which the halted task waits."""
+    operations: tuple[str, ...] = ()
+    """Those that the commit holds and that may go out with it."""
     reviews: tuple[ReviewSignal, ...] = ()
     """Reviews that wait to be looked at."""
     review_until: datetime | None = None

@@ -8,11 +8,11 @@ from agents.items import TResponseInputItem
 from temporalio import activity
 
 from activities.agent_run.encoding import canonical
-from activities.agent_run.guardrails import CREDENTIAL
 from activities.agent_run.journal import RunJournal
 from activities.agent_run.story import RunStory
 from activities.prompts import steering_prompt
 from activities.stores.run_store import RunStore
+from contracts.judging.credentials import without_credentials
 
 
 class SliceFull(Exception):
@@ -88,7 +88,7 @@ class BetweenCalls(RunHooks[Any]):
             raise SliceFull(agent.name, list(input_items))
         if messages := await self._steering.news():
             self._story.steered(agent.name, self._journal.ordinal)
-            words = steering_prompt([CREDENTIAL.sub("(a credential, taken out)", message) for message in messages])
+            words = steering_prompt([without_credentials(message, "(a credential, taken out)") for message in messages])
             raise Spoken(agent.name, [*input_items, {"role": "user", "content": words}])
         self.taken += 1
 

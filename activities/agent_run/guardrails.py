@@ -1,6 +1,5 @@
 """The SDK's guardrails by the names that cards use. They hold whatever a prompt says."""
 
-import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,18 +7,13 @@ from agents import Agent, GuardrailFunctionOutput, InputGuardrail, OutputGuardra
 from agents.items import TResponseInputItem
 
 from activities.agent_run.outputs import Unusable
+from contracts.judging.credentials import credentials_in
 from contracts.plan import ChangePlan, plan_problems
 from contracts.policy import Policy
 from contracts.review import FeedbackAnswers
 
-CREDENTIAL = re.compile(
-    r"-----BEGIN (?:[A-Z ]+ )?PRIVATE KEY-----"
-    r"|gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{60,}|glpat-[A-Za-z0-9_-]{20,}"
-    r"|\bAKIA[0-9A-Z]{16}\b|\bsk-(?:proj-|ant-)?[A-Za-z0-9_-]{32,}|\bxox[abpr]-[A-Za-z0-9-]{20,}"
-)
-"""Credentials by their public prefixes."""
-
-
+EXAMPLES_IN_CODE = frozenset({"password in a URL", "bearer token", "basic authentication", "password on a command line"})
+"""What code and its documentation show so often that it would stop every other task; no push and no comment carries it on."""
 ASKED_FOR_ANSWERS = 2
 """How often an agent is asked for the answers that it left out."""
 
@@ -40,10 +34,11 @@ Facts = RunContextWrapper[RunFacts]
 
 
 def _no_credentials(_: Facts, agent: Agent[Any], given: str | list[TResponseInputItem]) -> GuardrailFunctionOutput:
-    found = CREDENTIAL.search(given if isinstance(given, str) else str(given))
+    text = given if isinstance(given, str) else str(given)
+    found = next((one for one in credentials_in(text, sure=True) if one.what not in EXAMPLES_IN_CODE), None)
     told = (
         (
-            f"The text for the {agent.name} holds what looks like a credential ({found.group()[:8]}…). "
+            f"The text for the {agent.name} holds what looks like a credential ({found.what}, {found.begins}). "
             "Remove it from the ticket or the comment, revoke it, and submit again."
         )
         if found

@@ -6,7 +6,6 @@ from collections.abc import Collection, Sequence
 
 from temporalio import activity
 
-from activities.agent_run.guardrails import CREDENTIAL
 from activities.capabilities import CallScope, Capabilities
 from activities.editing import ChangedFiles
 from activities.shelf import Shelf
@@ -14,6 +13,7 @@ from contracts.ci import CiCheck, CiReport, CiState, JobLog
 from contracts.ci_faults import NO_LOG_NEEDED, RedCheck, is_quarantined
 from contracts.errors import CredentialRefused, InvalidInput, NotFound
 from contracts.forge import PullRequest
+from contracts.judging import credentials
 from contracts.sandbox import Recipe
 from contracts.steps import DiagnosisRequest
 from contracts.word import Word
@@ -141,4 +141,4 @@ class CiEvidence:
 
 def without_credentials(text: str) -> str:
     """A log without what looks like a credential."""
-    return CREDENTIAL.sub(REMOVED, PRIVATE_KEY.sub(REMOVED, text))
+    return credentials.without_credentials(PRIVATE_KEY.sub(REMOVED, text), REMOVED)

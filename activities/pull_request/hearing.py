@@ -3,8 +3,8 @@
 import hashlib
 from collections.abc import Iterable, Sequence
 
-from activities.agent_run.guardrails import CREDENTIAL
 from contracts.commands import SpokenCommand, spoken
+from contracts.judging.credentials import without_credentials
 from contracts.remarks import APPROVING, BOT, MOST_CHARACTERS, RESOLVED, WITHOUT_ACCESS, Heard, Remark, RemarkState
 from contracts.review import Review, Thread, ThreadMessage, Verdict
 from contracts.sighting import CommandKind
@@ -73,7 +73,7 @@ def _row(thread: Thread, message: ThreadMessage, part: int, body: str, state: Re
         path=thread.path,
         line=thread.line,
         side=thread.side,
-        body=CREDENTIAL.sub("(credential removed)", body)[:MOST_CHARACTERS],
+        body=without_credentials(body, "(credential removed)")[:MOST_CHARACTERS],
         said_sha256=hashlib.sha256(message.body.replace("\r\n", "\n").strip().encode("utf-8", "replace")).hexdigest(),
         created_at=message.created_at,
         state=state,

@@ -63,8 +63,9 @@ class PublishingDeeds:
             draft=request.draft and request.preparation.recipe.pull_request.draft,
             task_id=request.task.id,
         )
+        asked = {"draft": draft.model_dump(mode="json"), "allowed_operations": list(request.allowed_operations)}
         published = await self._capabilities.ask(
-            PullRequest, "publish_pull_request", {"draft": draft.model_dump(mode="json")}, scope, key
+            PullRequest, "publish_pull_request", asked, scope, key
         )
         if checks is not None:
             report = {"pull_request_id": published.id, "report": checks.model_dump(mode="json")}

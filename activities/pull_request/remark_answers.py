@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from activities.agent_run.guardrails import ASKED_FOR_ANSWERS, CREDENTIAL
+from activities.agent_run.guardrails import ASKED_FOR_ANSWERS
 from activities.pull_request.hearing import MEANT, message_id
+from contracts.judging.credentials import without_credentials
 from contracts.remarks import GivenAnswers, HeardRemark, Remark, RemarkState
 from contracts.review import AnswerDraft, FeedbackAnswers, Thread, ThreadMessage
 
@@ -53,7 +54,7 @@ def _is_open(row: Remark) -> bool:
 
 def _shown(thread: Thread, endorsed: bool) -> Thread:
     kept = [message for message in thread.messages if message.ours or endorsed or _instructs(message)]
-    shown = (m.model_copy(update={"body": CREDENTIAL.sub("(credential removed)", m.body)[:20_000]}) for m in kept)
+    shown = (m.model_copy(update={"body": without_credentials(m.body, "(credential removed)")[:20_000]}) for m in kept)
     return thread.model_copy(update={"messages": tuple(shown)})
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from contracts.deciding import decide
 from contracts.deeds import PathWrite
 from contracts.errors import GuardrailTripped, InvalidInput
+from contracts.judging.names import portability_problem
 from contracts.paths import path_problem
 from contracts.policy import Policy
 from mcp_servers.fs.names import SUBMODULE_MODE, SYMLINK_MODE, file_at, shown, spelled
@@ -32,10 +33,10 @@ class Edited:
 
 def write_file(mirror: Mirror, scope: Scope, path: str, content: str) -> Edited:
     """Create or replace one file. Raises ``InvalidInput``, ``GuardrailTripped``."""
-    target = _writable(path.removeprefix("./"), scope.policy)
+    target = _writable(mirror, mirror.head(scope.workspace), path.removeprefix("./"), scope.policy)
 
     def edits(commit: str) -> Tree:
-        path = _writable(spelled(mirror, commit, target), scope.policy)
+        path = _writable(mirror, commit, spelled(mirror, commit, target), scope.policy)
         return {path: _new_content(mirror, commit, path, content)}
 
     return _committed(mirror, scope, f"Write {shown(target)}", edits, (target,))
@@ -60,7 +61,9 @@ def _new_content(mirror: Mirror, commit: str, path: str, content: str) -> NewBlo
 def apply_patch(mirror: Mirror, scope: Scope, text: str) -> Edited:
     """Apply a patch over several files, all or nothing. Raises ``InvalidInput``, ``NotFound``, ``GuardrailTripped``."""
     patches = parse_patch(text)
-    paths = tuple(_writable(path, scope.policy) for patch in patches for path in (patch.path, patch.move_to) if path)
+    head = mirror.head(scope.workspace)
+    named = (path for patch in patches for path in (patch.path, patch.move_to) if path)
+    paths = tuple(_writable(mirror, head, path, scope.policy) for path in named)
 
     def edits(commit: str) -> Tree:
         # Deletions come first: what they leave free can be used by the rest of the patch.
@@ -74,8 +77,8 @@ def apply_patch(mirror: Mirror, scope: Scope, text: str) -> Edited:
 
 def _spelled(mirror: Mirror, commit: str, patch: FilePatch, policy: Policy) -> FilePatch:
     """The patch with its paths as the tree spells them."""
-    move_to = _writable(spelled(mirror, commit, patch.move_to), policy) if patch.move_to else ""
-    return replace(patch, path=_writable(spelled(mirror, commit, patch.path), policy), move_to=move_to)
+    move_to = _writable(mirror, commit, spelled(mirror, commit, patch.move_to), policy) if patch.move_to else ""
+    return replace(patch, path=_writable(mirror, commit, spelled(mirror, commit, patch.path), policy), move_to=move_to)
 
 
 def _together(parts: Iterable[Tree]) -> Tree:
@@ -157,12 +160,23 @@ def _replaceable(mirror: Mirror, commit: str, path: str) -> Entry | None:
     return None if mirror.entry(commit, path) is None else file_at(mirror, commit, path)
 
 
-def _writable(path: str, policy: Policy) -> str:
-    if problem := path_problem(path):
+def _writable(mirror: Mirror, commit: str, path: str, policy: Policy) -> str:
+    # What is there may keep a name that nothing new may have.
+    existing = not path_problem(path, existing=True) and not portability_problem(_new_part(mirror, commit, path))
+    if problem := path_problem(path, existing=existing):
         raise InvalidInput(f"{shown(path)!r} cannot be written: {problem}")
-    if not (decision := decide(policy, PathWrite(path=path))).allowed:
+    if not (decision := decide(policy, PathWrite(path=path, existing=existing))).allowed:
         raise GuardrailTripped(decision.reason)
     return path
+
+
+def _new_part(mirror: Mirror, commit: str, path: str) -> str:
+    """What of a path the tree has not; empty for a file that is there."""
+    parts = path.split("/")
+    if mirror.entry(commit, path) is not None:
+        return ""
+    known = next((depth for depth in range(len(parts) - 1, 0, -1) if mirror.is_folder(commit, "/".join(parts[:depth]))), 0)
+    return "/".join(parts[known:])
 
 
 def _sized(path: str, data: bytes) -> bytes:

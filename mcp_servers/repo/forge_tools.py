@@ -10,11 +10,12 @@ from contracts.watching import Looks, Watch
 from contracts.word import Word
 from mcp_servers.failures import tell_failures
 from mcp_servers.repo.answers import Done
+from mcp_servers.repo.gate import ChangeGate
 
 
-def add_forge_tools(server: MCPServer, forge: Forge) -> None:
-    """Register them."""
-    tools = _ForgeTools(forge)
+def add_forge_tools(server: MCPServer, forge: Forge, gate: ChangeGate) -> None:
+    """Register them; ``gate`` takes credentials out of what they say."""
+    tools = _ForgeTools(forge, gate)
 
     def offer(*offered: Callable[..., Awaitable[Word]]) -> None:
         for tool in offered:
@@ -25,8 +26,8 @@ def add_forge_tools(server: MCPServer, forge: Forge) -> None:
 
 
 class _ForgeTools:
-    def __init__(self, forge: Forge) -> None:
-        self._forge = forge
+    def __init__(self, forge: Forge, gate: ChangeGate) -> None:
+        self._forge, self._gate = forge, gate
 
     async def mark_ready(self, pull_request_id: str) -> PullRequest:
         """For the service: the pull request is no draft any more."""
@@ -44,7 +45,7 @@ class _ForgeTools:
 
     async def keep_comment(self, pull_request_id: str, key: str, body: str) -> KeptComment:
         """For the service: the one comment of a key; made the first time, edited in place afterwards."""
-        return await self._forge.keep_comment(pull_request_id, key, body)
+        return await self._forge.keep_comment(pull_request_id, key, self._gate.clean(body))
 
     async def show_check(self, pull_request_id: str, check: ShownCheck) -> Done:
         """For the service: show the task's verdict beside a commit."""

@@ -1,6 +1,6 @@
 """Pushing a branch: never a default branch, never over a commit that somebody else put there, twice is once."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from contracts.errors import ForeignCommits, GuardrailTripped
 from contracts.task import is_branch_name
@@ -13,11 +13,12 @@ OWN = "patchwright/"
 
 def push_branch(
     mirror: Mirror, remote: str, branch: str, commit: str, *, expected: str = "", protected: Iterable[str] = (),
-    credentials: Credentials = no_credentials,
+    credentials: Credentials = no_credentials, gate: Callable[[str], None] = lambda commit: None,
 ) -> str:
     """Put a branch of the remote at a commit and return the commit.
 
-    It must not exist there, or stand at ``expected`` or at a commit that this service pushed. Raises
+    It must not exist there, or stand at ``expected`` or at a commit that this service pushed. ``gate`` is asked right before
+    something goes out, and raises when that must not happen. Raises
     ``GuardrailTripped`` for a branch that is not ours to write, ``ForeignCommits`` for somebody else's commit on it.
     """
     refuse_foreign(branch, protected)
@@ -30,6 +31,7 @@ def push_branch(
     if now.commit and now.commit != expected and not pushed_by_us(mirror, branch, now.commit):
         raise ForeignCommits(f"The branch {branch} of {remote} stands at {now.commit[:12]}, which this service did not push; "
                              "nothing was overwritten. Look at that commit, then delete the branch or push to another one.")
+    gate(wanted)
     # Remembered first: a push whose answer is lost must still be known as ours.
     remember_push(mirror, branch, wanted)
     push_ref(mirror, remote, f"refs/heads/{branch}", wanted, now.commit, credentials)

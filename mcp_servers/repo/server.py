@@ -14,20 +14,23 @@ from pydantic import Field
 
 from contracts.errors import InvalidInput, NotFound, PatchwrightError
 from contracts.forge import Forge, PullRequestDraft
+from contracts.policy import Policy
+from contracts.redaction import NOTHING_HELD, Redactor
 from contracts.workspace import OpenedWorkspace
 from mcp_servers.failures import answer, tell_failures
 from mcp_servers.fs.names import shown
 from mcp_servers.object_store import Mirror, Mirrors
 from mcp_servers.repo import history
 from mcp_servers.repo.forge_tools import add_forge_tools
+from mcp_servers.repo.gate import ChangeGate
 from mcp_servers.repo.opening import opened_record
-from mcp_servers.repo.proposing import Proposals, create_branch
+from mcp_servers.repo.proposing import Proposals, Terms, create_branch
 from mcp_servers.repo.pushing import OWN
 from mcp_servers.repo.remotes import Credentials, no_credentials
 from mcp_servers.repo.service_tools import add_service_tools, plan_ref
 from mcp_servers.repo.ticket_tools import add_ticket_tools
 from mcp_servers.repo.tickets.tickets import Tickets
-from mcp_servers.scope import Scope, scope_from, scope_of
+from mcp_servers.scope import Scope, policy_of, scope_from, scope_of
 
 R = TypeVar("R")
 INSTRUCTIONS = (
@@ -41,11 +44,14 @@ MAX_TREE = 20_000
 
 def build_server(
     mirrors: Mirrors, forge: Forge, default: Scope | None = None, credentials: Credentials = no_credentials,
-    tickets: Tickets | None = None,
+    tickets: Tickets | None = None, redactor: Redactor = NOTHING_HELD,
 ) -> MCPServer:
-    """The server over a folder of mirrors and a forge; ``default`` is the workspace of clients that name none."""
+    """The server over a folder of mirrors and a forge; ``default`` is the workspace of clients that name none.
+
+    ``redactor``: what this process holds, and what no push may carry.
+    """
     server = MCPServer("patchwright-repo", instructions=INSTRUCTIONS, log_level="WARNING", middleware=[_remember_meta])
-    proposals = Proposals(mirrors, forge, credentials)
+    proposals = Proposals(mirrors, forge, credentials, ChangeGate(redactor))
     tools = _AgentTools(mirrors, forge, proposals, default)
 
     def offer(annotations: ToolAnnotations, *offered: Callable[..., Awaitable[CallToolResult]]) -> None:
@@ -55,7 +61,7 @@ def build_server(
     offer(READS, tools.diff, tools.log, tools.list_branches, tools.show_commit)
     offer(WRITES, tools.create_branch, tools.push_branch, tools.open_pull_request, tools.update_pull_request)
     add_service_tools(server, mirrors, forge, proposals, credentials, default)
-    add_forge_tools(server, forge)
+    add_forge_tools(server, forge, proposals.gate)
     add_ticket_tools(server, tickets or Tickets({}, {}))
     _add_resources(server, mirrors, default)
     return server
@@ -125,7 +131,8 @@ class _AgentTools:
     ) -> CallToolResult:
         """Push a branch to the remote. A commit that somebody else pushed to that branch is never overwritten."""
         made = await self._on_mirror(
-            ctx, lambda mirror, scope: self._proposals.push(_opened(mirror, scope), branch, commit, expected))
+            ctx, lambda mirror, scope: self._proposals.push(_opened(mirror, scope), branch, commit, expected,
+                                                                 Terms(scope.base, scope.policy)))
         return answer(f"{branch} of the remote is at {made[:12]}.", {"branch": branch, "commit": made})
 
     async def open_pull_request(
@@ -148,7 +155,9 @@ class _AgentTools:
                 repo=opened.remote, head_branch=head_branch or OWN + scope.workspace.name, title=title, body=body, draft=draft,
                 base_branch=base_branch or opened.base_branch, head_commit=mirror.head(scope.workspace))
 
-        published = await self._proposals.publish(await self._on_mirror(ctx, drafted))
+        scope = scope_of(ctx, self._default)
+        terms = Terms(scope.base, scope.policy)
+        published = await self._proposals.publish(await self._on_mirror(ctx, drafted), terms)
         return answer(f"Pull request {published.id} is open. {published.url}".strip(), published.model_dump(mode="json"))
 
     async def update_pull_request(
@@ -167,7 +176,8 @@ class _AgentTools:
         wanted = PullRequestDraft.model_validate(now.model_dump() | {
             "title": title or now.title, "body": body or now.body, "draft": now.draft if draft is None else draft,
             "head_commit": commit or now.head_commit})
-        published = await self._proposals.publish(wanted)
+        terms = Terms(policy=policy_of(ctx) or Policy())
+        published = await self._proposals.publish(wanted, terms)
         return answer(f"Pull request {published.id} is up to date.", published.model_dump(mode="json"))
 
     async def _on_mirror(self, ctx: Context[Any, Any], deed: Callable[[Mirror, Scope], R]) -> R:

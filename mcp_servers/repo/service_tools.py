@@ -12,7 +12,9 @@ from contracts.checks import ChecksReport
 from contracts.errors import InvalidInput
 from contracts.forge import Forge, PullRequest, PullRequestDraft
 from contracts.housekeeping import KeptWorkspaces, TidiedMirror
+from contracts.judging.judgement import Judgement
 from contracts.merging import BaseMerged
+from contracts.policy import Policy
 from contracts.review import ThreadAnswer
 from contracts.traces import BranchOfOurs, TaskTraces, TracesRequest
 from contracts.word import Word
@@ -23,11 +25,11 @@ from mcp_servers.object_store import Mirror, Mirrors, mirror_name
 from mcp_servers.repo import opening, upkeep
 from mcp_servers.repo.answers import AdoptedBranch, Done, JudgedChange, ReviewList, SealedChange, ThreadList, WholeDiff
 from mcp_servers.repo.merging import merge_base_branch, only_merges_base
-from mcp_servers.repo.proposing import Proposals
+from mcp_servers.repo.proposing import Proposals, Terms
 from mcp_servers.repo.pushing import pushed_by_us
 from mcp_servers.repo.remotes import Credentials, fetch
 from mcp_servers.repo.traces import adopt_branch, task_traces, trust_branch
-from mcp_servers.scope import Scope, scope_of
+from mcp_servers.scope import BASE, Scope, policy_of, scope_of
 
 R = TypeVar("R")
 MAX_DIFF = 8 << 20
@@ -46,7 +48,7 @@ def add_service_tools(
             server.tool()(tell_failures(tool))
 
     offer(tools.open_workspace, tools.reset_workspace, tools.return_workspace, tools.set_plan)
-    offer(tools.seal_change, tools.merge_base_branch, tools.changed_files, tools.whole_diff)
+    offer(tools.seal_change, tools.merge_base_branch, tools.changed_files, tools.whole_diff, tools.judge_change)
     offer(tools.publish_pull_request, tools.get_pull_request, tools.close_pull_request, tools.report_checks)
     offer(tools.list_reviews, tools.list_threads, tools.answer_threads)
     offer(tools.task_traces, tools.trust_branch, tools.pushed_here, tools.adopt_branch, tools.only_merges_base)
@@ -133,9 +135,17 @@ class _ServiceTools:
         await self._on_mirror(ctx, lambda mirror, scope: mirror.store_text(plan_ref(scope), plan_json))
         return Done()
 
-    async def publish_pull_request(self, draft: PullRequestDraft) -> PullRequest:
-        """For the service: push the head branch and open or update its pull request."""
-        return await self._proposals.publish(draft)
+    async def judge_change(self, ctx: Context[Any, Any], old: str, new: str) -> Judgement:
+        """For the service: hold all that differs between two commits, as git's trees have it, against every gate."""
+        gate = self._proposals.gate
+        return await self._on_mirror(ctx, lambda mirror, scope: gate.judged(mirror, old, new, scope.policy))
+
+    async def publish_pull_request(
+        self, ctx: Context[Any, Any], draft: PullRequestDraft, allowed_operations: tuple[str, ...] = ()
+    ) -> PullRequest:
+        """For the service: push the head branch and open or update its pull request, unless a gate refuses the change."""
+        base = str(dict(ctx.request_context.meta or {}).get(BASE, ""))
+        return await self._proposals.publish(draft, Terms(base, policy_of(ctx) or Policy(), allowed_operations))
 
     async def report_checks(self, pull_request_id: str, report: ChecksReport, url: str = "") -> Done:
         """For the service: show the checks of a commit at the pull request, with where the task is."""
@@ -144,7 +154,8 @@ class _ServiceTools:
 
     async def answer_threads(self, pull_request_id: str, answers: list[ThreadAnswer]) -> Done:
         """For the service: answer review threads; addressed ones are resolved."""
-        await self._forge.answer(pull_request_id, answers)
+        clean = [answer.model_copy(update={"body": self._proposals.gate.clean(answer.body)}) for answer in answers]
+        await self._forge.answer(pull_request_id, clean)
         return Done()
 
     async def list_threads(self, pull_request_id: str) -> ThreadList:

@@ -118,7 +118,7 @@ def refusals(stamps: dict[str, Stamp], deleted: Iterable[str], policy: Policy) -
             refused[path] = f"it is more than {MOST_DEPTH} folders deep."
         elif stamp.size > MOST_FILE_BYTES:
             refused[path] = f"it is larger than {MOST_FILE_BYTES >> 20} MiB."
-    refused.update({path: problem for path in deleted if (problem := path_problem(path, policy))})
+    refused.update({path: problem for path in deleted if (problem := path_problem(path, policy, existing=True))})
     return refused
 
 

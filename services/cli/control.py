@@ -30,11 +30,15 @@ def resume(
         float | None,
         typer.Option("--budget", "--max-cost", metavar="USD", min=0, help="What it may cost in all.", show_default=False),
     ] = None,
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="An operation the task asks about that may be; repeat it.", show_default=False),
+    ] = None,
     as_json: AsJson = False,
     url: Url = "",
 ) -> None:
-    """Go on with a paused or halted task, with a higher budget if need be."""
-    budgets = {"max_model_calls": max_model_calls, "max_cost_usd": max_cost}
+    """Go on with a paused or halted task, with a higher budget or a yes to what it asks about if need be."""
+    budgets = {"max_model_calls": max_model_calls, "max_cost_usd": max_cost, "allow": allow or None}
     _signal(task, "resume", {name: value for name, value in budgets.items() if value is not None}, "Going on", as_json, url)
 
 

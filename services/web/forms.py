@@ -73,10 +73,11 @@ def form_routes(tasks: TaskService, pulls: PullRequests) -> APIRouter:
         return _back(f"/t/{task_id}")
 
     @router.post("/t/{task_id}/resume")
-    async def resume(task_id: str, max_model_calls: Text = "", max_cost_usd: Text = "") -> Response:
+    async def resume(task_id: str, max_model_calls: Text = "", max_cost_usd: Text = "", allow: Text = "") -> Response:
         asked = {"max_model_calls": max_model_calls, "max_cost_usd": max_cost_usd}
         try:
-            budget = BudgetRaise.model_validate({name: value for name, value in asked.items() if value.strip()})
+            wanted: dict[str, Any] = {name: value for name, value in asked.items() if value.strip()}
+            budget = BudgetRaise.model_validate(wanted | {"allow": tuple(allow.split())})
         except ValidationError as invalid:
             raise InvalidInput(f"The budget cannot be used: {invalid.errors()[0]['msg']}.") from None
         await tasks.resume(task_id, budget)

@@ -37,17 +37,6 @@ def test_a_deleted_test_is_no_changed_test_and_is_named() -> None:
     assert removed_tests(files) == ["tests/test_a.py"]
 
 
-def test_symlinks_and_submodules_may_not_appear_but_may_stay() -> None:
-    assert "symbolic link" in problems(file("link.md", new_mode="120000", old_mode="000000"))[0]
-    assert "submodule" in problems(file("vendor/x", new_mode="160000", old_mode="000000"))[0]
-    assert problems(file("link.md", new_mode="120000", old_mode="120000")) == []
-
-
-def test_both_ends_of_a_rename_are_judged() -> None:
-    assert problems(file("docs/x.md", FileStatus.RENAMED, old_path=".github/workflows/ci.yml"))
-    assert problems(file(".github/workflows/x.yml", FileStatus.RENAMED, old_path="docs/x.md"))
-
-
 def test_size_is_limited_by_policy() -> None:
     assert "touches 3 files" in problems(file("a.md"), file("b.md"), file("c.md"), max_changed_files=2)[0]
     assert "changed lines" in problems(file("a.md", added=50), max_changed_lines=49)[0]

@@ -60,8 +60,6 @@ def test_a_hostile_path_is_refused_with_a_reason(path: str) -> None:
         "git/x",
         "x.git/y",
         "..a",
-        "a..",
-        "-x",
     ],
 )
 def test_an_ordinary_path_passes(path: str) -> None:
