@@ -57,6 +57,29 @@ async def test_the_first_test_of_a_repository_without_any_is_proven_too(tmp_path
     assert (await checked(tmp_path, fix, base={"calc.py": "def add(a, b):\n    return a - b\n"}))[:2] == (True, ())
 
 
+MEAN = {"calc.py": "def mean(values):\n    return sum(values) / len(values)\n"}
+UNIT = "import unittest\nfrom calc import mean\n\n\nclass Mean(unittest.TestCase):\n    def test_empty(self):\n"
+REPORT = "mean([]) raises ZeroDivisionError: division by zero"
+MENDED = "def mean(values):\n    return sum(values) / len(values) if values else 0\n\n\n"
+MENDED += "def median(values):\n    return values[0]\n"
+
+
+@pytest.mark.parametrize(
+    ("test", "why"),
+    [
+        (UNIT + "        self.assertEqual(mean([]), 0)\n", ""),
+        (UNIT.replace("mean\n\n", "mean, median\n\n", 1) + "        self.assertEqual(mean([]), 0)\n", "for another reason"),
+        (UNIT + "        from calc import median\n        self.assertEqual(median([1]), 1)\n", "for another reason"),
+    ],
+    ids=["as reported", "cannot be loaded", "another error"],
+)
+async def test_a_bug_s_test_fails_on_the_base_as_the_ticket_reports_it(tmp_path: Path, test: str, why: str) -> None:
+    fix = {"calc.py": MENDED, "tests/test_calc.py": test}
+    passed, problems, _ = await checked(tmp_path, fix, base=MEAN, description=REPORT, policy=Policy(mutation_seconds=0))
+    assert passed is not bool(why)
+    assert [why in problem and "ZeroDivisionError" in problem for problem in problems] == ([True] if why else [])
+
+
 def proof(*rounds: int, base: int = 0) -> TestProof:
     def one(code: int) -> ProofRound:
         result = CheckResult(name="tests", command="sh", exit_code=code, passed=code == 0, seconds=0)

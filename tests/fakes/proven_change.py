@@ -108,7 +108,7 @@ class ProvenChange:
 @asynccontextmanager
 async def proven_change(
     folder: Path, files: Mapping[str, str | None] = FIX, base: Mapping[str, str] = BASE, name: str = "pw-000000000001",
-    kind: TaskKind = TaskKind.BUGFIX, policy: Policy | None = None,
+    kind: TaskKind = TaskKind.BUGFIX, policy: Policy | None = None, description: str = "",
 ) -> AsyncIterator[ProvenChange]:  # fmt: skip
     """A task that has come as far as its commit."""
     settings = IsolatedSettings(data_dir=folder / "data")
@@ -116,7 +116,7 @@ async def proven_change(
     boxes = wiring.sandboxes(settings)
     async with wiring.stores(settings) as kept, wiring.capabilities(settings, "http://localhost:8000", boxes) as connected:
         policy = policy or Policy()
-        request = TaskRequest(repo=str(bare), title="Add adds", kind=kind, policy=policy)
+        request = TaskRequest(repo=str(bare), title="Add adds", description=description, kind=kind, policy=policy)
         task = Task(id=name, request=request, created_at=datetime.now(UTC))
         await kept.runs.accept(task, "", "")
         place = {"remote": str(bare), "base_branch": "main", "name": name}

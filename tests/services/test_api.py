@@ -12,10 +12,11 @@ from contracts.audit import Judged
 from contracts.deciding import decide
 from contracts.deeds import ToolCall
 from contracts.event import EventKind, NewEvent
+from contracts.loosening import LOOSENED, Loosening, LooseningKind, Loosenings
 from contracts.plan import plan_sha256
 from contracts.policy import Policy
 from contracts.task import TaskState
-from tests.fakes.service import TOKEN, Service, open_service, sign_in
+from tests.fakes.service import PERSON, TOKEN, Service, open_service, sign_in
 
 TICKET = {"repo": "/srv/shop.git", "title": "Empty carts fail"}
 
@@ -362,3 +363,29 @@ async def test_a_task_s_audit_log_is_read_with_its_verdict(api: httpx2.AsyncClie
     assert [(entry["allowed"], entry["rule"]) for entry in told["entries"]] == [(False, "code.role_tools")]
     assert told["whole"]
     assert_problem(await api.get("/tasks/pw-unknown/audit"), 404)
+
+
+# -- evidence and waivers --------------------------------------------------------------------------------------
+
+
+async def test_a_task_without_evidence_says_so_and_one_unknown_is_not_found(api: httpx2.AsyncClient, service: Service) -> None:
+    task = await service.accepted()
+    told = (await api.get(f"/tasks/{task.id}/evidence")).json()
+    assert told["claims"] == [] and not told["holds"] and "no evidence" in told["problems"][0]
+    assert_problem(await api.get("/tasks/pw-none/evidence"), 404)
+
+
+async def test_a_person_signs_for_what_the_gates_found_at_that_commit(api: httpx2.AsyncClient, service: Service) -> None:
+    task = await service.accepted()
+    address = f"/tasks/{task.id}/waivers"
+    assert_problem(await api.post(address, json={"reason": "It is gone"}), 409)
+    gone = Loosening(kind=LooseningKind.REMOVED, path="tests/test_a.py", name="test_a")
+    seen = Loosenings(found=(gone,), commit="c" * 40, commits=("c" * 40,)).model_dump_json().encode()
+    await service.tasks.artifacts.put(task.id, "JudgeChange", seen, "application/json", LOOSENED)
+    (found,) = (await api.get(address)).json()["found"]
+    assert (found["commit"], found["fingerprint"]) == ("c" * 40, gone.fingerprint) and "test_a is gone" in found["text"]
+    assert_problem(await api.post(address, json={"reason": " "}), 422)
+    answer = await api.post(address, json={"reason": "It is gone"})
+    assert answer.status_code == 201
+    (waiver,) = answer.json()["waivers"]
+    assert (waiver["person"], waiver["commit"], waiver["task_id"]) == (PERSON, "c" * 40, task.id)
