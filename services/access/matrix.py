@@ -103,7 +103,7 @@ RULES: Mapping[tuple[str, str], Rule] = {
     ("GET", "/tokens"): _ADMIN,
     ("POST", "/tokens"): _ADMIN,
     ("DELETE", "/tokens/{token_id}"): _ADMIN,
-    ("POST", "/tokens/revocations"): _ADMIN,
+    ("POST", "/revocations"): _ADMIN,
     ("GET", "/"): _LISTED,
     ("GET", "/pulls"): _LISTED,
     ("GET", "/t/{task_id}"): _TASK,

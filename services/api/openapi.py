@@ -8,15 +8,19 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from contracts.access import TokenRequest
 from contracts.policy import BudgetRaise
 from contracts.review import ReviewRequest
 from contracts.task import TaskRequest
 from services.api.declared import problems
 from services.api.evidence import WaiverRequest
 from services.api.problems import Problem
-from services.api.signals import Close, PlanAnswer, Steer
+from services.api.signals import Close, PathsAnswer, PlanAnswer, Steer
+from services.api.tokens import Revocation
 
-BODIES: Sequence[type[BaseModel]] = (TaskRequest, ReviewRequest, PlanAnswer, BudgetRaise, Steer, Close, WaiverRequest)
+BODIES: Sequence[type[BaseModel]] = (
+    TaskRequest, ReviewRequest, PlanAnswer, PathsAnswer, BudgetRaise, Steer, Close, WaiverRequest, TokenRequest, Revocation,
+)
 PLAIN = r"^[^\u0000]*$"
 """Texts have no NUL."""
 NO_CONTROLS = r"[^\u0000-\u0008\u000b\u000c\u000e-\u001f]*"

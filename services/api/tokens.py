@@ -88,21 +88,21 @@ async def principal_of_link(access: Access, key: str) -> Principal | None:
 
 
 def token_routes(store: AccessStore) -> APIRouter:
-    """``/tokens``, for administrators."""
-    router = APIRouter(prefix="/tokens", tags=["access"])
+    """``/tokens`` and ``/revocations``, for administrators."""
+    router = APIRouter(tags=["access"])
 
-    @router.get("", responses=problems())
+    @router.get("/tokens", responses=problems())
     async def list_tokens() -> Tokens:
         """Every token, the newest first; never its secret."""
         return Tokens(tokens=await store.tokens())
 
-    @router.post("", status_code=201, responses=problems(413, 415, 422), openapi_extra=takes(TokenRequest))
+    @router.post("/tokens", status_code=201, responses=problems(413, 415, 422), openapi_extra=takes(TokenRequest))
     async def make_token(who: Caller, wanted: Annotated[TokenRequest, Depends(body_of(TokenRequest))]) -> NewToken:
         """A token for a person or a machine, with roles, for all repositories or some."""
         token, secret = await store.make_token(wanted, by=who.name)
         return NewToken(secret=secret, token=token)
 
-    @router.delete("/{token_id}", responses=problems(404))
+    @router.delete("/tokens/{token_id}", responses=problems(404))
     async def revoke_token(token_id: TokenId) -> AccessToken:
         """End a token at once, with the sessions it opened and the event streams it holds open."""
         return await store.revoke_token(token_id)

@@ -74,7 +74,7 @@ def revoke(
     if bool(token_id) == bool(person):
         raise InvalidInput("name a token's id, or --person NAME")
     if person:
-        ended = connect(url).post("/tokens/revocations", {"person": person})
+        ended = connect(url).post("/revocations", {"person": person})
         told = f"Ended {ended['tokens']} tokens and {ended['sessions']} sessions of {person}."
     else:
         if not token_id.isascii() or not token_id.isalnum():

@@ -346,5 +346,5 @@ async def test_whoever_is_sent_away_keeps_no_session_after_revocation(browser: h
     await signed_in(browser)
     assert not await outside_still(browser)
     async with service.client() as admin:
-        ended = (await admin.post("/tokens/revocations", json={"person": "ada@example.com"})).json()
+        ended = (await admin.post("/revocations", json={"person": "ada@example.com"})).json()
     assert ended == {"tokens": 0, "sessions": 1} and await outside_still(browser)
