@@ -17,6 +17,7 @@ from contracts.task import TaskState
 from services.scripted_model import serve, steps_script
 from services.settings import CONFIG_VARIABLE, Settings, variable_of
 from tests.fakes import service as fake
+from tests.services.test_plan_answers import outside
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -306,6 +307,30 @@ async def test_a_plan_is_shown_and_approved_by_its_digest_only(cli, service):
     assert "Approved the plan" in done.out
     assert [(door, said[0].plan_sha256, said[0].approved) for _, door, said in service.temporal.said] == [
         ("approve_plan", digest, True)
+    ]
+
+
+async def test_another_plan_than_was_read_is_refused_with_what_changed(cli, service):
+    task = await service.accepted()
+    first = plan_sha256(await service.planned(task))
+    await service.planned(task, goal="Another goal")
+    stale = await cli("approve", task.id, "--plan-sha256", first)
+    assert stale.code == 1
+    assert "became “Another goal”" in stale.err
+    assert service.temporal.said == []
+
+
+async def test_paths_outside_the_plan_are_shown_and_allowed_by_their_digest_only(cli, service):
+    task, digest = await outside(service)
+    unasked = await cli("approve", task.id)
+    assert unasked.code == 1
+    assert "deploy/run.sh" in unasked.out and "<b>.py" in unasked.out
+    assert f"--paths-sha256 {digest}" in unasked.err
+    assert (await cli("approve", task.id, "--paths-sha256", digest)).code == 0
+    assert (await cli("approve", task.id, "--reject", "not these")).code == 0
+    assert [(door, said[0].paths_sha256, said[0].approved, said[0].reason) for _, door, said in service.temporal.said] == [
+        ("approve_paths", digest, True, ""),
+        ("approve_paths", digest, False, "not these"),
     ]
 
 
