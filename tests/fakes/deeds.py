@@ -10,6 +10,7 @@ from temporalio.exceptions import ApplicationError
 
 from contracts.artifact import ArtifactRef
 from contracts.change import Change
+from contracts.judging.finding import Finding
 from contracts.policy import Policy
 from contracts.sandbox import Recipe
 from contracts.sighting import Sighting
@@ -103,6 +104,7 @@ class ScriptedDeeds:
         self.merges: list[BaseMerge] = []
         self.goes_back: list[tuple[str, ...]] = []
         self.beyond: list[str] = []
+        self.operations: list[str] = []
         self.outside: list[str] = []
         """What each verdict of the gates finds outside the plan; what a person allowed is not found."""
         self.head = ""
@@ -222,7 +224,11 @@ class ScriptedDeeds:
         if found and artifact(found) not in request.allowed:
             told = {"outside": artifact(found), "outside_sha256": digest_of(found), "outside_named": (found,)}
             return GateResult(change=change, problems=problems, beyond_plan=f"Outside the plan: {found}.", **told)
-        return GateResult(change=change, problems=problems, beyond_plan=beyond)
+        asked = [name for name in self.operations if name not in request.allowed_operations]
+        told = {"rule": "operation.ci", "path": "ci.yml", "problem": "It steers CI.", "remedy": "Leave it."}
+        asks = tuple(Finding(operation=name, **told) for name in asked)
+        granted = tuple(name for name in self.operations if name in request.allowed_operations)
+        return GateResult(change=change, problems=problems, beyond_plan=beyond, asks=asks, allowed_operations=granted)
 
     @activity.defn(name="RunCI")
     async def run_ci(self, request: ChecksRequest) -> ChecksOutcome:

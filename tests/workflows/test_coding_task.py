@@ -90,6 +90,31 @@ async def test_checks_that_stay_red_halt_the_task_without_a_pull_request_and_res
         await handle.cancel()
 
 
+async def test_a_dangerous_operation_goes_out_once_a_person_named_it(temporal_client: Client) -> None:
+    deeds = ScriptedDeeds()
+    deeds.operations = ["operation.ci:ci.yml:0123456789"]
+    async with started(temporal_client, deeds) as handle:
+        standing = await until(handle, deeds, TaskState.HALTED)
+        assert "operation.ci:ci.yml:0123456789" in standing.reason and deeds.asked["OpenPR"] == 0
+        await handle.signal(CodingTaskWorkflow.resume, BudgetRaise(allow=("operation.ci:ci.yml:0123456789", "never-asked")))
+        standing = await until(handle, deeds, TaskState.AWAITING_REVIEW)
+        assert standing.allowed_operations == ("operation.ci:ci.yml:0123456789",)
+        assert deeds.of(PublishRequest)[0].allowed_operations == standing.allowed_operations
+        await handle.cancel()
+
+
+async def test_an_operation_that_nobody_named_goes_to_the_fixer(temporal_client: Client) -> None:
+    deeds = ScriptedDeeds()
+    deeds.operations = ["operation.ci:ci.yml:0123456789"]
+    async with started(temporal_client, deeds) as handle:
+        await until(handle, deeds, TaskState.HALTED)
+        deeds.operations = []
+        await handle.signal(CodingTaskWorkflow.resume, BudgetRaise())
+        await until(handle, deeds, TaskState.AWAITING_REVIEW)
+        await handle.cancel()
+    assert "operation.ci" in deeds.of(FeedbackRequest)[0].gate_problems[0]
+
+
 async def test_a_review_is_addressed_checked_published_and_answered(temporal_client: Client) -> None:
     deeds = ScriptedDeeds()
     async with started(temporal_client, deeds) as handle:
