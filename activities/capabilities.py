@@ -14,6 +14,7 @@ from activities.mcp_usage import counted, drift_counted
 from contracts import errors
 from contracts.mcp_lock import THIRD_PARTY, McpLock, face, sha256_of
 from contracts.policy import Policy
+from contracts.redaction import NOTHING_HELD, Redactor
 from contracts.steps import Preparation
 from contracts.workspace import Workspace
 
@@ -100,8 +101,14 @@ class ToolServer(Protocol):
 class Capabilities:
     """Every tool of every connected server, by name."""
 
-    def __init__(self, clients: Mapping[str, ToolServer], lock: McpLock | None = None) -> None:
-        """``lock``: what each server is held against; None trusts them, which is for tests with servers of their own."""
+    def __init__(
+        self, clients: Mapping[str, ToolServer], lock: McpLock | None = None, clean: Redactor = NOTHING_HELD
+    ) -> None:
+        """``lock``: what each server is held against; None trusts them, which is for tests with servers of their own.
+
+        ``clean``: what takes the secrets of this process out of whatever a server is told.
+        """
+        self.clean = clean
         self._clients = clients
         self.programs: dict[str, Callable[[], Awaitable[str]]] = {}
         """What tells the digest of a server's code, of those that are held against it, too."""
@@ -170,6 +177,7 @@ class Capabilities:
     ) -> CallToolResult:
         """One call, its failures left in the result. Raises ``CapabilityUnavailable`` when the server itself is gone."""
         client, server, _ = self._known(name)
+        arguments = self.clean.redact_value(arguments)
         try:
             with counted(server, name) as usage:
                 result = await client.call_tool(

@@ -27,6 +27,8 @@ QUOTED = re.compile(rb"=([0-9A-F]{2})|=\r?\n")
 """Quoted-printable, of mail; a view of its own, since '=' also stands before values."""
 NUMBERED = re.compile(rb"\n[ \t]*[0-9]{1,6}[ \t|:.)]+|\n@@ [^\n]*@@[^\n]*")
 """The numbers that listings put before lines, and the heads of hunks; a view of its own, since digits also belong to secrets."""
+SPACES = {b"n": b"\n", b"t": b"\t"}
+"""Escapes that numbers of lines stand between."""
 Replacement = Callable[[re.Match[bytes]], bytes]
 ESCAPED = (b"%", b"\\", b"&", b"0x", b"U+", b"u+")
 
@@ -60,6 +62,8 @@ def bare_views(text: str) -> Iterator[bytes]:
             return
         content = unescaped
         yield reduced(content)
+        if NUMBERED.search(content):
+            yield reduced(NUMBERED.sub(b"", content))
 
 
 def views(content: bytes) -> Iterator[View]:
@@ -71,6 +75,7 @@ def views(content: bytes) -> Iterator[View]:
     for _ in range(PASSES):
         whole = _replaced(whole, ESCAPE, _unescaped)
         yield _reduced_view(whole)
+        yield _reduced_view(_replaced(whole, NUMBERED, lambda _: b""))
 
 
 def _reduced_view(view: View) -> View:
@@ -100,6 +105,8 @@ def _unquoted(found: re.Match[bytes]) -> bytes:
 
 def _unescaped(found: re.Match[bytes]) -> bytes:
     percent, slash_x, zero_x, slash_u, big_point, small_point, html_hex, html_decimal, entity, octal = found.groups()
+    if found.lastindex is None:
+        return SPACES.get(found[0][-1:], b"\0")
     if byte := percent or slash_x or zero_x:
         return bytes([int(byte, 16)])
     if octal:

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from activities.attempts import release_lost_attempts
 from mcp_servers.runner.sandbox import TierReport
 from services import secret_uses, wiring
+from services.held_secrets import redactor
 from services.housekeeping import Housekeeper, house_kept
 from services.instance import Stack, announced, only_one, temporal
 from services.ledger.address import LedgerAddress, configured_address
@@ -47,7 +48,7 @@ async def stack(settings: Settings, scripted: bool = False) -> AsyncIterator[Sta
         kept = await opened.enter_async_context(wiring.stores(settings))
         forge = wiring.local_forge(settings, settings.public_url or url)
         server = await opened.enter_async_context(temporal(settings))
-        client = await connect(server.address, settings.temporal_namespace, interceptors)
+        client = await connect(server.address, settings.temporal_namespace, interceptors, clean=redactor(settings))
         if settings.tenant:
             await ensure_namespace(client)
         await ensure_search_attributes(client, SEARCH_ATTRIBUTES)

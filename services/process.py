@@ -210,7 +210,8 @@ async def _worker(part: Part, interceptors: list[Any]) -> AsyncIterator[None]:
         models = ConfiguredModels(settings, configured_address(settings))
         opened.push_async_callback(models.close)
         client = await connect_patiently(
-            settings.temporal_address, settings.temporal_namespace, interceptors, SEARCH_ATTRIBUTES, own=bool(settings.tenant)
+            settings.temporal_address, settings.temporal_namespace, interceptors, SEARCH_ATTRIBUTES, own=bool(settings.tenant),
+            clean=connected.clean,
         )
         deeds = wiring.deeds(kept, connected, models, wiring.signing_keys(settings), settings.public_url)
         async with wiring.workers(settings, client, deeds):
@@ -258,12 +259,14 @@ def _tickets(settings: Settings, kept: "wiring.Stores", connected: "Capabilities
 
 @asynccontextmanager
 async def _api(part: Part, interceptors: list[Any]) -> AsyncIterator[None]:
+    from services.held_secrets import redactor
     from services.serving import serving
     from services.worker import connect
 
     settings = part.settings
     async with wiring.stores(settings) as kept:
-        client = await connect(settings.temporal_address, settings.temporal_namespace, interceptors, lazy=True)
+        where, clean = (settings.temporal_address, settings.temporal_namespace), redactor(settings)
+        client = await connect(*where, interceptors, lazy=True, clean=clean)
         tasks = wiring.task_service(settings, kept, wiring.local_forge(settings, part.base_url), client, part.ui_url)
         app = wiring.front_door(settings, kept, tasks)
         with tasks.policy.reloaded_by_signal():

@@ -52,10 +52,12 @@ def telemetry(settings: Settings) -> Iterator["list[Interceptor]"]:
     from temporalio.contrib.opentelemetry import TracingInterceptor
 
     from services.agent_spans import AgentSpans
+    from services.clean_spans import CleanSpans
 
     resource = Resource.create({"service.name": "patchwright"})
     provider = TracerProvider(resource=resource)
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=f"{settings.otlp_endpoint}/v1/traces")))
+    exporter = CleanSpans(OTLPSpanExporter(endpoint=f"{settings.otlp_endpoint}/v1/traces"), redactor(settings))
+    provider.add_span_processor(BatchSpanProcessor(exporter))
     trace.set_tracer_provider(provider)
     reader = PeriodicExportingMetricReader(OTLPMetricExporter(endpoint=f"{settings.otlp_endpoint}/v1/metrics"))
     meters = MeterProvider([reader], resource)

@@ -306,10 +306,11 @@ async def capabilities(settings: Settings, base_url: str, boxes: "Sandboxes | No
     """
     from activities.capabilities import Capabilities, ToolServer
     from activities.remote_server import RemoteServer
+    from services.held_secrets import redactor
 
     async with AsyncExitStack() as stack:
         clients: dict[str, ToolServer] = {}
-        connected = Capabilities(clients, mcp_lock(settings))
+        connected = Capabilities(clients, mcp_lock(settings), redactor(settings))
         for name in served(settings):
             if url := settings.mcp_urls.get(name):
                 clients[name] = remote = RemoteServer(url, settings.mcp_access_token())
@@ -462,6 +463,7 @@ def forge_polls(settings: Settings, kept: Stores, connected: "Capabilities", tas
 @asynccontextmanager
 async def reconciler(settings: Settings, temporal_address: str, base_url: str) -> AsyncIterator["Reconciler"]:
     """What compares run store, Temporal, forge, remotes and mirrors after a restore. Raises ``Conflict`` without Temporal."""
+    from services.held_secrets import redactor
     from services.reconciling.mending import Mending
     from services.reconciling.reconciler import Reconciler
     from services.reconciling.survey import Survey
@@ -469,7 +471,7 @@ async def reconciler(settings: Settings, temporal_address: str, base_url: str) -
     from services.worker import connect_patiently
 
     async with stores(settings) as kept, capabilities(settings, base_url) as connected:
-        client = await connect_patiently(temporal_address, settings.temporal_namespace, (), ())
+        client = await connect_patiently(temporal_address, settings.temporal_namespace, (), (), clean=redactor(settings))
         tasks = task_service(settings, kept, local_forge(settings, base_url), client, "")
         survey = Survey(kept.runs, kept.artifacts, TemporalSide(client, settings.task_queue), connected)
         yield Reconciler(survey, Mending(kept.runs, kept.artifacts, connected, tasks, survey), kept.runs)
@@ -571,6 +573,7 @@ def access(settings: Settings, kept: Stores) -> "Access":
 def front_door(settings: Settings, kept: Stores, tasks: "TaskService") -> "FastAPI":
     """API, pages and the inbox of webhooks as one application."""
     from services.api.app import create_app
+    from services.held_secrets import redactor
     from services.instance import allowed_hosts
     from services.pull_request_diffs import MirrorDiffs
 
@@ -582,6 +585,7 @@ def front_door(settings: Settings, kept: Stores, tasks: "TaskService") -> "FastA
         allowed_hosts=allowed_hosts(settings),
         inbox=inbox(settings, kept, tasks),
         webhook_secrets=webhook_secrets(settings),
+        clean=redactor(settings),
     )
 
 

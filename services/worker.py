@@ -1,6 +1,7 @@
 """Temporal workers: the workflow and every activity of this service, in pools that do not hold each other up."""
 
 import asyncio
+import dataclasses
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -22,6 +23,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, w
 
 from contracts.errors import Conflict
 from contracts.pool import Pool, PoolSizes
+from contracts.redaction import NOTHING_HELD, Redactor
 from workflows.coding_task import CodingTaskWorkflow
 
 SHARED = ("contracts", "pydantic", "pydantic_core", "annotated_types", "workflows.standing", "workflows.calls")
@@ -45,15 +47,24 @@ DEPLOYMENT = "patchwright"
 """The worker deployment whose versions tasks are pinned to."""
 
 
-async def connect(address: str, namespace: str, interceptors: Sequence[Interceptor] = (), lazy: bool = False) -> Client:
-    """A client that speaks Pydantic; a ``lazy`` one connects when first used. Raises ``RuntimeError`` when nothing answers."""
+async def connect(
+    address: str, namespace: str, interceptors: Sequence[Interceptor] = (), lazy: bool = False, clean: Redactor = NOTHING_HELD
+) -> Client:
+    """A client that speaks Pydantic; a ``lazy`` one connects when first used. Raises ``RuntimeError`` when nothing answers.
+
+    ``clean``: what takes secrets out of whatever Temporal is told.
+    """
+    from services.clean_payloads import CleanPayloads  # for those who connect; a replay needs the workflow alone
+
+    converter = dataclasses.replace(pydantic_data_converter, payload_codec=CleanPayloads(clean))
     return await Client.connect(
-        address, namespace=namespace, data_converter=pydantic_data_converter, interceptors=list(interceptors), lazy=lazy
+        address, namespace=namespace, data_converter=converter, interceptors=list(interceptors), lazy=lazy
     )
 
 
 async def connect_patiently(
-    address: str, namespace: str, interceptors: Sequence[Interceptor], attributes: Sequence[str], own: bool = False
+    address: str, namespace: str, interceptors: Sequence[Interceptor], attributes: Sequence[str], own: bool = False,
+    clean: Redactor = NOTHING_HELD,
 ) -> Client:
     """A client of a server that may be starting, with these search attributes registered; ``own``: the namespace, too.
 
@@ -67,7 +78,7 @@ async def connect_patiently(
             reraise=True,
         ):
             with attempt:
-                client = await connect(address, namespace, interceptors)
+                client = await connect(address, namespace, interceptors, clean=clean)
                 if own:
                     await ensure_namespace(client)
                 await ensure_search_attributes(client, attributes)

@@ -63,7 +63,8 @@ class Steering:
         self._seen, found = await self._store.steering(self._journal.task_id, self._seen)
         if not found:
             return None
-        said = canonical({"heard": found[-1][0], "messages": [message for _, message in found]})
+        messages = self._journal.clean.redact_value([message for _, message in found])
+        said = canonical({"heard": found[-1][0], "messages": messages})
         await self._journal.keep_steering(said)
         return said
 

@@ -22,9 +22,11 @@ from agents.retry import ModelRetryAdvice, ModelRetryAdviceRequest
 from agents.tool_context import ToolContext
 from pydantic import TypeAdapter
 
+from activities.agent_run.clean_items import CleanItems
 from activities.agent_run.encoding import Conversation, Frame, canonical
 from activities.agent_run.wire_keys import asked_as
 from activities.stores.journal_store import JournalRow, JournalStore
+from contracts.redaction import NOTHING_HELD, Redactor
 
 _RESPONSE = TypeAdapter(ModelResponse)
 
@@ -61,7 +63,11 @@ class Observer(Protocol):
 class RunJournal:
     """The journal of one run (or of one slice of a long one)."""
 
-    def __init__(self, store: JournalStore, task_id: str, run: str, observer: Observer) -> None:
+    def __init__(
+        self, store: JournalStore, task_id: str, run: str, observer: Observer, clean: Redactor = NOTHING_HELD
+    ) -> None:
+        """``clean``: what takes secrets out of whatever is asked, answered and kept, before its digest is made."""
+        self.clean = clean
         self.task_id = task_id
         self.run = run
         self.observer = observer
@@ -209,6 +215,7 @@ class JournaledModel(Model):
         self._journal = journal
         self._conversation = conversation
         self._header = Frame(self._encode_header)
+        self._items = CleanItems(journal.clean)
 
     async def get_response(  # the SDK's signature
         self,
@@ -223,7 +230,8 @@ class JournaledModel(Model):
     ) -> ModelResponse:
         """The stored answer when this very call was answered before, else the model's."""
         journal = self._journal
-        items = self._conversation.whole(input)
+        items = self._items.of(self._conversation.whole(input))
+        system_instructions = journal.clean.redact(system_instructions) if system_instructions else system_instructions
         self._conversation.follow(items)
         digest = self._conversation.digest(self._header.of(system_instructions, model_settings, tools, output_schema, handoffs))
         started = time.perf_counter()
@@ -238,7 +246,10 @@ class JournaledModel(Model):
                 )
             journal.live_calls += 1
             # Without exclude_unset the items come back with fields that were never sent, and the next digest differs.
-            await journal.keep_model_answer(digest, _RESPONSE.dump_json(response, exclude_unset=True))
+            written = _RESPONSE.dump_json(response, exclude_unset=True)
+            if (kept := journal.clean.redact_json(written)) is not written:
+                response = _RESPONSE.validate_json(kept)
+            await journal.keep_model_answer(digest, kept)
         journal.observer.model_called(
             self._agent, journal.ordinal, response, time.perf_counter() - started, replayed=stored is not None
         )
@@ -305,5 +316,6 @@ async def _live(name: str, arguments: str, key: str, journal: RunJournal, call: 
         )
     await journal.tool_started(key, name)
     outcome = await call(name, parsed, f"{journal.run}/{key}")
+    outcome = replace(outcome, text=journal.clean.redact(outcome.text))
     await journal.tool_done(key, name, outcome)
     return outcome

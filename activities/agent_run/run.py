@@ -64,7 +64,7 @@ class AgentRuns:
     async def run(self, task: AgentTask) -> AgentAnswer:
         """Run to the end of the run or of the slice. Raises ``PatchwrightError`` classes only for what is expected."""
         story = RunStory(self._run_store, task, self._models, self._put_back)
-        journal = RunJournal(self._journal, task.task_id, f"{task.run}.{task.slice}", story)
+        journal = RunJournal(self._journal, task.task_id, f"{task.run}.{task.slice}", story, self._capabilities.clean)
         await journal.open()
         await journal.hold()
         if journal.empty:

@@ -10,8 +10,10 @@ from fastapi import FastAPI, Request, Response
 from pydantic import BaseModel
 
 from activities.evidence.keys import SigningKeys
+from contracts.redaction import NOTHING_HELD, Redactor
 from services.access.access import Access
 from services.access.authorising import Authoriser
+from services.api.clean_errors import CleanErrors
 from services.api.declared import problems
 from services.api.evidence import evidence_routes
 from services.api.gate import Gate
@@ -47,7 +49,8 @@ class Readiness(BaseModel):
 
 
 def create_app(tasks: TaskService, access: Access, diffs: DiffSource, *, keys: SigningKeys, allowed_hosts: Collection[str] = (),
-               inbox: Inbox | None = None, webhook_secrets: Secrets = lambda _kind: None) -> FastAPI:
+               inbox: Inbox | None = None, webhook_secrets: Secrets = lambda _kind: None,
+               clean: Redactor = NOTHING_HELD) -> FastAPI:
     """The service's front door.
 
     ``access`` knows who comes in; what they may do stands in ``services.access.matrix``. ``allowed_hosts`` are host names beside
@@ -55,6 +58,7 @@ def create_app(tasks: TaskService, access: Access, diffs: DiffSource, *, keys: S
     server stops, so that open event streams end at once. While it serves it also starts the tasks that were accepted,
     here or by an API process that died, and not started, and carries out what webhooks brought into ``inbox``; they are
     held against ``webhook_secrets``. ``keys`` sign waivers, and say whether evidence is ours.
+    ``clean`` takes secrets out of what failures say.
     """
 
     @asynccontextmanager
@@ -86,6 +90,7 @@ def create_app(tasks: TaskService, access: Access, diffs: DiffSource, *, keys: S
     Problems(app, error_page)
     app.add_middleware(Gate, access=access, sessions=sessions, authoriser=Authoriser(tasks), error_page=error_page,
                        allowed_hosts=allowed_hosts)
+    app.add_middleware(CleanErrors, clean=clean)
     return app
 
 

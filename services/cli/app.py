@@ -3,12 +3,14 @@
 0: done. 1: it could not be done, and the message says what to do. 2: the command line was wrong. 130: ctrl-C.
 """
 
+import contextlib
 import sys
 from collections.abc import Iterator
 
 import typer
 
 from contracts.errors import InvalidInput, PatchwrightError
+from services import settings as configuration
 from services.cli import (
     audit,
     chaos,
@@ -27,7 +29,8 @@ from services.cli import (
     verifying,
     waiving,
 )
-from services.cli.screen import errors
+from services.cli.screen import errors, keep_quiet_about
+from services.held_secrets import redactor
 
 RUN, TASKS, REVIEW, CONTROL = "Run it", "Tasks", "Review", "Control a task"
 ACCESS = "Who may come in"
@@ -90,6 +93,8 @@ app.command(rich_help_panel=DEVELOPMENT)(development.lock)
 
 def main() -> None:
     """Run a command and leave with its exit code."""
+    with contextlib.suppress(PatchwrightError):  # bad settings are told by whoever needs them
+        keep_quiet_about(redactor(configuration.load()))
     try:
         app(prog_name="./patchwright")
     except InvalidInput as wrong:

@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO, cast
 from urllib.parse import urljoin
 
 import typer
@@ -12,9 +12,27 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from contracts.redaction import NOTHING_HELD, Redactor
+
+
+class _Clean:
+    """Standard output or error as it is at that moment, without the secrets that this process knows."""
+
+    redactor: Redactor = NOTHING_HELD
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def write(self, text: str) -> int:
+        return getattr(sys, self._name).write(self.redactor.redact(text))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(getattr(sys, self._name), name)
+
+
 # Piped output is for grep and less: wide enough that nothing is cut.
-screen = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
-errors = Console(stderr=True, highlight=False)
+screen = Console(highlight=False, width=None if sys.stdout.isatty() else 200, file=cast(TextIO, _Clean("stdout")))
+errors = Console(highlight=False, file=cast(TextIO, _Clean("stderr")))
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Url = Annotated[str, typer.Option("--url", help="Where the service answers, if not on this machine.", show_default=False)]
@@ -45,7 +63,12 @@ EVENT_STYLES = {
 
 def print_json(value: Any) -> None:
     """One line of JSON on stdout."""
-    print(json.dumps(value, ensure_ascii=False))
+    print(json.dumps(_Clean.redactor.redact_value(value), ensure_ascii=False))
+
+
+def keep_quiet_about(known: Redactor) -> None:
+    """From now on nothing that is printed holds these secrets."""
+    _Clean.redactor = known
 
 
 def state_text(state: str) -> str:

@@ -4,6 +4,7 @@ Written to ASGI itself: a call is nearly all body, and the body is not for us to
 """
 
 import asyncio
+import dataclasses
 import hmac
 import json
 import logging
@@ -14,9 +15,11 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from contracts.errors import BudgetExceeded, InvalidInput, PatchwrightError
 from contracts.model_call import AWAY_HEADER, BUDGET_CODE
+from contracts.redaction import NOTHING_HELD, Redactor
 from services.ledger import store
 from services.ledger.answers import EVENT_STREAM
 from services.ledger.asking import StreamCut
+from services.ledger.clean_prompts import CleanPrompts
 from services.ledger.flights import Flight, Outcome
 from services.ledger.ledger import Ledger
 from services.ledger.problems import PROBLEM, problem_body
@@ -37,7 +40,9 @@ log = logging.getLogger(__name__)
 class LedgerApp:
     """The ASGI application."""
 
-    def __init__(self, ledger: Ledger, token: str) -> None:
+    def __init__(self, ledger: Ledger, token: str, clean: Redactor = NOTHING_HELD) -> None:
+        """``clean``: what takes secrets out of prompts, before anything is made of them, and out of what failures say."""
+        self._prompts, self._clean = CleanPrompts(clean), clean
         self.stopping = False
         """Set it to take no more calls; those under way go on."""
         self._ledger = ledger
@@ -54,7 +59,8 @@ class LedgerApp:
         except StreamCut:
             raise
         except PatchwrightError as error:
-            await _answer(send, _refusal(error))
+            refused = _refusal(error)
+            await _answer(send, dataclasses.replace(refused, body=self._clean.redact_json(refused.body)))
         except Exception as error:
             log.exception("A model call failed in the ledger")
             detail = f"The ledger made a mistake ({type(error).__name__}); its log has the details."
@@ -84,7 +90,7 @@ class LedgerApp:
         body = await _body(receive)
         if body is None:
             return  # whoever asked has left before it was said what for
-        call = read_call(endpoint, headers, body)
+        call = read_call(endpoint, headers, await self._prompts.of(body))
         flight, own = self._ledger.ask(call)
         if call.stream and own:
             await _stream(send, flight, call)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 
 from services import wiring
+from services.held_secrets import redactor
 from services.ledger.address import LedgerAddress
 from services.ledger.app import LedgerApp
 from services.ledger.budgets import Budgets
@@ -31,7 +32,8 @@ async def ledger(settings: Settings, door: socket.socket | None = None) -> Async
     ``door``: where somebody listens for it already; otherwise it listens where the settings say.
     """
     opened = await open_ledger(settings)
-    app = LedgerApp(opened, settings.ledger_access_token())
+    token = settings.ledger_access_token()
+    app = LedgerApp(opened, token, redactor(settings))
     listens = nullcontext(door) if door else listening(settings.ledger_host, settings.ledger_port, "PATCHWRIGHT_LEDGER_PORT")
     try:
         with listens as sock:
@@ -56,12 +58,12 @@ async def serve(settings: Settings) -> None:
 
 async def open_ledger(settings: Settings) -> Ledger:
     """The ledger on its database, brought to the newest schema; what a dead one left is settled."""
-    providers, keys = settings.model_providers(), wiring.provider_keys(settings)
+    providers, keys, clean = settings.model_providers(), wiring.provider_keys(settings), redactor(settings)
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     await _upgrade(settings.ledger_database_url)
     opened = Ledger(
         LedgerDatabase(settings.ledger_database_url),
-        {name: Upstream(name, provider, keys.get(name)) for name, provider in providers.items()},
+        {name: Upstream(name, provider, keys.get(name), clean) for name, provider in providers.items()},
         Routing(providers, settings.model_routes),
         PriceTable(settings.prices),
         Budgets(settings.budget_per_day_usd, settings.budget_per_requester_usd),

@@ -9,6 +9,7 @@ from typing import Protocol
 import httpx2
 
 from contracts.errors import PatchwrightError
+from contracts.redaction import NOTHING_HELD, Redactor
 from services.ledger.answers import EVENT_STREAM, Reply, seconds_of
 from services.ledger.gate import ProviderGate
 from services.ledger.providers import ModelProvider
@@ -46,8 +47,14 @@ class ProviderKeys(Protocol):
 class Upstream:
     """A provider. Raises ``Unreached`` and nothing else."""
 
-    def __init__(self, name: str, provider: ModelProvider, keys: "ProviderKeys | None" = None) -> None:
-        """``keys``: where its key comes from whenever it is needed; None: the one that the provider was configured with."""
+    def __init__(
+        self, name: str, provider: ModelProvider, keys: ProviderKeys | None = None, clean: Redactor = NOTHING_HELD
+    ) -> None:
+        """``keys``: where its key comes from whenever it is needed; None: the one that the provider was configured with.
+
+        ``clean``: what takes secrets out of what it answers.
+        """
+        self._redactor = clean
         self.name = name
         self.provider = provider
         self.gate = ProviderGate(provider.max_concurrent, provider.requests_per_minute)
@@ -79,7 +86,7 @@ class Upstream:
                 async for piece in response.aiter_bytes():
                     whole += piece
                     if streaming:
-                        sink(piece)
+                        sink(self._clean(piece))
         except httpx2.HTTPError as error:
             raise self._unreached(error) from error
         return self._reply(response, bytes(whole))
@@ -159,7 +166,8 @@ class Upstream:
 
     def _clean(self, told: bytes) -> bytes:
         """A failure without our key in it: some gateways repeat what they were sent, and people read what they said."""
-        return told.replace(self._key.encode(), b"(the key)") if len(self._key) >= SHORTEST_KEY else told
+        without = told.replace(self._key.encode(), b"(the key)") if len(self._key) >= SHORTEST_KEY else told
+        return self._redactor.redact_json(without)
 
 
 def response_of(reply: Reply) -> tuple[str, str]:
