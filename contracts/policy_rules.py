@@ -58,7 +58,8 @@ class NetworkRules(StrictWord):
         for host in hosts if isinstance(hosts, list | tuple) else ():
             if isinstance(host, str) and host.rpartition(".")[2][:1].isdigit():
                 raise ValueError(f"{host!r} is an IP address; name the host, so that it can be looked up and pinned")
-        return hosts
+        # Strict JSON takes a list for a tuple only where no code has looked at it before.
+        return tuple(hosts) if isinstance(hosts, list) else hosts
 
     def narrowed(self, by: "NetworkRules") -> "NetworkRules":
         """What both allow; a policy that says nothing of hosts narrows nothing."""

@@ -93,6 +93,11 @@ async def test_a_request_can_only_narrow_the_service_s_policy(api: httpx2.AsyncC
     assert (kept.max_model_calls, kept.max_fix_rounds, kept.require_tests, kept.also_within) == (300, 1, True, (("src/**",),))
 
 
+async def test_a_request_may_name_hosts(api: httpx2.AsyncClient) -> None:
+    policy = {"network": {"allowed_hosts": ["docs.example.com"]}}
+    assert (await api.post("/tasks", json=TICKET | {"policy": policy})).status_code == 202
+
+
 # -- refusing -------------------------------------------------------------------------------------------------
 
 
