@@ -225,8 +225,8 @@ class ScriptedDeeds:
             told = {"outside": artifact(found), "outside_sha256": digest_of(found), "outside_named": (found,)}
             return GateResult(change=change, problems=problems, beyond_plan=f"Outside the plan: {found}.", **told)
         asked = [name for name in self.operations if name not in request.allowed_operations]
-        told = {"rule": "operation.ci", "path": "ci.yml", "problem": "It steers CI.", "remedy": "Leave it."}
-        asks = tuple(Finding(operation=name, **told) for name in asked)
+        finding = Finding(rule="operation.ci", path="ci.yml", problem="It steers CI.", remedy="Leave it.")
+        asks = tuple(finding.model_copy(update={"operation": name}) for name in asked)
         granted = tuple(name for name in self.operations if name in request.allowed_operations)
         return GateResult(change=change, problems=problems, beyond_plan=beyond, asks=asks, allowed_operations=granted)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from mcp import Client
 
 from contracts.forge import PullRequestDraft
+from contracts.judging.finding import OperationKind
 from contracts.judging.judgement import judge
 from contracts.policy import Policy
 from contracts.redaction import Redactor
@@ -107,7 +108,7 @@ async def test_an_ordinary_change_is_pushed_and_one_with_a_secret_on_the_way_is_
         clean = mirror.amend(opened.workspace, "Take it out", lambda _: {"b.txt": NewBlob(b"two\n")}, "2")
         refused = await publish(client, opened, clean)
         assert (
-            refused.is_error and "secret.held" in refused.content[0].text and HELD["forge token"] not in refused.content[0].text
+            refused.is_error and "secret.held" in str(refused.content) and HELD["forge token"] not in str(refused.content)
         )
         assert not remote.pushed()
         sealed = mirror.seal(opened.workspace, clean, opened.base_commit, "Add two")
@@ -116,7 +117,7 @@ async def test_an_ordinary_change_is_pushed_and_one_with_a_secret_on_the_way_is_
 
 
 async def test_what_a_person_allowed_is_pushed_and_nothing_else(tmp_path: Path) -> None:
-    remote, policy = Remote(tmp_path), Policy(allowed_operations=("infrastructure",))
+    remote, policy = Remote(tmp_path), Policy(allowed_operations=(OperationKind.INFRASTRUCTURE,))
     async with Client(remote.server) as client:
         opened = await remote.opened(client)
         mirror = remote.mirrors.of(opened.workspace)
