@@ -76,7 +76,7 @@ async def publish(
         "task_id": "task",
     } | draft
     asked = {"draft": PullRequestDraft.model_validate(wanted).model_dump(mode="json"), "allowed_operations": list(allowed)}
-    return await client.call_tool("publish_pull_request", asked, meta=meta)
+    return await client.call_tool("publish_pull_request", asked, meta=cast(Any, meta))
 
 
 async def test_no_hostile_tree_passes_and_none_is_pushed(tmp_path: Path, tally: Callable[[str], Tally]) -> None:
