@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 HEAD, TAIL = r"(?<![A-Za-z0-9_+/-])", r"(?![A-Za-z0-9])"
+PLAIN_HEAD = r"(?<![A-Za-z0-9])"
+"""Before a token whose beginning has a sign that base64 has not: it may stand in a path or an address."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,8 @@ def _of(what: str, signs: str, pattern: str, contextual: bool = False) -> Format
 
 def _token(what: str, signs: str, pattern: str) -> Format:
     """A word that stands alone."""
-    return _of(what, signs, f"{HEAD}(?:{pattern}){TAIL}")
+    head = PLAIN_HEAD if all("_" in sign or "-" in sign for sign in signs.split()) else HEAD
+    return _of(what, signs, f"{head}(?:{pattern}){TAIL}")
 
 
 def _near(what: str, word: str, value: str) -> Format:
