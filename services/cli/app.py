@@ -93,8 +93,9 @@ app.command(rich_help_panel=DEVELOPMENT)(development.lock)
 
 def main() -> None:
     """Run a command and leave with its exit code."""
-    with contextlib.suppress(PatchwrightError):  # bad settings are told by whoever needs them
-        keep_quiet_about(redactor(configuration.load()))
+    if sys.argv[1:2] not in (["up"], ["serve"]):  # they know whose secrets they may read
+        with contextlib.suppress(PatchwrightError):  # bad settings are told by whoever needs them
+            keep_quiet_about(redactor(configuration.load()))
     try:
         app(prog_name="./patchwright")
     except InvalidInput as wrong:

@@ -11,9 +11,11 @@ import typer
 
 from contracts.errors import InvalidInput
 from services import settings as configuration
-from services.cli.screen import errors, screen
+from services.cli.screen import errors, keep_quiet_about, screen
 from services.event_loop import run
+from services.held_secrets import redactor
 from services.own_environment import hide, keep_to_oneself
+from services.role_secrets import EVERY, SUPERVISOR
 from services.settings import Settings
 from services.stopping import stop_signal
 
@@ -48,6 +50,7 @@ def up(
     settings = configuration.load()
     keep_to_oneself()
     hide(settings.secret_variables())
+    keep_quiet_about(redactor(settings.for_role(SUPERVISOR if processes else EVERY)))
     for name in configuration.unknown_variables():
         errors.print(f"patchwright: no setting is called {name}; see ./patchwright config view", markup=False)
     _leave(run(_serve(settings, processes)))
