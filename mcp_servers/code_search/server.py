@@ -124,7 +124,11 @@ def _register_upkeep(server: MCPServer, indexes: Indexes) -> None:
 
 
 def _register_judgement(server: MCPServer, mirrors: Mirrors, default: Scope | None) -> None:
-    async def loosened_tests(ctx: Context[Any, Any], old: str, new: str) -> Loosenings:
+    async def loosened_tests(
+        ctx: Context[Any, Any],
+        old: Annotated[str, Field(description="The commit whose tests count.")],
+        new: Annotated[str, Field(description="The commit that may ask for less.")],
+    ) -> Loosenings:
         """For the service: the tests that lie between two commits and were removed, skipped or loosened, found by structure."""
         mirror = mirrors.of(scope_of(ctx, default).workspace)
         base, commit = mirror.resolve(old), mirror.resolve(new)

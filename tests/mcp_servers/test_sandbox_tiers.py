@@ -122,7 +122,7 @@ async def test_what_is_no_ordinary_file_is_left_out_and_named(shop: Place) -> No
 async def test_paths_the_policy_denies_are_put_back(shop: Place) -> None:
     shop.commit({".patchwright.yaml": "checks: []\n"})
     result = await shop.run("echo 'checks: [evil]' > .patchwright.yaml; echo ok > fine.txt")
-    assert result["changed"] == ["fine.txt"] and "the policy denies this path" in result["note"]
+    assert result["changed"] == ["fine.txt"] and "no change may touch it" in result["note"]
     assert (await shop.run("cat .patchwright.yaml"))["output"] == "checks: []\n"
 
 
@@ -132,10 +132,10 @@ async def test_too_many_bytes_are_not_taken_over(shop: Place) -> None:
     assert (await shop.run("ls"))["output"] == "a.txt\nb\n"
 
 
-async def test_names_in_other_scripts_and_odd_letters_survive(shop: Place) -> None:
+async def test_names_in_other_scripts_survive_and_those_that_not_every_system_takes_are_named(shop: Place) -> None:
     result = await shop.run("echo x > 'größe 数.txt'; echo y > '-rf'; echo z > '*'; echo q > 'a\"b'")
-    assert result["changed"] == ["*", "-rf", 'a"b', "größe 数.txt"]
-    assert shop.read("größe 数.txt") == b"x\n" and shop.read("-rf") == b"y\n"
+    assert result["changed"] == ["größe 数.txt"] and shop.read("größe 数.txt") == b"x\n"
+    assert all(name in result["note"] for name in ("-rf", "*", 'a"b'))
 
 
 async def test_unreadable_files_are_read_all_the_same(shop: Place) -> None:

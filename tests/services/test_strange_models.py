@@ -172,7 +172,7 @@ async def test_wrong_calls_come_back_with_words_a_model_can_act_on_and_the_task_
         ("`start_line`:", "integer"),
         ("fits 2 places",),
         ("does not fit",),
-        ("policy denies",),
+        ("no change may touch it",),
         ("cut off",),
         ("folders deep",),
         ("`command`:",),

@@ -130,7 +130,7 @@ async def test_gitlab_signs_with_standard_webhooks_and_older_ones_send_a_token(d
     assert (await door.post("gitlab", body, several)).status_code == 202
     refused = [
         other, good | {"webhook-timestamp": good["webhook-timestamp"] + ".0"}, good | {"webhook-timestamp": "nan"},
-        standard(body, moment=time.time() - 301), standard(body, moment=time.time() + 301), standard(body, secret=b"o" * 32),
+        standard(body, moment=time.time() - 301), standard(body, moment=time.time() + 360), standard(body, secret=b"o" * 32),
         good | {"webhook-signature": value}, good | {"webhook-signature": f"v2,{value}"},
         good | {"webhook-signature": f"v1,{value.rstrip('=')}"}, good | {"webhook-signature": f"v1,{value[:9]}\t{value[9:]}"},
         good | {"webhook-signature": f"v1,{value.replace('+', '-').replace('/', '_')}*"},

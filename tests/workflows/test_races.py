@@ -158,7 +158,7 @@ async def test_closing_while_the_pull_request_is_being_published_closes(temporal
 
 async def test_resume_twice_goes_on_once_and_does_not_skip_the_next_halt(temporal_client: Client) -> None:
     deeds = ScriptedDeeds(Policy(max_fix_rounds=0))
-    deeds.checks = [False, False]
+    deeds.checks = [False, False, False]  # the commit is judged again before it is mended
     async with started(temporal_client, deeds) as handle:
         await deeds.told(TaskState.HALTED)
         await handle.signal(CodingTaskWorkflow.resume, None)
