@@ -8,7 +8,6 @@ stdout belongs to the protocol; everything for people goes to stderr.
 """
 
 import argparse
-import hmac
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,11 +15,11 @@ from pathlib import Path
 import platformdirs
 import uvicorn
 from mcp.server.mcpserver import MCPServer
-from starlette.types import ASGIApp, Receive, Send
-from starlette.types import Scope as ConnectionScope
+from starlette.types import ASGIApp
 
 from contracts.errors import PatchwrightError
 from contracts.workspace import Workspace
+from mcp_servers.bearer import BearerOnly
 from mcp_servers.object_store import Mirrors
 from mcp_servers.repo.opening import open_workspace
 from mcp_servers.scope import Scope
@@ -87,36 +86,7 @@ def serve_http(server: MCPServer, host: str, port: int, token_file: Path | None 
         sys.exit(f"Serving on {host} lets everybody who reaches it read and write the workspace: give --token-file.")
     app: ASGIApp = server.streamable_http_app(stateless_http=True, host=host)
     if token_file is not None:
-        app = BearerOnly(app, token_file.read_text().strip())
-    uvicorn.run(app, host=host, port=port, log_level="warning")
-
-
-class BearerOnly:
-    """Lets a request through only with the bearer token, but for ``/healthz``, which says no more than that somebody is there."""
-
-    def __init__(self, app: ASGIApp, token: str, program: str = "") -> None:
-        """``program``: digest of the server's own code, told at ``/program`` to who has the token."""
-        self._program = program
-        if not token:
+        if not (token := token_file.read_text().strip()):
             sys.exit("The token file is empty.")
-        self.app = app
-        self.expected = f"Bearer {token}".encode()
-
-    async def __call__(self, scope: ConnectionScope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await self.app(scope, receive, send)
-            return
-        if scope["path"] == "/healthz":
-            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
-            await send({"type": "http.response.body", "body": b'{"status":"ok"}'})
-            return
-        given = dict(scope["headers"]).get(b"authorization", b"")
-        if hmac.compare_digest(given, self.expected) and scope["path"] == "/program":
-            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
-            await send({"type": "http.response.body", "body": self._program.encode()})
-            return
-        if hmac.compare_digest(given, self.expected):
-            await self.app(scope, receive, send)
-            return
-        await send({"type": "http.response.start", "status": 401, "headers": [(b"www-authenticate", b"Bearer")]})
-        await send({"type": "http.response.body", "body": b"Send the server's token as 'Authorization: Bearer TOKEN'."})
+        app = BearerOnly(app, token)
+    uvicorn.run(app, host=host, port=port, log_level="warning")

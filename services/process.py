@@ -169,7 +169,7 @@ async def _ledger(part: Part) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _mcp(name: str, part: Part) -> AsyncIterator[None]:
-    from mcp_servers.serving import BearerOnly
+    from mcp_servers.bearer import BearerOnly
     from services.our_code import our_digest
     from services.serving import serving
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from activities.stores.watch_store import WatchStore
     from contracts.card import AgentCard
     from contracts.mcp_lock import McpLock
+    from mcp_servers.bearer import KnownOnly
     from mcp_servers.object_store import Mirrors
     from mcp_servers.repo.forges import Forges
     from mcp_servers.repo.host_forge import HostForge
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from mcp_servers.repo.tickets.tickets import Tickets
     from mcp_servers.runner.sandboxes import Sandboxes
     from mcp_servers.secrets.broker import Broker
-    from mcp_servers.secrets.server import KnownOnly
     from mcp_servers.secrets.vault import VaultSource
     from mcp_servers.third_party.box import Surroundings
     from mcp_servers.third_party.guest import Guest
@@ -154,7 +154,8 @@ async def secrets_server(settings: Settings) -> "AsyncIterator[KnownOnly]":
     """The role mcp-secrets as an ASGI application: who asks is whose token he sends. Raises ``InvalidInput`` and ``Conflict``."""
     import asyncio
 
-    from mcp_servers.secrets.server import KnownOnly, build_server
+    from mcp_servers.bearer import KnownOnly
+    from mcp_servers.secrets.server import build_server, holders
     from mcp_servers.secrets.vault import VaultSource
     from services import secret_uses
 
@@ -164,7 +165,7 @@ async def secrets_server(settings: Settings) -> "AsyncIterator[KnownOnly]":
     tokens = {who: token.get_secret_value() for who, token in settings.secret_tokens.items() if token.get_secret_value()}
     app = build_server(broker(settings, vault)).streamable_http_app(stateless_http=True, host=settings.mcp_host)
     try:
-        yield KnownOnly(app, tokens)
+        yield KnownOnly(app, holders(tokens))
     finally:
         if staying and vault:
             staying.cancel()

@@ -20,9 +20,10 @@ from pydantic import ValidationError
 from contracts.errors import PatchwrightError
 from contracts.secret import SecretGrant, VaultAccess
 from contracts.word import StrictWord
+from mcp_servers.bearer import KnownOnly
 from mcp_servers.secrets.audit import HandOutAudit
 from mcp_servers.secrets.broker import Broker
-from mcp_servers.secrets.server import KnownOnly, build_server
+from mcp_servers.secrets.server import build_server, holders
 from mcp_servers.secrets.sources import sources_of
 
 
@@ -55,7 +56,7 @@ def application(path: Path, audit: Path, host: str = "127.0.0.1") -> KnownOnly:
     written = SecretList.model_validate(yaml.safe_load(path.read_text()))
     broker = Broker(written.secrets, sources_of(os.environ, written.vault), HandOutAudit(audit))
     tokens = {who: Path(file).read_text().strip() for who, file in written.holders.items()}
-    return KnownOnly(build_server(broker).streamable_http_app(stateless_http=True, host=host), tokens)
+    return KnownOnly(build_server(broker).streamable_http_app(stateless_http=True, host=host), holders(tokens))
 
 
 if __name__ == "__main__":

@@ -1,24 +1,20 @@
 """The tools of the ``secrets`` server, for processes of the service alone: no agent's card can name them."""
 
-import hmac
 from collections.abc import Mapping
 from typing import Annotated, Any
 
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.types import CallToolResult, ToolAnnotations
 from pydantic import Field
-from starlette.types import ASGIApp, Receive, Send
-from starlette.types import Scope as ConnectionScope
 
 from contracts.errors import InvalidInput
 from contracts.secret import NEVER
+from mcp_servers.bearer import WHO
 from mcp_servers.failures import answer, tell_failures
 from mcp_servers.secrets.broker import Broker
 
 INSTRUCTIONS = "Hands out credentials to processes of the service. Never to a model, never to a sandbox."
 HANDS_OUT = ToolAnnotations(read_only_hint=True, idempotent_hint=False, open_world_hint=False)
-WHO = "patchwright.who"
-"""Where a connection's scope says who is at its other end."""
 SHORTEST_TOKEN = 16
 
 
@@ -60,30 +56,10 @@ class _Desk:
         return self._who if request is None else str(request.scope.get(WHO, ""))
 
 
-class KnownOnly:
-    """Lets a request through only with the token of somebody known, and says who it is. Nobody can name himself."""
-
-    def __init__(self, app: ASGIApp, tokens: Mapping[str, str]) -> None:
-        """``tokens``: each process's own token by its name. Raises ``InvalidInput`` for one that proves nothing."""
-        for who, token in tokens.items():
-            if who in NEVER or len(token) < SHORTEST_TOKEN or list(tokens.values()).count(token) > 1:
-                raise InvalidInput(f"The token of {who!r} is shorter than {SHORTEST_TOKEN} characters, another's too, or for "
-                                   "somebody who is never handed a secret: give each holder a random one of its own.")
-        self._app = app
-        self._expected = {who: f"Bearer {token}".encode() for who, token in tokens.items()}
-
-    async def __call__(self, scope: ConnectionScope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await self._app(scope, receive, send)
-            return
-        if scope["path"] == "/healthz":
-            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
-            await send({"type": "http.response.body", "body": b'{"status":"ok"}'})
-            return
-        given = dict(scope["headers"]).get(b"authorization", b"")
-        known = [who for who, expected in self._expected.items() if hmac.compare_digest(given, expected)]
-        if known:
-            await self._app({**scope, WHO: known[0]}, receive, send)
-            return
-        await send({"type": "http.response.start", "status": 401, "headers": [(b"www-authenticate", b"Bearer")]})
-        await send({"type": "http.response.body", "body": b"Send your own token as 'Authorization: Bearer TOKEN'."})
+def holders(tokens: Mapping[str, str]) -> dict[str, str]:
+    """Each process's own token by its name. Raises ``InvalidInput`` for one that proves nothing."""
+    for who, token in tokens.items():
+        if who in NEVER or len(token) < SHORTEST_TOKEN or list(tokens.values()).count(token) > 1:
+            raise InvalidInput(f"The token of {who!r} is shorter than {SHORTEST_TOKEN} characters, another's too, or for "
+                               "somebody who is never handed a secret: give each holder a random one of its own.")
+    return dict(tokens)

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from activities.capabilities import CALL
 from activities.mcp_request import ServerAway
 from activities.remote_server import RemoteServer
-from mcp_servers.serving import BearerOnly
+from mcp_servers.bearer import BearerOnly
 from services.serving import address_of, listening, serving
 
 TOKEN = "a-token-of-the-server"

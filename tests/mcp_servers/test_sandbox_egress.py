@@ -21,6 +21,7 @@ from mcp_servers.runner.container import ContainerKeeper
 from mcp_servers.runner.egress import MOST_CONNECTIONS, MOST_REMEMBERED, VARIABLES, EgressProxy
 from mcp_servers.runner.lookups import MOST_IN_A_ROW, asked_name, failed
 from mcp_servers.runner.sandbox import Opening, SandboxKeeper
+from tests.fakes.way_out import served
 from tests.fakes.web import PUBLIC, Names
 from tests.security.url_corpus import HOSTILE_ADDRESSES, TARGETS, in_numbers
 
@@ -55,20 +56,6 @@ class FarSide:
             yield
         finally:
             server.close()
-
-
-@contextlib.asynccontextmanager
-async def served(proxy: EgressProxy, place: Path) -> AsyncIterator[Path]:
-    """The proxy behind a unix socket, as one behind a socket of any other kind."""
-    listener = socket.socket(socket.AF_UNIX)
-    with contextlib.closing(listener):
-        listener.bind(str(place / "proxy.sock"))
-        listener.listen(1_024)
-        proxy.listen(listener)
-        try:
-            yield place / "proxy.sock"
-        finally:
-            await proxy.close()
 
 
 async def asked(door: Path, head: str, said: bytes = b"") -> bytes:

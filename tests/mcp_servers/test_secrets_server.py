@@ -20,7 +20,7 @@ from contracts.secret import NEVER, SecretGrant, SecretHolder
 from mcp_servers.secrets.__main__ import application
 from mcp_servers.secrets.audit import HandOutAudit, entries
 from mcp_servers.secrets.broker import Broker
-from mcp_servers.secrets.server import KnownOnly, build_server
+from mcp_servers.secrets.server import build_server, holders
 from mcp_servers.secrets.sources import FileSource, VariableSource
 
 SECRET = "ghp_9aZk2LmQ7rT4vX1bN8cW5dE3fG6hJ0yUsP1o"
@@ -116,7 +116,7 @@ async def test_an_audit_that_was_changed_is_noticed(tmp_path: Path, lie: Any) ->
 def test_tokens_that_prove_nothing_are_refused() -> None:
     for tokens in ({"repo": "short"}, {"repo": "x" * 32, "http": "x" * 32}, {"runner": "x" * 32}):
         with pytest.raises(InvalidInput):
-            KnownOnly(build_server, tokens)  # type: ignore[arg-type]
+            holders(tokens)
 
 
 async def test_over_http_everybody_is_who_his_token_says(tmp_path: Path) -> None:

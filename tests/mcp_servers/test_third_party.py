@@ -27,7 +27,7 @@ from contracts.card import AgentCard
 from contracts.errors import Conflict, InvalidInput, NotFound, PatchwrightError, ToolDrift
 from contracts.mcp_access import McpServerAccess
 from contracts.mcp_lock import THIRD_PARTY, McpLock
-from mcp_servers.serving import BearerOnly
+from mcp_servers.bearer import BearerOnly
 from services import mcp_pins, wiring
 from services.cli.app import app
 from services.sandbox_supply import bubblewrap_works, engine_of

@@ -20,6 +20,7 @@ from mcp_servers.runner.container import ContainerKeeper
 from mcp_servers.runner.egress import VARIABLES, EgressProxy
 from mcp_servers.runner.sandbox import Opening, SandboxKeeper
 from tests.fakes.tallies import Tally
+from tests.fakes.way_out import served
 from tests.fakes.web import PUBLIC, Names
 from tests.security.url_corpus import HOSTILE_ADDRESSES, TARGETS, in_numbers
 
@@ -70,19 +71,6 @@ class Trap:
         return await asyncio.open_connection("127.0.0.1", self.port)
 
 
-@contextlib.asynccontextmanager
-async def door_of(proxy: EgressProxy, place: Path) -> AsyncIterator[Path]:
-    listener = socket.socket(socket.AF_UNIX)
-    with contextlib.closing(listener):
-        listener.bind(str(place / "p"))
-        listener.listen(64)
-        proxy.listen(listener)
-        try:
-            yield place / "p"
-        finally:
-            await proxy.close()
-
-
 async def said(door: Path, head: bytes) -> bytes:
     reader, writer = await asyncio.open_unix_connection(str(door))
     with contextlib.closing(writer), contextlib.suppress(OSError):
@@ -111,7 +99,7 @@ def heads() -> list[bytes]:
 
 async def test_no_word_to_the_proxy_opens_a_way_that_the_policy_does_not(tally: Callable[[str], Tally], tmp_path: Path) -> None:
     counted, trap, names = tally("words to the egress proxy"), Trap(), Names()
-    async with trap.set(), door_of(EgressProxy(by_policy(POLICY), names, trap.connect), tmp_path) as door:
+    async with trap.set(), served(EgressProxy(by_policy(POLICY), names, trap.connect), tmp_path) as door:
         for head in heads():
             answer = await said(door, head)
             got_through = b" 200 " in answer.split(b"\r\n", 1)[0] or trap.heard or names.asked
@@ -131,7 +119,7 @@ async def test_no_answer_of_a_name_server_leads_to_this_machine(tally: Callable[
         names.answers[GOOD] = lists
         place = tmp_path / str(number)
         place.mkdir()
-        async with trap.set(), door_of(EgressProxy(by_policy(POLICY), names, trap.connect), place) as door:
+        async with trap.set(), served(EgressProxy(by_policy(POLICY), names, trap.connect), place) as door:
             answer = await said(door, f"CONNECT {GOOD}:443 HTTP/1.1\r\n\r\nstolen".encode())
         counted.case(str(lists), f"{answer[:40]!r} {trap.heard}" if trap.heard or b" 200 " in answer else "")
     counted.settle(at_least=100)

@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import httpx2
 import pytest
@@ -16,22 +15,9 @@ from contracts.loosening import LOOSENED, Loosening, LooseningKind, Loosenings
 from contracts.plan import plan_sha256
 from contracts.policy import Policy
 from contracts.task import TaskState
-from tests.fakes.service import PERSON, TOKEN, Service, open_service, sign_in
+from tests.fakes.service import PERSON, TOKEN, Service, sign_in
 
 TICKET = {"repo": "/srv/shop.git", "title": "Empty carts fail"}
-
-
-@pytest.fixture
-async def service(tmp_path: Path) -> AsyncIterator[Service]:
-    opened = await open_service(tmp_path)
-    yield opened
-    await opened.database.close()
-
-
-@pytest.fixture
-async def api(service: Service) -> AsyncIterator[httpx2.AsyncClient]:
-    async with service.client() as client:
-        yield client
 
 
 def assert_problem(answer: httpx2.Response, status: int) -> dict:

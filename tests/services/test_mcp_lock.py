@@ -15,7 +15,7 @@ from activities.remote_server import RemoteServer
 from contracts.errors import ToolDrift
 from contracts.mcp_lock import LockedServer, McpLock, ServerFace, drift, face
 from contracts.tool_text import suspicions, visible
-from mcp_servers.serving import BearerOnly
+from mcp_servers.bearer import BearerOnly
 from services import mcp_pins, wiring
 from services.cli.app import app
 from services.our_code import our_digest

@@ -1,8 +1,6 @@
 """Nobody approves their own work where the policy says so: at the plan and at the pull request, by the API and on the pages."""
 
 import re
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import httpx2
 import pytest
@@ -15,17 +13,10 @@ from contracts.plan import plan_sha256
 from contracts.policy import POLICY_ARTIFACT, Policy, narrowed
 from contracts.policy_document import policy_of
 from contracts.task import Task, TaskRequest
-from tests.fakes.service import Service, open_service, sign_in
+from tests.fakes.service import Service, sign_in
 
 STRICT = Policy(separate_approver=True)
 RULE = "review.separate_approver"
-
-
-@pytest.fixture
-async def service(tmp_path: Path) -> AsyncIterator[Service]:
-    opened = await open_service(tmp_path)
-    yield opened
-    await opened.database.close()
 
 
 async def handed_in(service: Service, person: str, policy: Policy = STRICT, **more: str) -> Task:

@@ -4,7 +4,6 @@ import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from html import unescape
-from pathlib import Path
 
 import httpx2
 import pytest
@@ -18,24 +17,11 @@ from contracts.plan import ChangePlan, PlannedEdit, plan_sha256
 from contracts.plan_cover import CoveredFile
 from contracts.plan_map import MappedHunks, PlanMap
 from contracts.task import Task, TaskState
-from tests.fakes.service import Service, open_service, sign_in
+from tests.fakes.service import Service, sign_in
 
 UNTIL = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
 FIRST = {"goal": "An empty cart costs nothing"}
 SECOND = {"goal": "An empty cart is refused", "edits": (PlannedEdit(path="shop/till.py", intent="refuse it"),)}
-
-
-@pytest.fixture
-async def service(tmp_path: Path) -> AsyncIterator[Service]:
-    opened = await open_service(tmp_path)
-    yield opened
-    await opened.database.close()
-
-
-@pytest.fixture
-async def api(service: Service) -> AsyncIterator[httpx2.AsyncClient]:
-    async with service.client() as client:
-        yield client
 
 
 @pytest.fixture
