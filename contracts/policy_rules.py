@@ -17,7 +17,8 @@ Command = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 Pattern = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 NOTHING = "-"
 """A pattern that no package and no licence matches: two lists that have nothing in common allow nothing."""
-ToolsByRole = dict[Name, tuple[Name, ...]]
+ToolsByRole = Annotated[dict[Name, tuple[Name, ...]], Field(json_schema_extra={"additionalProperties": False})]
+"""Its JSON Schema says, too, that there are no other keys than names: a pattern of keys alone would let all others be."""
 
 
 class ToolRules(StrictWord):

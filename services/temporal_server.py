@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tenacity import AsyncRetrying, RetryCallState, wait_exponential
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from contracts.errors import Conflict
 from services.settings import machine_environment
@@ -23,6 +23,8 @@ READY = "Temporal UI"
 """The line that the server prints when it answers."""
 START_SECONDS = 60.0
 STOP_SECONDS = 10.0
+STARTS_FOR_A_PORT = 3
+"""It takes ports of its own beside ours, and draws others at the next start."""
 log = logging.getLogger(__name__)
 
 
@@ -34,6 +36,10 @@ class TemporalServer:
     ui_url: str
     process: "_Running | None" = None
     """Ours; None for a cluster that others run."""
+
+
+class PortTaken(Conflict):
+    """Another process has the port, ours or one that the server took for itself."""
 
 
 def temporal_binary() -> Path | None:
@@ -56,13 +62,19 @@ async def temporal_server(
     binary = temporal_binary()
     if binary is None:
         raise Conflict("The temporal command is missing from this environment; remove .venv and start again.")
-    port, ui_port = port or free_port(), ui_port or free_port()
     database.parent.mkdir(parents=True, exist_ok=True)
     async with _alone(database) as lock:
-        running = _Running(lambda: _start(binary, database, namespace, port, ui_port, lock), port, changed)
-        try:
+
+        async def started() -> tuple[_Running, int, int]:
+            at, ui_at = port or free_port(), ui_port or free_port()
+            running = _Running(lambda: _start(binary, database, namespace, at, ui_at, lock), at, changed)
             await running.start()
-            yield TemporalServer(f"127.0.0.1:{port}", f"http://127.0.0.1:{ui_port}", running)
+            return running, at, ui_at
+
+        again = AsyncRetrying(stop=stop_after_attempt(STARTS_FOR_A_PORT), retry=retry_if_exception_type(PortTaken), reraise=True)
+        running, at, ui_at = await again(started)
+        try:
+            yield TemporalServer(f"127.0.0.1:{at}", f"http://127.0.0.1:{ui_at}", running)
         finally:
             await running.stop()
 
@@ -203,8 +215,9 @@ async def _until_ready(process: asyncio.subprocess.Process, port: int) -> None:
                     return
     except TimeoutError:
         pass
-    raise Conflict(
-        f"The Temporal server did not start on port {port}: {' '.join(said[-5:]) or 'it said nothing'}. "
+    told = " ".join(said[-5:]) or "it said nothing"
+    raise (PortTaken if "address already in use" in told else Conflict)(
+        f"The Temporal server did not start on port {port}: {told}. "
         "If the port is taken, set PATCHWRIGHT_TEMPORAL_PORT (0 takes a free one)."
     )
 

@@ -171,7 +171,7 @@ async def serving(stage: Stage, folder: Path, script: WritesFiles | None = None,
             raise
 
 
-async def until(holds: Callable[[], bool], seconds: float = 60) -> None:
+async def until(holds: Callable[[], bool], seconds: float = 120) -> None:
     """Wait for something that the forge alone knows."""
     async with asyncio.timeout(seconds):
         while not holds():

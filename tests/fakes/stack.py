@@ -12,6 +12,7 @@ from typing import Any
 import httpx2
 
 from contracts.plan import ChangePlan, PlannedEdit
+from contracts.policy import Policy
 from services import embedded
 from services.scripted_model.script import ModelRequest, Script, Turn
 from services.scripted_model.server import ScriptedModelServer, serve
@@ -29,11 +30,14 @@ RESTING = {
     "cancelled",
     "expired",
 }
+QUICK = {"proof_rounds": 1, "mutation_seconds": 0}
+"""What most stories are not about; each round of a proof is a sandbox of its own."""
 WRITE = re.compile(r"^write (\S+): (.*)$", re.MULTILINE)
 
 
 def settings_for(folder: Path, base_url: str, **more: Any) -> Settings:
-    """Settings that take nothing from the environment and only free ports."""
+    """Settings that take nothing from the environment and only free ports; proofs are as short as the policy allows."""
+    policy = Policy.model_validate({**QUICK, **more.pop("default_policy", {})})
     return IsolatedSettings(
         data_dir=folder,
         port=0,
@@ -41,6 +45,7 @@ def settings_for(folder: Path, base_url: str, **more: Any) -> Settings:
         temporal_ui_port=0,
         token_person="ada",
         openai_base_url=base_url,
+        default_policy=policy,
         **{"log_level": "error", "model_retries": 2, **more},
     )
 

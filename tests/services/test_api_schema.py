@@ -38,13 +38,16 @@ async def address(service: Service) -> AsyncIterator[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 async def test_schemathesis_finds_nothing(address: str, tmp_path: Path) -> None:
     tool = Path(sysconfig.get_path("scripts")) / "schemathesis"
     if not tool.is_file():
         pytest.skip("schemathesis is not installed; it is part of the development environment")
     command = [sys.executable, str(tool), "run", f"{address}/openapi.json", "-H", f"Authorization: Bearer {TOKEN}",
-               "--phases", "examples,coverage,fuzzing", "-n", "4", "--continue-on-failure", "--no-color"]
-    ran = await asyncio.to_thread(subprocess.run, command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
+               "--phases", "examples,coverage,fuzzing", "-n", "4", "--continue-on-failure", "--no-color",
+               # The same requests in each run: a red run is about the change. Without seed and bound it finds more in an evening.
+               "--seed", "20261122", "--max-examples", "40"]
+    ran = await asyncio.to_thread(subprocess.run, command, cwd=tmp_path, capture_output=True, text=True, timeout=500, check=False)
     assert ran.returncode == 0, ran.stdout[-6_000:]
 
 
@@ -57,7 +60,10 @@ async def test_every_endpoint_declares_its_refusals_and_what_it_takes(service: S
             for status, response in operation["responses"].items():
                 if int(status) >= 400 and path != "/readyz":
                     assert list(response["content"]) == ["application/problem+json"], (method, path, status)
-    ticket = document["components"]["schemas"]["TaskRequest"]["properties"]
+    schemas = document["components"]["schemas"]
+    ticket, tools = schemas["TaskRequest"]["properties"], schemas["ToolRules"]["properties"]
+    for name in ("by_role", "granted"):
+        assert tools[name]["patternProperties"] and tools[name]["additionalProperties"] is False
     assert ticket["title"]["examples"] and ticket["repo"]["examples"]
     for path in ("/tasks", "/tasks/{task_id}", "/tasks/{task_id}/signals/review", "/prs/{pull_request_id}"):
         assert path in document["paths"]
