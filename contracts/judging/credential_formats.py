@@ -64,6 +64,12 @@ FORGES: Sequence[Format] = (
     _token("CI token", "ccipat_ bkua_ bkat_", r"CCIPAT_[A-Za-z0-9]{22}_[a-f0-9]{40}|bk(?:ua|at)_[a-f0-9]{40}"),
 )
 CLOUDS: Sequence[Format] = (
+    _token("DigitalOcean Spaces key", "do00 do80", r"DO(?:00|80)[A-Z0-9]{16}"),
+    _of("Azure App Configuration", "azconfig.io", r"azconfig\.io;Id=[^;\s]{1,60};Secret=(?P<secret>[A-Za-z0-9+/]{40,100}=?)"),
+    _token("Neon token", "napi_", r"napi_[a-z0-9]{60,70}"),
+    _token("Deno or Depot token", "ddp_ ddo_ ddw_ depot_", r"dd[pow]_[A-Za-z0-9]{36}|depot_[a-z]{2,9}_[a-f0-9]{64}"),
+    _token("Yandex token", "y0_ t1.", r"y[0-3]_[A-Za-z0-9_-]{50,64}"),
+    _of("Cloudinary address", "cloudinary://", r"cloudinary://\d{12,18}:(?P<secret>[\w-]{25,30})@"),
     _token("AWS access key", "akia asia abia acca a3t", r"(?:A3T[A-Z0-9]|AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}"),
     _of(
         "AWS secret key",
@@ -118,6 +124,17 @@ CLOUDS: Sequence[Format] = (
     _token("Tailscale key", "tskey-", r"tskey-(?:auth|api|client|scim|webhook)-[A-Za-z0-9]+-[A-Za-z0-9]{16,}"),
 )
 PLATFORMS: Sequence[Format] = (
+    _token("Packagist token", "packagist_", r"packagist_(?:ack|acs|ort|uut)_[a-f0-9]{32,80}"),
+    _token("Infisical token", "st.", r"st\.[a-f0-9]{24}\.[a-f0-9]{32}\.[a-f0-9]{32}"),
+    _token("Honeycomb key", "hcaik_ hcalk_ hcamk_ hcxik_ hcbik_", r"hc[a-z]{1,2}[iml]k_[a-z0-9]{50,64}"),
+    _token("PostHog key", "phx_ pha_ phs_", r"ph[xas]_[A-Za-z0-9]{40,64}"),
+    _token("New Relic key", "nral", r"[a-f0-9]{32,36}(?:FFFF)?NRAL"),
+    _of("MaxMind key", "_mmk", r"(?<![A-Za-z0-9])(?P<secret>[A-Za-z0-9]{6}_[A-Za-z0-9]{29}_mmk)"),
+    _token("DevCycle key", "dvc_", r"dvc_(?:server|mobile|client)_[a-f0-9]{32}_[a-f0-9]{6,10}"),
+    _token("Inngest key", "signkey-", r"signkey-(?:prod|test|branch)-[a-f0-9]{32,64}"),
+    _token("PubNub key", "sec-c-", r"sec-c-[A-Za-z0-9=+/]{40,60}"),
+    _token("Ubidots token", "bbff-", r"BBFF-[A-Za-z0-9]{30}"),
+    _token("1Password key", "a3-", r"A3-[A-Z0-9]{6}(?:-[A-Z0-9]{5,6}){4,5}"),
     _token("npm token", "npm_", r"npm_[A-Za-z0-9]{36}"),
     _of(
         "npm token",
@@ -174,6 +191,19 @@ PLATFORMS: Sequence[Format] = (
     _token("Unkey or Trigger key", "unkey_ tr_", r"unkey_[A-Za-z0-9]{22,}|tr_(?:dev|prod)_[A-Za-z0-9]{20,}"),
 )
 MODELS: Sequence[Format] = (
+    _token("Pinecone key", "pcsk_", r"pcsk_[A-Za-z0-9]{5,6}_[A-Za-z0-9]{50,70}"),
+    _token("Tavily key", "tvly-", r"tvly-(?:dev-|prod-)?[A-Za-z0-9]{28,40}"),
+    _token("Firecrawl or Cerebras key", "fc- csk-", r"fc-[a-f0-9]{32}|csk-[a-z0-9]{48}"),
+    _token("Langfuse or Helicone key", "sk-lf- sk-helicone-", rf"sk-lf-{UUID}|sk-helicone-(?:[a-z0-9]{{7}}-){{3}}[a-z0-9]{{7}}"),
+    _token("ElevenLabs key", "sk_", r"sk_[a-f0-9]{48}"),
+    _token("E2B or RunPod key", "e2b_ rpa_", r"e2b_[a-f0-9]{40}|rpa_[A-Z0-9]{34,44}[A-Za-z0-9]{2,8}"),
+    _token("Jina or Apify key", "jina_ apify_api_", r"jina_[A-Za-z0-9_-]{55,65}|apify_api_[A-Za-z0-9]{36}"),
+    _token("Cursor key", "key_", r"key_[a-f0-9]{64}"),
+    _of(
+        "Modal token",
+        "as- ak-",
+        r"(?<![A-Za-z0-9-])(?P<secret>a[sk]-(?=[A-Za-z]{0,21}\d)(?=[a-z0-9]{0,21}[A-Z])[A-Za-z0-9]{22})(?![A-Za-z0-9_-])",
+    ),
     _token("Anthropic key", "sk-ant-", r"sk-ant-[a-z0-9]{2,10}-[A-Za-z0-9_-]{32,120}|sk-ant-[A-Za-z0-9_-]{32,120}"),
     _token("OpenAI key", "sk-proj- sk-svcacct- sk-admin- sk-none-", r"sk-(?:proj|svcacct|admin|None)-[A-Za-z0-9_-]{20,200}"),
     _token("OpenAI key", "sk-", r"sk-[A-Za-z0-9]{20}T3BlbkFJ[A-Za-z0-9]{20}|sk-[A-Za-z0-9]{32,64}"),
@@ -192,6 +222,23 @@ MODELS: Sequence[Format] = (
     _near("Cohere or Mistral key", "cohere|co_api|mistral", r"[A-Za-z0-9]{40}|[A-Za-z0-9]{32}"),
 )
 MESSAGING: Sequence[Format] = (
+    _of("Slack cookie", "xoxd-", r"(?P<secret>xoxd-[A-Za-z0-9%+/=_-]{40,400})"),
+    _token("Mailgun key", "-", r"[a-f0-9]{32}-[a-f0-9]{8}-[a-f0-9]{8}"),
+    _token("ClickUp token", "pk_", r"pk_\d{6,10}_[A-Z0-9]{32}"),
+    _token("Trello token", "atta", r"ATTA[a-f0-9]{64}[A-F0-9]{8}"),
+    _token("HubSpot token", "pat-na pat-eu pat-ap", rf"pat-(?:na|eu|ap)\d-{UUID}"),
+    _of("Salesforce session", "00d", r"(?<![A-Za-z0-9])(?P<secret>00D[A-Za-z0-9]{12,15}![A-Za-z0-9._]{80,130})"),
+    _token("Sanity token", "sk", r"sk[A-Za-z0-9]{150,200}"),
+    _token("Nylas key", "nyk_", r"nyk_v\d_[A-Za-z0-9]{50,70}"),
+    _of("VK token", "vk1.a.", r"(?P<secret>vk1\.a\.[A-Za-z0-9_-]{80,240})"),
+    _token("Statsig key", "secret-", r"secret-[A-Za-z0-9]{43}"),
+    _of(
+        "Convex key",
+        "prod: dev: preview:",
+        r"(?:prod|dev|preview):[a-z]{2,20}-[a-z]{2,20}-\d{1,5}\|(?P<secret>[A-Za-z0-9+/=]{60,200})",
+    ),
+    _token("ImageKit key", "private_", r"private_[A-Za-z0-9+/]{26,32}="),
+    _of("Zapier hook", "hooks.zapier.com", r"hooks\.zapier\.com/hooks/catch/(?P<secret>\d{5,9}/[a-z0-9]{5,9})"),
     _token(
         "Slack token",
         "xoxb- xoxp- xoxa- xoxr- xoxs- xoxo- xoxe",
@@ -243,6 +290,8 @@ MESSAGING: Sequence[Format] = (
     ),
 )
 PAYMENTS: Sequence[Format] = (
+    _token("Mollie key", "live_", r"live_(?=[A-Za-z0-9]*\d)[A-Za-z0-9]{30,36}"),
+    _token("Paddle key", "pdl_", r"pdl_(?:live|sdbx)_apikey_01[a-z0-9]{24}_[A-Za-z0-9]{22}_[A-Za-z0-9]{3}"),
     _token(
         "Stripe key", "sk_live_ sk_test_ sk_prod_ rk_live_ rk_test_ rk_prod_", r"[sr]k_(?:live|test|prod)_[0-9A-Za-z]{16,250}"
     ),

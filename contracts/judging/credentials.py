@@ -14,37 +14,46 @@ from dataclasses import dataclass
 from functools import partial
 
 from contracts.judging.credential_formats import FORMATS, Format
-from contracts.judging.placeholders import COMMON_PASSWORDS, entropy, is_placeholder, looks_random, weak_password
+from contracts.judging.credential_places import PLACES
+from contracts.judging.placeholders import COMMON_PASSWORDS, entropy, is_placeholder, looks_random, shuffled, weak_password
 from contracts.judging.text_views import views
 
 URL_PASSWORD = re.compile(
     r"\b(?P<scheme>[A-Za-z][A-Za-z0-9+.-]{1,30})://(?P<user>[^\s:/@\"'`<>{}]{0,100}):(?P<secret>[^\s/@\"'`<>]{3,200})@"
     r"(?P<host>[^\s/:?#\"'`@]{1,200})"
 )
-SETTING_PASSWORD = re.compile(r"(?i)(?:;|^|[\"'`?&\s])(?:password|pwd)\s*=\s*(?P<secret>[^\s;\"'`&]{6,100})(?=;)")
+SETTING_PASSWORD = re.compile(
+    r"(?i)(?P<mark>[;?&]\s?|^|[\"'`\s])(?:password|pwd)\s{0,3}=\s{0,3}"
+    r"(?P<secret>[^\s;\"'`&]{6,100})(?P<end>;?)"
+)
 ASSIGNMENT = re.compile(
     r"(?i)(?P<name>[\w.-]{0,40}?(?:api[_.-]?key|apikey|access[_.-]?key|secret|token|passw(?:or)?d"
     r"|passwd|pwd|passphrase|credential|auth[_.-]?key"
     r"|private[_.-]?key|signing[_.-]?key|encryption[_.-]?key|client[_.-]?key|master[_.-]?key"
-    r"|service[_.-]?key|bearer|x-api-key)s?[\w.-]{0,20}?)"
+    r"|service[_.-]?key|bearer|x-api-key|[_.-]pa(?:ss|t)\b|(?-i:[A-Z]_KEY\b))s?[\w.-]{0,20}?)"
     r"[\"'`]?\]?\)?\s{0,5}(?::\s*[A-Za-z_][\w\[\]. |]{0,30}=|:=|=>|={1,3}|:|,|\?\?|\|\|)\s{0,5}"
     r"(?:[\w.]{1,30}\()?(?P<quote>[\"'`]?)(?P<secret>[^\s\"'`,;(){}<>\[\]]{8,200})(?P<after>[^\n]?)"
 )
-NAMES = re.compile(r"key|secret|token|passw|pwd|passphrase|credential|bearer", re.IGNORECASE)
+FRAMEWORK_KEY = re.compile(r"(?i)secret_?key[\"']?\]?\s{0,3}[:=]\s{0,3}[\"'](?P<secret>[^\s\"'`\\]{32,100})[\"']")
+"""What sessions are signed with: it holds any sign."""
+NAMES = re.compile(r"key|secret|token|pass|pwd|credential|bearer|_pat\b", re.IGNORECASE)
 NO_CREDENTIAL = re.compile(
-    r"(?i)(?:hash|sha\d*|digest|checksum|etag|integrity|commit|revision|public|fingerprint"
-    r"|_?id$|uuid|name|path|file|url|uri|endpoint|host|type|label"
-    r"|title|message|error|length|size|count|max|min|limit|expir|ttl|header|field|column|prefix"
-    r"|suffix|pattern|regex|format|class|event|tokeniz|csrf_?name"
-    r"|xpath|selector|placeholder|description|text|hint|help|scope|version|kind|index|position"
-    r"|cache[_.-]?key|sort[_.-]?key|primary|foreign|keyword)"
+    r"hash|sha|sha1|sha256|sha512|digest|checksum|etag|integrity|commit|revision|public|fingerprint|uuid|guid|"
+    r"name|path|file|url|uri|endpoint|host|type|label|title|message|error|length|len|size|count|max|min|"
+    r"limit|expiry|expires|expiration|ttl|header|field|column|prefix|suffix|pattern|regex|format|class|event|"
+    r"tokenizer|tokenize|xpath|selector|placeholder|description|text|hint|help|scope|version|kind|index|"
+    r"position|cache|sort|primary|foreign|keyword|arn|ref|alias|provider|issuer|idempotency"
 )
+"""Words of a name that say of what stands behind it that it is no credential; so does an ``id`` at its end."""
+WORD_OF_NAME = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+\d*|\d+")
 PLAIN_VALUE = re.compile(
-    r"(?i)[a-z_][\w]*(?:\.[\w$]+)+|[a-z][a-z_-]*|[A-Z][A-Z0-9_]*|\d+(?:\.\d+)*|sha\d{3}-.+"
-    r"|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{20,30}"
-    r"|(?:https?|file|arn|urn|data|ssm|vault|secretsmanager|projects|op):?/?.*|/.*|\.{1,2}/.*"
+    r"[A-Za-z_]\w*(?:\.[A-Za-z_$][\w$]*)+|[A-Za-z][A-Za-z_-]*\d{0,2}|[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+"
+    r"|[a-z]+\d{0,3}(?:[_-](?:[a-z]+\d{0,3}|\d{1,3}))+"
+    r"|\d+(?:\.\d+)*|(?i:sha\d{3})-.+"
+    r"|(?i:https?|file|arn|urn|data|ssm|vault|secretsmanager|op):.*|(?:vault|secretsmanager|projects|secrets?)/.*|/.*|\.{1,2}/.*"
     r"|.*[/\\].*\.\w{1,5}|\$.*|%.*|@.*|#.*|&.*|!.*|~.*|:.*|-.*"
 )
+"""Names, numbers, paths and what refers to something: no values of their own."""
 HASHES = re.compile(r"(?i)(?:sha(?:1|256|384|512)|md5)[-:=$ ]|integrity|checksum|digest|etag")
 RELAXED = re.compile(
     r"(?i)(?:^|/)(?:tests?|testdata|__tests__|__mocks__|__snapshots__|specs?|fixtures?|mocks?"
@@ -59,6 +68,7 @@ GENERATED = re.compile(
     r"|go\.sum|gemfile\.lock|composer\.lock|pubspec\.lock|mix\.lock|packages\.lock\.json|flake\.lock"
     r"|requirements[^/]*\.(?:txt|lock)|[^/]*\.(?:svg|map))$"
 )
+COMMENT = re.compile(r"\s*(?:#|//|/?\*|--|;|<!--)")
 KEY_HEAD = re.compile(r"-----BEGIN[ A-Z0-9_-]{0,100}PRIVATE KEY(?: BLOCK)?-----")
 MAX_LINE = 100_000
 """Characters of a line that are searched; a longer one is reported by its kind of file."""
@@ -99,11 +109,11 @@ def without_credentials(text: str, by: str = "") -> str:
     For what leaves unread: here an example may well go, too.
     """
     low = text.lower()
-    for form in FORMATS:
-        if not form.contextual and form.signs and any(sign in low for sign in form.signs):
+    for form in (*FORMATS, *PLACES):
+        if not form.contextual and (not form.signs or any(sign in low for sign in form.signs)):
             group = "secret" if "secret" in form.pattern.groupindex else 0
             text = form.pattern.sub(partial(_redacted, group=group, by=by or f"[redacted: {form.what}]"), text)
-    for what, value, _, _ in list(_in_urls(text)):
+    for what, value, _, _ in [*_in_urls(text), *_in_settings(text)]:
         text = text.replace(value, by or f"[redacted: {what}]")
     return KEY_HEAD.sub(by or "[redacted: private key]", text)
 
@@ -115,7 +125,7 @@ def _redacted(found: re.Match[str], group: str | int, by: str) -> str:
 
 def _found(text: str, path: str, sure: bool) -> Iterator[tuple[str, str, int, bool]]:
     low = text.lower()
-    for form in FORMATS:
+    for form in (*FORMATS, *PLACES):
         if not form.signs or any(sign in low for sign in form.signs):
             yield from _of_format(form, text, path, sure)
     yield from _in_urls(text)
@@ -167,7 +177,8 @@ def _in_settings(text: str) -> Iterator[tuple[str, str, int, bool]]:
     for found in SETTING_PASSWORD.finditer(text):
         value = found["secret"]
         if (
-            not weak_password(value)
+            (found["end"] or found["mark"].strip("\"'`\t\n "))
+            and not weak_password(value)
             and not is_placeholder(value)
             and re.search(r"\d", value)
             and not re.search(r"[{}$<>()]", value)
@@ -195,15 +206,29 @@ def _named_lines(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _assigned_in(line: str, path: str, relaxed: bool) -> Iterator[tuple[str, int]]:
+    for found in FRAMEWORK_KEY.finditer(line):
+        if not is_placeholder(found["secret"]) and _telling(found["secret"], relaxed, False):
+            yield found["secret"], found.start("secret")
     for found in ASSIGNMENT.finditer(line):
         name, value = found["name"], found["secret"]
-        if NO_CREDENTIAL.search(name) or found["after"] == "(" or PLAIN_VALUE.fullmatch(value) or is_placeholder(value):
+        if _names_no_credential(name) or found["after"] == "(" or _plain(value) or is_placeholder(value):
             continue
-        if not found["quote"] and not _bare_value(path):
+        if not found["quote"] and not _bare_value(path) and not (COMMENT.match(line) and looks_random(value)):
             continue
-        if COMMON_PASSWORDS.fullmatch(value) or not _telling(value, relaxed, "pass" in name.lower() or "pwd" in name.lower()):
+        if COMMON_PASSWORDS.fullmatch(value) or not _telling(value, relaxed, re.search("(?i)pass|pwd", name) is not None):
             continue
         yield value, found.start("secret")
+
+
+def _plain(value: str) -> bool:
+    """Whether it is a name, a number or a path, and no letters thrown together."""
+    return PLAIN_VALUE.fullmatch(value) is not None and not shuffled(value)
+
+
+def _names_no_credential(name: str) -> bool:
+    """Whether a name speaks of a credential without being one: its hash, its length, its file."""
+    words = [word.lower() for word in WORD_OF_NAME.findall(name)]
+    return words[-1:] == ["id"] or any(map(NO_CREDENTIAL.fullmatch, words))
 
 
 def _bare_value(path: str) -> bool:
@@ -223,7 +248,8 @@ def _telling(value: str, relaxed: bool, password: bool) -> bool:
         mixed = any(map(str.isupper, value)) and any(map(str.islower, value))
         return len(value) >= 24 and mixed and looks_random(value) and entropy(value) >= 4.2 and "-" not in value.strip("-")
     if password:
-        return len(value) >= 8 and any(map(str.isdigit, value)) and any(map(str.isalpha, value)) and entropy(value) >= 2.9
+        mixed = any(map(str.isdigit, value)) and any(map(str.isalpha, value))
+        return shuffled(value) or (len(value) >= 8 and mixed and entropy(value) >= 2.9)
     return len(value) >= 16 and looks_random(value)
 
 
@@ -256,6 +282,10 @@ CHECKS = {
     "OpenAI key": looks_random,
     "X bearer token": looks_random,
     "AWS secret key": looks_random,
+    "Mollie key": looks_random,
+    "ElevenLabs key": looks_random,
+    "login of Docker": _is_login,
+    "token in a header": looks_random,
     "password on a command line": lambda value: not weak_password(value) and not is_placeholder(value),
 }
 """What a value must be beside its form."""

@@ -15,6 +15,8 @@ WORDS = re.compile(
     re.IGNORECASE,
 )
 SEQUENCES = ("0123456789", "1234567890", "abcdefghijklmnopqrstuvwxyz", "zyxwvutsrqponmlkjihgfedcba", "9876543210")
+HEX_WORD = re.compile(r"[0-9a-f]+|[0-9A-F]+")
+SMALL = re.compile(r"[a-z]+")
 RUN = 7
 """Letters in a row of a sequence."""
 DOCUMENTED = frozenset(
@@ -66,9 +68,27 @@ def is_placeholder(value: str) -> bool:
 def looks_random(value: str) -> bool:
     """Whether a value is too mixed for a word of any language or a name in code."""
     letters, digits = sum(map(str.isalpha, value)), sum(map(str.isdigit, value))
+    if shuffled(value):
+        return True
     if len(value) < 10 or not letters or digits < 2:
         return False
+    if len(value) >= 20 and HEX_WORD.fullmatch(value):
+        return digits >= 4 and letters >= 3 and len(set(value)) >= 9
     return entropy(value) >= (3.0 if len(value) < 20 else 3.3)
+
+
+def shuffled(value: str) -> bool:
+    """Whether small letters stand between capital ones as in no name of any language: few at a time."""
+    small = SMALL.findall(value)
+    capital = sum(map(str.isupper, value))
+    letters = capital + sum(map(len, small))
+    return (
+        len(value) >= 16
+        and len(small) >= 4
+        and sum(map(len, small)) < 2.7 * len(small)
+        and capital >= 0.25 * letters
+        and len(set(value)) >= 10
+    )
 
 
 def weak_password(value: str) -> bool:
