@@ -17,7 +17,7 @@ UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0") | {chr(code) for code in range(0xFE00, 0xFE0F)}
 HIDDEN = (0xE0100, 0xE01EF)
 """Letters and marks that nobody sees: fillers, and variation selectors that can carry any text."""
-BLOCK = re.compile(r"^(\s*)([#=>+]|:(?=[-\s])|-(?=[-:\s]|$)|\d{1,9}(?=[.)](?:\s|$)))", re.MULTILINE)
+BLOCK = re.compile(r"^([^\S\n]*+)([#=>+]|:(?=[-\s])|-(?=[-:\s]|$)|\d{1,9}(?=[.)](?:\s|$)))", re.MULTILINE)
 """What makes the line, or the one above it, more than words: headings, lists, quotations, tables, definitions."""
 REFERENCE = r"(?:[A-Z][A-Z0-9_]+-\d|https?:|[\w./-]{0,100}[#!&]\d)"
 CLOSING = re.compile(
@@ -41,7 +41,8 @@ POWERS = re.compile(
 COMMIT_ID = re.compile(r"(?<![A-Za-z0-9])[0-9a-f]{7,40}(?![A-Za-z0-9])", re.IGNORECASE)
 """Seven characters are enough for a link to a commit."""
 LINE_POWERS = re.compile(
-    r"^([\s>*+-]*(?:\d{1,9}[.)]\s*)?)(?=/[A-Za-z]|[\w-]+-by:|patchwright-[\w-]+:)", re.IGNORECASE | re.MULTILINE
+    r"^((?:[^\S\n]|[>*+-])*+(?:\d{1,9}[.)][^\S\n]*+)?)(?=/[A-Za-z]|[\w-]+-by:|(?<=-)by:|patchwright-[\w-]+:)",
+    re.IGNORECASE | re.MULTILINE,
 )
 """Quick actions of GitLab, and trailers that would say who made a commit."""
 

@@ -13,8 +13,8 @@ MOST_COMMANDS = 10
 MOST_TEXT = 2_000
 """Characters of what follows a command's kind."""
 KINDS = {kind.value: kind for kind in CommandKind}
-_FENCE = re.compile(r"[ \t]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*(`{3,}(?=[^`]*$)|~{3,})")
-_ITEM = re.compile(r"[ \t]*(?:[-*+]|\d{1,9}[.)])(?:[ \t]|$)")
+_FENCE = re.compile(r"[ \t]*+(?:(?:[-*+]|\d{1,9}[.)])[ \t]++)*+(`{3,}+(?=[^`]*$)|~{3,})")
+_ITEM = re.compile(r"[ \t]*+(?:[-*+]|\d{1,9}[.)])(?:[ \t]|$)")
 _BLOCK = re.compile(r" {0,3}<(pre|script|style|textarea|blockquote)\b", re.IGNORECASE)
 _CODE = re.compile(r"`[^`]*`")
 

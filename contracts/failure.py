@@ -18,7 +18,7 @@ LARGEST = 1 << 20
 LONGEST_LINE = 600
 """Characters of a line that are looked at: what tests print must not make us slow."""
 ERROR = re.compile(
-    r"^[ \t>#E|│]*(?:Uncaught |uncaughtException: |Caused by: |error: ['\"]?)?(?:[a-z_$][\w$]*\.)*"
+    r"^(?:[ \t>#|│]|E(?=[ \t]))*+(?:Uncaught |uncaughtException: |Caused by: |error: ['\"]?)?(?:[a-z_$][\w$]*\.)*"
     r"(?P<type>[A-Z]\w*(?:Error|Exception|Warning|Failure|Exit|Interrupt|Panic|Timeout)|Failed|panic|failure)"
     r"(?: \[\w+\])?(?: \[recovered\])?(?::[ \t]*(?P<message>[^\n]*))?[ \t]*$",
     re.MULTILINE,
@@ -46,13 +46,13 @@ PYTEST_SAID = re.compile(r"^E   +(?:(?:\w+\.)*(?P<type>[A-Z]\w*): )?(?P<message>
 TAP_TYPE = re.compile(r"^[ \t]+name: '?(?P<type>\w+)'?$", re.MULTILINE)
 TAP_SAID = re.compile(r"^[ \t]+error: (?:[|>]-?\n)?(?P<message>[^\n]+)", re.MULTILINE)
 RUST_SAID = re.compile(r"panicked at (?P<frame>[\w./-]+):\d+:\d+:\n(?P<message>[^\n]+)")
-GO_SAID = re.compile(r"^\s+(?P<frame>[\w./-]+_test\.go):\d+: (?P<message>[^\n]+)", re.MULTILINE)
+GO_SAID = re.compile(r"^[ \t]+(?P<frame>[\w./-]+_test\.go):\d+: (?P<message>[^\n]+)", re.MULTILINE)
 VANISHING = (
     (re.compile(r"0x[0-9a-fA-F]+"), "0x…"),
     (re.compile(r"(?:/tmp|/var/folders|/work)/[\w./-]*"), "…"),
     (re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{17,}\b"), "…"),
     (re.compile(r"\d{4}-\d\d-\d\d[T ][\d:.]+Z?"), "…"),
-    (re.compile(r"\d+\.\d+ ?m?s\b"), "…"),
+    (re.compile(r"(?<!\d)\d++\.\d++ ?m?s\b"), "…"),
     (re.compile(r"\d{5,}"), "#"),
 )
 """What differs from run to run and says nothing."""
@@ -124,6 +124,7 @@ def why_broken(exit_code: int, output: str) -> str:
 
 def normalised(message: str) -> str:
     """A message without addresses, times and temporary paths, on one line."""
+    message = message[: 10 * LONGEST]
     for pattern, instead in VANISHING:
         message = pattern.sub(instead, message)
     return " ".join(message.split())[:LONGEST]

@@ -18,10 +18,10 @@ UNSEEN = re.compile(
     rb"\x1b\[[0-9;?]*[A-Za-z]|\xe2\x80[\x8b-\x8f\xa8-\xae]|\xe2\x81[\xa0-\xaf]|\xef\xbb\xbf|\xc2[\xa0\xad]|\xe3\x80\x80")
 """Colours of a terminal, blanks and marks that nobody sees, in UTF-8."""
 ESCAPE = re.compile(
-    rb"%(?:25)*([0-9A-Fa-f]{2})|\\\\*x([0-9A-Fa-f]{2})|0(?<![0-9A-Za-z_]0)x([0-9A-Fa-f]{2})(?![0-9A-Fa-f])"
-    rb"|\\\\*[uU]\{?0{0,4}([0-9A-Fa-f]{1,4})\}?|U\+([0-9A-Fa-f]{4})|u\+([0-9A-Fa-f]{4})"
+    rb"%(?:25)*([0-9A-Fa-f]{2})|\\(?<!\\\\)\\*+x([0-9A-Fa-f]{2})|0(?<![0-9A-Za-z_]0)x([0-9A-Fa-f]{2})(?![0-9A-Fa-f])"
+    rb"|\\(?<!\\\\)\\*+[uU]\{?0{0,4}([0-9A-Fa-f]{1,4})\}?|U\+([0-9A-Fa-f]{4})|u\+([0-9A-Fa-f]{4})"
     rb"|&(?:amp;)*#[xX]0*([0-9A-Fa-f]{1,6});?|&(?:amp;)*#0*([0-9]{1,7});?|&(?:amp;)*([A-Za-z]{2,8});"
-    rb"|\\([0-3][0-7]{2})|\\\\*[abefnrtv]")
+    rb"|\\([0-3][0-7]{2})|\\(?<!\\\\)\\*+[abefnrtv]")
 """Each alternative begins with a character of its own, which is ten times as fast to look for."""
 QUOTED = re.compile(rb"=([0-9A-F]{2})|=\r?\n")
 """Quoted-printable, of mail; a view of its own, since '=' also stands before values."""

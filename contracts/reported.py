@@ -9,7 +9,7 @@ from contracts.word import Word
 
 ALIKE = 0.55
 """How much of two messages must be the same, values left out."""
-VALUE = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`|\b\d[\w.]*\b|<[^>]*>")
+VALUE = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`|\b\d[\w.]*\b|<[^<>]*>")
 TOLD = re.compile(
     r"\b(?:raises?|raised|throws?|threw|thrown|crash(?:es|ed)? with|fails? with|failed with|dies with|died with|gets?|got|"
     r"panics? with|ends? with|exits? with|error is|exception is|see(?:s|ing)?|unhandled|uncaught)"
@@ -17,9 +17,12 @@ TOLD = re.compile(
     r"(?:: ?(?P<message>[^`\n]{3,200}))?",
     re.IGNORECASE,
 )
-QUOTED = re.compile(r"[`*](?:[a-z_]\w*\.)*(?P<type>[A-Z]\w*(?:Error|Exception|Failure))(?::[ \t]*(?P<message>[^`\n]+))?[`*]")
+QUOTED = re.compile(
+    r"[`*](?:[a-z_]\w*\.)*(?P<type>[A-Z]\w*(?:Error|Exception|Failure))"
+    r"(?::[ \t]*+(?P<message>[^`\n]{1,1000}))?[`*]"
+)
 WANTED = re.compile(r"\b(should|must|shall|expected to|ought to|has to|want(?:s|ed)? it to|instead)\b[^.\n]*$", re.IGNORECASE)
-TEST_ID = re.compile(r"[\w./-]+\.\w+::[\w\[\]:.-]+|\btest_\w+\b|\bTest[A-Z]\w+\b")
+TEST_ID = re.compile(r"(?<![\w./-])[\w./-]+\.\w+::[\w\[\]:.-]+|\btest_\w+\b|\bTest[A-Z]\w+\b")
 ASSERTION = frozenset({"AssertionError", "Failed", "failure", "AssertionFailedError"})
 """Errors that say only that a test's wish was not met."""
 

@@ -163,7 +163,7 @@ def _minified(touched: Touched) -> Iterator[Finding]:
         yield _operation(touched, "operation.minified", OperationKind.VENDORED, 0, "It is minified; nobody can review it.")
     elif SCRIPTS.search(touched.name):
         for number, line in touched.added:
-            if (len(line) > LONG_LINE and not re.search(r"data:[\w/+.-]+;base64,", line)) or OBFUSCATED.search(line[:100_000]):
+            if (len(line) > LONG_LINE and not re.search(r"data:[\w/+.-]+;base64,", line)) or OBFUSCATED.search(line):
                 yield _operation(
                     touched,
                     "operation.minified",

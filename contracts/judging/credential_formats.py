@@ -75,7 +75,7 @@ CLOUDS: Sequence[Format] = (
         "AWS secret key",
         "aws secret",
         r"(?i:(?:aws|secret)[\w .-]{0,25}(?:key|secret|token)[\w .-]{0,10})[\"'`]?\s{0,3}(?:=|:|=>|:=|,)\s{0,3}[\"'`]?"
-        r"(?P<secret>(?=[A-Za-z0-9/+]*[A-Z])(?=[A-Za-z0-9/+]*[a-z])(?=[A-Za-z0-9/+]*[0-9])[A-Za-z0-9/+]{40})(?![A-Za-z0-9/"
+        r"(?P<secret>(?=[A-Za-z0-9/+]{0,39}[A-Z])(?=[A-Za-z0-9/+]{0,39}[a-z])(?=[A-Za-z0-9/+]{0,39}[0-9])[A-Za-z0-9/+]{40})(?![A-Za-z0-9/"
         r"+=])",
     ),
     _token("AWS Bedrock key", "absk bedrock-api-key-", r"ABSK[A-Za-z0-9+/]{100,280}={0,2}|bedrock-api-key-[A-Za-z0-9+/=]{40,}"),
@@ -286,7 +286,7 @@ MESSAGING: Sequence[Format] = (
         "|coinbase|bittrex"
         "|etsy|finnhub|gitter|hubspot|intercom|launchdarkly|mattermost|messagebird|netlify|nytimes"
         "|rapidapi|sendbird|squarespace|sumo|trello|yandex|zoho",
-        r"(?=[A-Za-z0-9_=-]*\d)(?=[A-Za-z0-9_=-]*[A-Za-z])[A-Za-z0-9_=-]{24,80}",
+        r"(?=[A-Za-z0-9_=-]{0,79}\d)(?=[A-Za-z0-9_=-]{0,79}[A-Za-z])[A-Za-z0-9_=-]{24,80}",
     ),
 )
 PAYMENTS: Sequence[Format] = (
@@ -322,7 +322,7 @@ KEYS: Sequence[Format] = (
         "private key",
         "private key",
         r"-----BEGIN[ A-Z0-9_-]{0,100}PRIVATE KEY(?: BLOCK)?-----(?P<secret>(?:[\s\"'+,>|#*/;]"
-        r"|\\[rn]|Proc-Type:[^\n]*|DEK-Info:[^\n]*|Version:[^\n]*|Comment:[^\n]*)*[A-Za-z0-9+/=]{30,})",
+        r"|\\[rn]|Proc-Type:[^\n]*+|DEK-Info:[^\n]*+|Version:[^\n]*+|Comment:[^\n]*+)*+[A-Za-z0-9+/=]{30,})",
     ),
     _of(
         "private key",
@@ -344,7 +344,7 @@ HEADERS: Sequence[Format] = (
     _of(
         "bearer token",
         "bearer",
-        r"(?i:bearer)\s{1,3}(?P<secret>(?=[A-Za-z0-9._~+/-]*\d)(?=[A-Za-z0-9._~+/-]*[A-Za-z])[A-Za-z0-9._~+/-]{20,}={0,2})",
+        r"(?i:bearer)\s{1,3}(?P<secret>(?=[A-Za-z0-9._~+/-]{0,300}\d)(?=[A-Za-z0-9._~+/-]{0,300}[A-Za-z])[A-Za-z0-9._~+/-]{20,}={0,2})",
     ),
     _of(
         "basic authentication",

@@ -15,6 +15,7 @@ from functools import partial
 
 from contracts.judging.credential_formats import FORMATS, Format
 from contracts.judging.credential_places import PLACES
+from contracts.judging.pieces import pieces
 from contracts.judging.placeholders import COMMON_PASSWORDS, entropy, is_placeholder, looks_random, shuffled, weak_password
 from contracts.judging.text_views import views
 
@@ -27,15 +28,17 @@ SETTING_PASSWORD = re.compile(
     r"(?P<secret>[^\s;\"'`&]{6,100})(?P<end>;?)"
 )
 ASSIGNMENT = re.compile(
-    r"(?i)(?P<name>[\w.-]{0,40}?(?:api[_.-]?key|apikey|access[_.-]?key|secret|token|passw(?:or)?d"
+    r"(?i)(?P<name>(?:api[_.-]?key|apikey|access[_.-]?key|secret|token|passw(?:or)?d"
     r"|passwd|pwd|passphrase|credential|auth[_.-]?key"
     r"|private[_.-]?key|signing[_.-]?key|encryption[_.-]?key|client[_.-]?key|master[_.-]?key"
     r"|service[_.-]?key|bearer|x-api-key|[_.-]pa(?:ss|t)\b|(?-i:[A-Z]_KEY\b))s?[\w.-]{0,20}?)"
-    r"[\"'`]?\]?\)?\s{0,5}(?::\s*[A-Za-z_][\w\[\]. |]{0,30}=|:=|=>|={1,3}|:|,|\?\?|\|\|)\s{0,5}"
+    r"[\"'`]?\]?\)?\s{0,5}(?::\s{0,5}[A-Za-z_][\w\[\]. |]{0,30}=|:=|=>|={1,3}|:|,|\?\?|\|\|)\s{0,5}"
     r"(?:[\w.]{1,30}\()?(?P<quote>[\"'`]?)(?P<secret>[^\s\"'`,;(){}<>\[\]]{8,200})(?P<after>[^\n]?)"
 )
 FRAMEWORK_KEY = re.compile(r"(?i)secret_?key[\"']?\]?\s{0,3}[:=]\s{0,3}[\"'](?P<secret>[^\s\"'`\\]{32,100})[\"']")
 """What sessions are signed with: it holds any sign."""
+BEFORE_WORD = re.compile(r"[\w.-]{0,40}")
+"""What may stand before the word in a name, read backwards."""
 NAMES = re.compile(r"key|secret|token|pass|pwd|credential|bearer|_pat\b", re.IGNORECASE)
 NO_CREDENTIAL = re.compile(
     r"hash|sha|sha1|sha256|sha512|digest|checksum|etag|integrity|commit|revision|public|fingerprint|uuid|guid|"
@@ -70,8 +73,12 @@ GENERATED = re.compile(
 )
 COMMENT = re.compile(r"\s*(?:#|//|/?\*|--|;|<!--)")
 KEY_HEAD = re.compile(r"-----BEGIN[ A-Z0-9_-]{0,100}PRIVATE KEY(?: BLOCK)?-----")
-MAX_LINE = 100_000
-"""Characters of a line that are searched; a longer one is reported by its kind of file."""
+PIECE, SHARED = 1 << 18, 20_000
+"""Characters of a text that are searched at once, and those that the next piece has, too: nothing packed is longer."""
+MOST = 500
+"""Sightings in one text: whoever sees so many need not see more."""
+MOST_VALUES = 200
+"""Passwords out of addresses that are taken out wherever else they stand in the text."""
 
 
 @dataclass(frozen=True)
@@ -94,13 +101,20 @@ def credentials_in(text: str, path: str = "", sure: bool = False) -> list[Sighti
     """
     ends = [at.end() for at in re.finditer("\n", text)]
     found: dict[tuple[int, str], Sighting] = {}
-    for view in views(text):
-        exact = view is text
-        for what, value, at, certain in _found(view, path, sure):
-            place = at if exact else text.find(value[:12]) if value[:12] in text else 0
-            line = bisect.bisect_right(ends, max(place, 0)) + 1
+    for start, piece in pieces(text, PIECE, SHARED):
+        for what, value, place, certain in _seen(piece, path, sure):
+            line = bisect.bisect_right(ends, start + place) + 1
             found.setdefault((line, value[:40]), Sighting(what, line, value[:4] + "…", certain))
+            if len(found) >= MOST:
+                break
     return sorted(found.values(), key=lambda sighting: sighting.line)
+
+
+def _seen(text: str, path: str, sure: bool) -> Iterator[tuple[str, str, int, bool]]:
+    """What any view of a piece of text holds: its kind, its value, where in the piece, and whether its form alone tells."""
+    for view in views(text):
+        for what, value, at, certain in _found(view, path, sure):
+            yield what, value, at if view is text else max(text.find(value[:12]), 0), certain
 
 
 def without_credentials(text: str, by: str = "") -> str:
@@ -113,8 +127,13 @@ def without_credentials(text: str, by: str = "") -> str:
         if not form.contextual and (not form.signs or any(sign in low for sign in form.signs)):
             group = "secret" if "secret" in form.pattern.groupindex else 0
             text = form.pattern.sub(partial(_redacted, group=group, by=by or f"[redacted: {form.what}]"), text)
-    for what, value, _, _ in [*_in_urls(text), *_in_settings(text)]:
-        text = text.replace(value, by or f"[redacted: {what}]")
+    values = sorted(dict.fromkeys(value for _, value, _, _ in (*_in_urls(text), *_in_settings(text))), key=len, reverse=True)
+    if values:
+        # At once: what stands in for one of them must not be searched for the next.
+        anywhere = re.compile("|".join(map(re.escape, values[:MOST_VALUES])))
+        text = anywhere.sub(lambda _: by or "[redacted: password]", text)
+    if len(values) > MOST_VALUES:
+        text = URL_PASSWORD.sub(partial(_redacted, group="secret", by=by or "[redacted: password]"), text)
     return KEY_HEAD.sub(by or "[redacted: private key]", text)
 
 
@@ -201,8 +220,7 @@ def _named_lines(text: str) -> Iterator[tuple[int, str]]:
             continue
         start, end = text.rfind("\n", 0, found.start()) + 1, text.find("\n", found.end())
         done = end if end >= 0 else len(text)
-        if done - start <= MAX_LINE:
-            yield start, text[start:done]
+        yield start, text[start:done]
 
 
 def _assigned_in(line: str, path: str, relaxed: bool) -> Iterator[tuple[str, int]]:
@@ -210,7 +228,7 @@ def _assigned_in(line: str, path: str, relaxed: bool) -> Iterator[tuple[str, int
         if not is_placeholder(found["secret"]) and _telling(found["secret"], relaxed, False):
             yield found["secret"], found.start("secret")
     for found in ASSIGNMENT.finditer(line):
-        name, value = found["name"], found["secret"]
+        name, value = _whole_name(line, found), found["secret"]
         if _names_no_credential(name) or found["after"] == "(" or _plain(value) or is_placeholder(value):
             continue
         if not found["quote"] and not _bare_value(path) and not (COMMENT.match(line) and looks_random(value)):
@@ -229,6 +247,12 @@ def _names_no_credential(name: str) -> bool:
     """Whether a name speaks of a credential without being one: its hash, its length, its file."""
     words = [word.lower() for word in WORD_OF_NAME.findall(name)]
     return words[-1:] == ["id"] or any(map(NO_CREDENTIAL.fullmatch, words))
+
+
+def _whole_name(line: str, found: re.Match[str]) -> str:
+    """The name with what stands before the word that tells. To look for that first would take forty times as long."""
+    before = BEFORE_WORD.match(line[max(0, found.start() - 40) : found.start()][::-1])
+    return (before[0][::-1] if before else "") + found["name"]
 
 
 def _bare_value(path: str) -> bool:
@@ -258,7 +282,7 @@ def _is_jwt(value: str) -> bool:
     head = value.split(".")[0]
     try:
         told = json.loads(base64.urlsafe_b64decode(head + "=" * (-len(head) % 4)))
-    except (ValueError, binascii.Error):
+    except (ValueError, binascii.Error, RecursionError):
         return False
     return isinstance(told, dict) and ("alg" in told or "typ" in told or "enc" in told)
 

@@ -139,17 +139,22 @@ def _of_link(touched: Touched) -> Iterator[Finding]:
 
 def _twins(difference: Difference) -> Iterator[Finding]:
     """New names that a file system which folds case or Unicode cannot tell from others in their folder."""
+    new = {above for touched in difference if touched.old is None and touched.new is not None for above in _above(touched.path)}
     for folder, names in difference.neighbours.items():
         known: dict[str, list[bytes]] = {}
         for name in sorted(names):
             known.setdefault(skeleton(name.decode("utf-8", "surrogateescape")), []).append(name)
         prefix = folder + b"/" if folder else b""
-        new = {touched.path for touched in difference if touched.old is None and touched.new is not None}
         for same in known.values():
-            if len(same) > 1 and any(
-                path == prefix + one or path.startswith(prefix + one + b"/") for one in same for path in new
-            ):
+            if len(same) > 1 and any(prefix + one in new for one in same):
                 yield _twin(prefix, same)
+
+
+def _above(path: bytes) -> Iterator[bytes]:
+    """A path and each folder above it, as many as a path may have."""
+    while path:
+        yield path
+        path = path.rpartition(b"/")[0]
 
 
 def _twin(prefix: bytes, same: list[bytes]) -> Finding:

@@ -10,10 +10,12 @@ from contracts.policy_rules import DependencyRules
 
 HEAD = 6_000
 """Characters at the top of a file in which a licence is declared."""
-TAG = re.compile(r"SPDX-License-Identifier:\s*(?P<licence>[A-Za-z0-9.+() -]+?)\s*(?:\*/|-->|[\"'\r\n]|$)")
+TAG = re.compile(
+    r"SPDX-License-Identifier:\s{0,20}+(?P<licence>[A-Za-z0-9.+()-][A-Za-z0-9.+() -]{0,199}?)[ \t]{0,20}+(?:\*/|-->|[\"'\r\n]|$)"
+)
 COPYRIGHT = re.compile(
-    r"(?im)^[^\w\n]{0,8}(?:copyright|\(c\)|©)(?:\s*(?:\(c\)|©|copyright|:))*\s*(?:[\d,\s–-]{4,40})?\s*(?:by\s+)?(?P<ho"
-    r"lder>[^\n.*]{2,100})"
+    r"(?im)^[^\w\n]{0,8}(?:copyright|\(c\)|©)(?:\s{0,20}+(?:\(c\)|©|copyright|:))*+\s{0,20}+(?:[\d,–-][\d,\s–-]{3,39}+)?+"
+    r"\s{0,20}+(?:by\s{1,20}+)?+(?P<holder>[^\n.*]{2,100})"
 )
 WORDS: Sequence[tuple[str, re.Pattern[str]]] = (
     ("AGPL-3.0", re.compile(r"GNU\s+AFFERO\s+GENERAL\s+PUBLIC", re.IGNORECASE)),

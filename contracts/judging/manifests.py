@@ -3,8 +3,11 @@
 import json
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
+from itertools import accumulate
 from typing import Any
 
 from contracts.judging.difference import Difference, Touched, text_of
@@ -12,23 +15,30 @@ from contracts.judging.finding import Finding, OperationKind, operation_name
 from contracts.policy_rules import DependencyRules
 from contracts.word import Word
 
-REQUIREMENT = re.compile(r"^\s*(?P<name>[A-Za-z0-9][\w.-]*)\s*(?:\[[^\]]*\])?\s*(?P<rest>[=<>!~@;].*)?$")
+REQUIREMENT = re.compile(r"^\s*+(?P<name>[A-Za-z0-9][\w.-]*+)\s*+(?:\[[^\]]*+\])?\s*+(?P<rest>[=<>!~@;].*)?$")
 ELSEWHERE = re.compile(
     r"(?i)(?:^|[\s\"'@=])(?:git\+|git://|git@|https?://|ssh://|file:|link:|github:|gitlab:"
-    r"|bitbucket:|hg\+|svn\+|[\w.-]+/[\w.-]+(?:#.*)?$)"
+    r"|bitbucket:|hg\+|svn\+|[\w.-]+/[\w.-]+(?:#|$))"
 )
-GO = re.compile(r"^\s*(?:require\s+)?(?P<name>[\w.-]+\.[a-z]{2,}/[^\s]+)\s+(?P<version>v\S+)", re.MULTILINE)
-GO_REPLACE = re.compile(r"^\s*(?:replace\s+)?(?P<name>\S+)(?:\s+v\S+)?\s+=>\s+(?P<source>\S+)", re.MULTILINE)
+BLANKS = r"[^\S\n]"
+GO = re.compile(
+    rf"^{BLANKS}*+(?:require{BLANKS}++)?(?P<name>[\w.-]+\.[a-z]{{2,}}/\S++){BLANKS}++(?P<version>v\S+)", re.MULTILINE
+)
+GO_REPLACE = re.compile(
+    rf"^{BLANKS}*+(?:replace{BLANKS}++)?(?P<name>\S++)(?:{BLANKS}++v\S++)?{BLANKS}++=>{BLANKS}++(?P<source>\S+)", re.MULTILINE
+)
 GEM = re.compile(
-    r"^\s*(?:gem|\w+\.add_(?:runtime_|development_)?dependency)\s*\(?\s*[\"'](?P<name>[\w.-]+)[\"'](?P<rest>[^\n]*)", re.MULTILINE
+    rf"^{BLANKS}*+(?:gem|\w++\.add_(?:runtime_|development_)?dependency)\s*+\(?\s*+"
+    r"[\"'](?P<name>[\w.-]+)[\"'](?P<rest>[^\n]*)",
+    re.MULTILINE,
 )
 MAVEN = re.compile(
     r"<dependency>\s*<groupId>\s*(?P<group>[^<\s]+)\s*</groupId>\s*<artifactId>\s*(?P<name>[^<\s]+)\s*</artifactId>"
 )
 GRADLE = re.compile(
     (
-        r"^\s*(?:\w*[iI]mplementation|api|\w*[cC]ompile(?:Only)?|\w*[rR]untimeOnly|kapt|ksp|classpath"
-        r"|annotationProcessor)\s*\(?\s*[\"'](?P<name>[\w.-]+:[\w.-]+)(?::[^\"']*)?[\"']"
+        rf"^{BLANKS}*+(?:\w*[iI]mplementation|api|\w*[cC]ompile(?:Only)?|\w*[rR]untimeOnly|kapt|ksp|classpath"
+        r"|annotationProcessor)\s*+\(?\s*+[\"'](?P<name>[\w.-]+:[\w.-]+)(?::[^\"']*)?[\"']"
     ),
     re.MULTILINE,
 )
@@ -66,12 +76,15 @@ def added_dependencies(difference: Difference) -> list[tuple[Touched, Dependency
 
 def dependency_findings(difference: Difference, rules: DependencyRules) -> Iterator[Finding]:
     """What the policy says of added packages and of where they come from."""
+    places: dict[bytes, tuple[str, Sequence[int]]] = {}
     for touched, added in added_dependencies(difference):
+        if touched.path not in places:
+            places[touched.path] = _text_by_line(touched)
         if added.source:
             yield Finding(
                 rule="operation.dependency-source",
                 path=touched.shown,
-                line=_line(touched, added.name),
+                line=_line(touched, added.name, places[touched.path]),
                 problem=f"The package {added.name!r} would come from elsewhere than the registry.",
                 remedy="Name a released version of the package.",
                 kind=OperationKind.PACKAGE_SOURCES,
@@ -81,7 +94,7 @@ def dependency_findings(difference: Difference, rules: DependencyRules) -> Itera
             yield Finding(
                 rule="dependency.policy",
                 path=touched.shown,
-                line=_line(touched, added.name),
+                line=_line(touched, added.name, places[touched.path]),
                 problem=problem,
                 remedy="Do without it, or use one that the policy allows.",
             )
@@ -135,9 +148,17 @@ def _listed(added: Dependency, patterns: tuple[str, ...]) -> bool:
     )
 
 
-def _line(touched: Touched, name: str) -> int:
-    short = name.rpartition(":")[2]
-    return next((number for number, text in touched.added if short.lower() in text.lower()), 0)
+def _text_by_line(touched: Touched) -> tuple[str, Sequence[int]]:
+    """The added lines as one text without capitals, and where in it each of them ends."""
+    low = [text.lower() for _, text in touched.added]
+    return "\n".join(low), [*accumulate(len(text) + 1 for text in low)]
+
+
+def _line(touched: Touched, name: str, places: tuple[str, Sequence[int]]) -> int:
+    """The first added line with the name; 0 where there is none."""
+    text, ends = places
+    at = text.find(name.rpartition(":")[2].lower())
+    return touched.added[bisect_right(ends, at)][0] if 0 <= at < len(text) else 0
 
 
 def _reader(path: str) -> tuple[str, Callable[[str], Named]] | None:
@@ -158,14 +179,14 @@ def _read(reader: Callable[[str], Named], content: bytes | None) -> Named:
         return {}
     try:
         return reader(text_of(content))
-    except (ValueError, TypeError, AttributeError, KeyError):
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
         return {}  # a manifest that its own tool could not read, either: the checks will say so
 
 
 def _requirements(text: str) -> Named:
     named = {}
     for line in text.splitlines():
-        plain = re.split(r"\s#|\s--hash|\s*\\$", line.strip())[0].strip()
+        plain = re.split(r"\s#|\s--hash|\\$", line.strip())[0].strip()
         if plain and not plain.startswith(("#", "-r", "-c")):
             named.update(_requirement(plain.removeprefix("-e").removeprefix("--editable").strip()))
     return named
@@ -282,7 +303,7 @@ def _locked_licences(difference: Difference) -> dict[tuple[str, str], str]:
                     told["npm", where.rpartition("node_modules/")[2].lower()] = package["license"]
             for package in lock["packages"] if isinstance(lock.get("packages"), list) else ():
                 told["composer", package["name"].lower()] = " OR ".join(package.get("license", []))
-        except (ValueError, AttributeError, TypeError, KeyError):
+        except (ValueError, AttributeError, TypeError, KeyError, RecursionError):
             continue
     return told
 
@@ -300,7 +321,7 @@ def _moved_locks(difference: Difference) -> Iterator[Finding]:
             continue
         known = set(RESOLVED.findall(text_of(touched.old.content))) if touched.old and touched.old.content else set()
         hosts = [(number, found["host"]) for number, line in touched.added if (found := RESOLVED.search(line))]
-        usual = known or {max((host for _, host in hosts), key=[host for _, host in hosts].count, default="")}
+        usual = known or {host for host, _ in Counter(host for _, host in hosts).most_common(1)}
         for number, host in dict((host, (number, host)) for number, host in reversed(hosts) if host not in usual).values():
             yield Finding(
                 rule="operation.lock-source",

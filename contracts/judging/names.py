@@ -45,13 +45,18 @@ def form_problem(path: str) -> str:
         return "the path has a backslash; use forward slashes."
     if problem := _unprintable(path):
         return problem
-    if len(path.encode()) > MAX_PATH_BYTES:
+    if not within_bounds(path, folders=False):
         return f"the path is longer than {MAX_PATH_BYTES} bytes."
-    if path.count("/") >= MAX_FOLDERS:
+    if not within_bounds(path):
         return f"the path is more than {MAX_FOLDERS} folders deep."
     if ENCODED.search(path):
         return "the path has an encoded dot, slash or line end; write it plainly."
     return next((problem for name in path.split("/") if (problem := _name_problem(name))), "")
+
+
+def within_bounds(path: str, folders: bool = True) -> bool:
+    """Whether a path is no longer, and with ``folders`` no deeper, than any that could be used."""
+    return len(path.encode("utf-8", "surrogateescape")) <= MAX_PATH_BYTES and not (folders and path.count("/") >= MAX_FOLDERS)
 
 
 def portability_problem(path: str) -> str:

@@ -29,15 +29,17 @@ DOCUMENTS = re.compile(r"(?i)\.(?:md|mdx|rst|adoc|txt|po|pot|ipynb|html?|tex|csv
 RUN_TEXT = re.compile(r"(?i)(?:^|/)(?:cmakelists|requirements[^/]*|constraints[^/]*)\.txt$")
 FETCH = (
     r"(?:requests\.(?:get|post|request)|urlopen|urlretrieve|urllib\d?\.request|httpx2?\.(?:get"
-    r"|post|stream)|aiohttp\.|http\.client|https?\.get|axios(?:\.\w+)?"
-    r"|\bfetch|got(?:\.\w+)?|open-uri|Net::HTTP|URI\.open|file_get_contents|curl_exec|WebClient"
+    r"|post|stream)|aiohttp\.|http\.client|https?\.get|axios(?:\.\w++)?+"
+    r"|\bfetch|got(?:\.\w++)?+|open-uri|Net::HTTP|URI\.open|file_get_contents|curl_exec|WebClient"
     r"|HttpClient|reqwest|ureq|http\.Get|LWP::|node-fetch"
     r"|needle|superagent|DownloadString|Invoke-WebRequest|Invoke-RestMethod)"
 )
-SHELLS = (
-    r"(?:sudo\s+(?:-\S+\s+)*)?(?:/\S*/)?(?:(?:ba|z|da|k|a|c|tc|fi)?sh|python[\d.]*|perl|ruby"
+SHELL_NAMES = (
+    r"(?:(?:ba|z|da|k|a|c|tc|fi)?sh|python[\d.]*|perl|ruby"
     r"|node|php|deno|bun|pwsh|powershell|iex|Invoke-Expression|xargs|source|tclsh|lua)\b"
 )
+SHELLS = rf"(?:sudo\s++(?:-\S++\s++)*+)?(?:/(?:[^\s/;|&()<>\"'`]*+/)*+)?{SHELL_NAMES}"
+"""A shell as a command begins with it: with its folders, as root."""
 GET = r"(?:curl|wget|fetch|iwr|irm|Invoke-WebRequest|Invoke-RestMethod|aria2c|lynx|http|https|xh|lwp-request|GET)"
 
 
@@ -65,10 +67,10 @@ LINE_RULES: Sequence[LineRule] = (
         "operation.pipe-to-shell",
         K.DOWNLOADED_CODE,
         ANY,
-        rf"\b{GET}\b[^\n|;]{{3,400}}\|\s*(?:\w+\s+-\S*d\S*\s*\|\s*)?(?:tee\s+\S+\s*\|\s*)?{SHELLS}"
-        rf"|\b{SHELLS}[^\n]{{0,40}}<\(\s*{GET}\b|(?:\.|source|eval)\s+<?\(?[\"'$(`]*\s*{GET}\b"
-        rf"|{SHELLS}\s+-\w*[ce]\w*\s+[\"']?(?:\$\(|`)\s*{GET}\b|(?:base64|openssl|xxd|gunzip|zcat)\s[^\n"
-        rf"|]{{0,80}}-\w*d[^\n|]{{0,60}}\|\s*{SHELLS}"
+        rf"\b{GET}\b[^\n|;]{{3,400}}\|\s*+(?:\w++\s++-(?=[^\s|]*d)[^\s|]++\s*+\|\s*+)?(?:tee\s++\S++\s*+\|\s*+)?{SHELLS}"
+        rf"|\b{SHELL_NAMES}[^\n]{{0,40}}<\(\s*+{GET}\b|(?:\.|source|eval)\s++<?\(?[\"'$(`]*+\s*+{GET}\b"
+        rf"|{SHELL_NAMES}\s++-(?=\w*[ce])\w++\s++[\"']?(?:\$\(|`)\s*+{GET}\b|(?:base64|openssl|xxd|gunzip|zcat)\s[^\n"
+        rf"|]{{0,80}}-(?=\w*d)\w++[^\n|]{{0,60}}\|\s*+{SHELLS}"
         r"|(?:iex|Invoke-Expression)[^\n]{0,80}(?:DownloadString|iwr|irm|WebRequest|RestMethod)"
         r"|DownloadString[^\n]{0,200}\|\s*iex"
         r"|(?:npx|pipx\s+run|uvx|deno\s+run|bunx)\s[^\n]{0,60}https?://|certutil\b[^\n]{0,40}-urlcache"
@@ -83,8 +85,8 @@ LINE_RULES: Sequence[LineRule] = (
         ANY,
         rf"\b(?:exec|eval|execfile|compile|Function|runInThisContext|runInNewContext|instance_eval"
         rf"|class_eval|marshal\.loads|pickle\.loads?|dill\.loads|cloudpickle\.loads)"
-        rf"\s*\(?\s*(?:await|\(|\s)*[^\n]{{0,60}}{FETCH}"
-        r"|\b(?:exec|eval|Function|marshal\.loads|pickle\.loads)\s*\(\s*[^\n]{0,60}(?:b64decode"
+        rf"(?:await|\(|\s)*+[^\n]{{0,60}}{FETCH}"
+        r"|\b(?:exec|eval|Function|marshal\.loads|pickle\.loads)\s*+\(\s*+[^\n]{0,60}(?:b64decode"
         r"|atob\(|from\([^\n]{0,200}base64|decompress\(|fromhex|unhexlify|base64_decode|Base64\.decode"
         r"|codecs\.decode|rot_?13|String\.fromCharCode)"
         r"|__import__\s*\(\s*[\"'](?:os|subprocess|socket|ctypes|pty)[\"']\s*\)|(?:import|require)\s*\(\s*[\"'`]https?://"
@@ -96,7 +98,7 @@ LINE_RULES: Sequence[LineRule] = (
         "operation.remote-shell",
         None,
         ANY,
-        r"/dev/(?:tcp|udp)/|\bnc(?:at)?\b[^\n]{0,60}\s-\w*[ec]\w*\s|(?:ba|z)?sh\s+-i\s*(?:>|<"
+        r"/dev/(?:tcp|udp)/|\bnc(?:at)?\b[^\n]{0,60}\s-(?=\w*[ec])\w++\s|(?:ba|z)?sh\s+-i\s*(?:>|<"
         r"|2>|&)|mkfifo[^\n]{0,120}\bnc\b|socat\b[^\n]{0,80}\bexec:|pty\.spawn\(|"
         r"(?:os\.)?dup2\(\s*\w+\.fileno\(\)|TCPSocket\.(?:open|new)[^\n]{0,80}exec",
         "It opens a shell to somebody else.",
@@ -122,10 +124,10 @@ LINE_RULES: Sequence[LineRule] = (
         rf"|getenv\(\)|System\.getenv\(\)|Deno\.env\.toObject)"
         rf"|(?:\b(?:print)?env\b|/etc/passwd|os\.environ(?![\[.\w])|JSON\.stringify\(process\.env(?![\[.\w]))[^\n]{{0,160}}"
         rf"(?:\|\s*(?:curl|wget|nc|base64)|\b(?:curl|wget)\b|{FETCH})"
-        r"|\b(?:curl|wget)\b[^\n]{0,200}(?:-d|--data\S*|-F|--form|-T|--upload-file|--post-data"
-        r"|--post-file)[= ]?[\"']?@?\S*(?:/etc/|\.ssh|\.aws|\.env\b|id_rsa|credentials|\$\{?\w*(?:TOKEN"
-        r"|SECRET|PASSWORD|API_KEY)\w*)"
-        r"|\$\{\{\s*(?:toJSON\(\s*)?secrets\s*\)?\s*\}\}",
+        r"|\b(?:curl|wget)\b[^\n]{0,200}\s[\"']?(?:-d|--data[\w-]{0,20}|-F|--form|-T|--upload-file|--post-data"
+        r"|--post-file)[= ]?[\"']?@?\S{0,200}(?:/etc/|\.ssh|\.aws|\.env\b|id_rsa|credentials|\$\{?\w{0,60}?(?:TOKEN"
+        r"|SECRET|PASSWORD|API_KEY))"
+        r"|\$\{\{\s*+(?:toJSON\(\s*+)?secrets\s*+\)?\s*+\}\}",
         "It sends the environment or credentials somewhere.",
         "Take it out.",
     ),
@@ -134,7 +136,7 @@ LINE_RULES: Sequence[LineRule] = (
         K.PRIVILEGES,
         ANY,
         (
-            r"\bchmod\b[^\n]{0,30}(?:\s0?777\b|\s[ugoa]*\+\w*s\b|\s[24-7][0-7]{3}\b|\sa\+rwx|\sugo\+rwx"
+            r"\bchmod\b[^\n]{0,30}(?:\s0?777\b|\s[ugoa]{0,9}\+\w{0,9}s\b|\s[24-7][0-7]{3}\b|\sa\+rwx|\sugo\+rwx"
             r"|\so\+w|,\s*(?:0o?)?0?777\b|\(0o?777\))|chmod\(?[^\n]{0,80}\b0?o?777\b|S_IRWXO|\bumask\s*\(?0+\b"
         ),
         "It opens permissions to everybody.",
@@ -156,7 +158,7 @@ LINE_RULES: Sequence[LineRule] = (
         K.PRIVILEGES,
         ANY,
         (
-            r"[\"'](?:/usr/bin/)?sudo[\"']\s*,|(?:system|popen|exec\w*|spawn\w*|run|call)\s*\(\s*f?[\"'`]sudo\s"
+            r"[\"'](?:/usr/bin/)?sudo[\"']\s*,|(?:system|popen|exec\w{0,20}|spawn\w{0,20}|run|call)\s*+\(\s*+f?[\"'`]sudo\s"
             r"|NOPASSWD|os\.setuid\(0\)|\bsetuid\(0\)"
         ),
         "It asks for root's rights.",
@@ -181,7 +183,7 @@ LINE_RULES: Sequence[LineRule] = (
         r"\bverify\s*=\s*False\b|verify_ssl\s*=\s*False|ssl_verify\s*[:=]\s*[\"']?false|NODE_TLS_REJECT_UNAUTHORIZED"
         r"|rejectUnauthorized\s*:\s*false|InsecureSkipVerify\s*:\s*true|_create_unverified_context"
         r"|CERT_NONE\b|--no-check-certificate"
-        r"|\bcurl\b[^\n]{0,80}\s(?:-\w*k\w*|--insecure)\s|http\.sslVerify\s*[= ]\s*[\"']?false"
+        r"|\bcurl\b[^\n]{0,80}\s(?:-(?=\w*k)\w++|--insecure)\s|http\.sslVerify\s*[= ]\s*[\"']?false"
         r"|GIT_SSL_NO_VERIFY|StrictHostKeyChecking[= ]no|strict-ssl\s*[= ]\s*false|--trusted-host"
         r"|danger_accept_invalid_certs|VERIFY_NONE|CURLOPT_SSL_VERIFYPEER\s*,\s*(?:0|false)|ServerCertificateValidationCal"
         r"lback|PYTHONHTTPSVERIFY",
@@ -193,7 +195,7 @@ LINE_RULES: Sequence[LineRule] = (
         K.PRIVILEGES,
         ANY,
         (
-            r"\brm\s+(?:-\w+\s+|--\S+\s+)*(?:/|~/?\*?|\$HOME/?\*?|\$\{HOME\}/?\*?|/\*|/(?:etc|usr|var|home|root|boot"
+            r"\brm\s++(?:-\w++\s++|--\S++\s++){0,60}(?:/|~/?\*?|\$HOME/?\*?|\$\{HOME\}/?\*?|/\*|/(?:etc|usr|var|home|root|boot"
             r"|lib|bin)/?\*?)[\"']?(?:\s|$|;|&)|\bmkfs\b|\bdd\b[^\n]{0,80}\bof=/dev/|:\(\)\s*\{\s*:\|:&\s*\}"
             r"|rmtree\(\s*[\"'](?:/|~)[\"']|\bshred\b\s|--no-preserve-root|git\s+push\s[^\n]{0,80}(?:--force\b"
             r"|-f\b)|>\s*/dev/sd[a-z]"
@@ -206,7 +208,7 @@ LINE_RULES: Sequence[LineRule] = (
         K.PACKAGE_SOURCES,
         ANY,
         r"--(?:extra-)?index-url|--find-links|\bPIP_(?:EXTRA_)?INDEX_URL|--registry[= ]|(?:npm"
-        r"|yarn|pnpm)\s+config\s+set\s+\S*registry|GOPROXY\s*=|GONOSUMDB|GONOSUMCHECK|GOFLAGS\s*=\s*\S*-insecure"
+        r"|yarn|pnpm)\s+config\s+set\s+\S{0,100}registry|GOPROXY\s*=|GONOSUMDB|GONOSUMCHECK|GOFLAGS\s*+=\s*+\S{0,100}-insecure"
         r"|\[\[tool\.uv\.index\]\]|\[\[tool\.poetry\.source\]\]|\[source\.|\[registries|\[patch\."
         r"|^\s*-i\s+https?://",
         "It takes packages from somewhere else.",
@@ -217,7 +219,7 @@ LINE_RULES: Sequence[LineRule] = (
         K.NETWORK,
         INSTALL,
         rf"{FETCH}\b|\bsocket\.|\bTcpStream|\burllib|\bimport\s+requests\b|\b(?:curl|wget|aria2c"
-        rf"|scp|rsync|ftp|telnet|nc)\s+\S|\bgit\s+(?:clone|fetch|pull|submodule)\b|ADD\s+(?:--\S+\s+)*https?://"
+        rf"|scp|rsync|ftp|telnet|nc)\s+\S|\bgit\s+(?:clone|fetch|pull|submodule)\b|ADD\s++(?:--\S++\s++){0,9}https?://"
         rf"|\bnet\.(?:connect|createConnection)|dns\.(?:resolve|lookup)"
         r"|getaddrinfo|gethostbyname|\bnslookup\b|\bdig\s|ExternalProject_Add|FetchContent_Declare|file\s*\(\s*DOWNLOAD",
         "It reaches the network while the project is installed or built.",

@@ -2,12 +2,15 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from contracts.judging.difference import Difference, Touched, text_of
 from contracts.judging.finding import Finding, OperationKind, operation_name
 from contracts.judging.guarded_paths import guarded_as
-from contracts.judging.operation_rules import DOCUMENTS, FETCH, LINE_RULES, RUN_TEXT, SHELLS
+from contracts.judging.operation_rules import DOCUMENTS, LINE_RULES, RUN_TEXT
+from contracts.judging.pieces import pieces
+from contracts.judging.steps import steps
 
 MOST_OF_A_RULE = 5
 """Findings of one rule in one file."""
@@ -15,55 +18,50 @@ LIFECYCLE = re.compile(
     r"(?:pre|post)?(?:install|uninstall|prepare|publish|pack|version)|prepublishOnly|dependencies"
     r"|preprepare|postprepare|(?:pre|post)-(?:install|update|autoload)-\w*|post-\w+-cmd|pre-\w+-cmd"
 )
-SAVED = re.compile(
-    (
-        r"\b(?:curl|wget|iwr|Invoke-WebRequest|aria2c)\b[^\n]{0,300}?(?:\s-\w*[oO]|\s--output(?:-document)?"
-        r"|\s-OutFile|>)[ =]*[\"']?(?P<file>[^\s\"';|&]+)"
-    ),
-    re.IGNORECASE,
-)
-ASSIGNED = re.compile(rf"(?P<name>\w+)\s*(?::\s*\w+\s*)?:?=\s*(?:await\s+)?[^\n]{{0,80}}{FETCH}", re.IGNORECASE)
-EXECUTES = (
-    r"\b(?:exec|eval|compile|execfile|Function|runInThisContext|runInNewContext|instance_eval"
-    r"|marshal\.loads|pickle\.loads?)\s*\(\s*[^\n]{0,30}\b"
-)
-CONTENT = (
+LONGEST = 4_000
+"""Characters of a line that are looked at once; a longer one is looked at in pieces."""
+SHARED = 1_000
+"""Characters that two such pieces share: no rule reaches further."""
+BLANKS = re.compile(r"(?<!\s)\s{100,}")
+"""What only moves the rest of a line out of sight."""
+START = r"^[^\S\n]*+"
+"""The beginning of a line, for a search in many of them."""
+
+
+def _all(*patterns: str) -> Sequence[re.Pattern[str]]:
+    return tuple(re.compile(pattern, re.MULTILINE) for pattern in patterns)
+
+
+CONTENT: Sequence[tuple[OperationKind, Sequence[re.Pattern[str]], str]] = (
     (
         OperationKind.INFRASTRUCTURE,
-        re.compile(r"\A(?=[\s\S]*^\s*[\"']?apiVersion[\"']?\s*:)(?=[\s\S]*^\s*[\"']?kind[\"']?\s*:)", re.MULTILINE),
+        _all(START + r"[\"']?apiVersion[\"']?\s*+:", START + r"[\"']?kind[\"']?\s*+:"),
         "it is a manifest of Kubernetes",
     ),
+    (OperationKind.INFRASTRUCTURE, _all(r"AWSTemplateFormatVersion|AWS::Serverless-"), "it is a template of CloudFormation"),
     (
         OperationKind.INFRASTRUCTURE,
-        re.compile(r"AWSTemplateFormatVersion|AWS::Serverless-"),
-        "it is a template of CloudFormation",
-    ),
-    (
-        OperationKind.INFRASTRUCTURE,
-        re.compile(r"\A(?=[\s\S]*^\s*-?\s*hosts\s*:)(?=[\s\S]*^\s*(?:tasks|roles)\s*:)", re.MULTILINE),
+        _all(START + r"-?[^\S\n]*+hosts\s*+:", START + r"(?:tasks|roles)\s*+:"),
         "it is a playbook of Ansible",
     ),
-    (
-        OperationKind.CI,
-        re.compile(r"\A(?=[\s\S]*^\s*runs-on\s*:)(?=[\s\S]*^\s*steps\s*:)", re.MULTILINE),
-        "it is a workflow of CI",
-    ),
+    (OperationKind.CI, _all(START + r"runs-on\s*+:", START + r"steps\s*+:"), "it is a workflow of CI"),
 )
+"""What a file is in which each of the patterns is found."""
 HIDING = re.compile(
     r"(?<!\S)(?:-?filter|merge|diff|working-tree-encoding|export-subst|export-ignore|ident"
     r"|encoding|conflict-marker-size)(?:=\S+)?(?!\S)|-diff(?!\S)|linguist-(?:generated|vendored)(?!=false)"
     r"|gitlab-generated"
 )
 HIDDEN_ANYWAY = re.compile(
-    r"(?i)^\S*(?:lock|\.snap|\.min\.|\.svg|\.sum|generated|vendor|dist|\.map|\.pb\.|_pb2|\.ipynb"
-    r"|\.csv|\.pdf|\.png|\.json)\S*\s"
+    r"(?i)^(?=\S*(?:lock|\.snap|\.min\.|\.svg|\.sum|generated|vendor|dist|\.map|\.pb\.|_pb2|\.ipynb"
+    r"|\.csv|\.pdf|\.png|\.json))\S++\s"
 )
 IGNORES = re.compile(
     r"/?(?:\*{1,2}(?:/\*{0,2})?|\.\*|\.?/|tests?/?|__tests__/?|spec/?|src/?|lib/?|\.github/?"
     r"|\.gitlab[^/]*/?|\*\*?/?\*?\.(?:py|[jt]sx?|go|rs|java|c|cc|cpp|h|rb|php|kt|cs|sh|sql))(?:\*{1,2})?"
 )
 SHOWS = re.compile(
-    r"!.*(?:\.env|\.pem|\.key|\.p12|\.pfx|id_rsa|id_ed25519|secret|credential|\.git(?:/|$)|\.npmrc|\.pypirc|\.netrc)"
+    r"^!.*(?:\.env|\.pem|\.key|\.p12|\.pfx|id_rsa|id_ed25519|secret|credential|\.git(?:/|$)|\.npmrc|\.pypirc|\.netrc)"
 )
 
 
@@ -95,74 +93,52 @@ def runs(touched: Touched) -> bool:
 
 
 def _by_line(touched: Touched) -> Iterator[Finding]:
+    lines = list(_logical_lines(touched))
     for rule in LINE_RULES:
         if not rule.files.search(touched.name):
             continue
-        hits = 0
-        for number, line in _logical_lines(touched):
-            if hits < MOST_OF_A_RULE and rule.pattern.search(line):
-                hits += 1
-                yield _finding(touched, rule.rule, rule.kind, number, line, rule.problem, rule.remedy)
+        hits = (line for line in lines if rule.pattern.search(line[1]))
+        for number, line in islice(hits, MOST_OF_A_RULE):
+            yield _finding(touched, rule.rule, rule.kind, number, line, rule.problem, rule.remedy)
 
 
 def _logical_lines(touched: Touched) -> Iterator[tuple[int, str]]:
-    """The added lines, those that go on after a backslash or a pipe put together."""
-    begun, parts = 0, ""
+    """The added lines, those that go on after a backslash or a pipe put together, and long ones in pieces."""
+    begun, parts = 0, list[str]()
     for number, line in touched.added:
-        plain = line[:4_000]
+        plain = line
         if parts:
-            parts += " " + plain.strip()
+            plain = " " + plain.strip()
         else:
-            begun, parts = number, plain
-        if plain.rstrip().endswith(("\\", "|", "&&", "`")) and len(parts) < 4_000:
-            parts = parts.rstrip().rstrip("\\`")
-            continue
-        yield begun, parts
-        parts = ""
+            begun = number
+        goes_on = line.rstrip().endswith(("\\", "|", "&&", "`"))
+        parts.append(plain.rstrip().rstrip("\\`") if goes_on else plain)
+        if not goes_on:
+            yield from _in_pieces(begun, "".join(parts))
+            parts = []
     if parts:
-        yield begun, parts
+        yield from _in_pieces(begun, "".join(parts))
+
+
+def _in_pieces(number: int, line: str) -> Iterator[tuple[int, str]]:
+    if len(line) > LONGEST:
+        line = BLANKS.sub(" ", line)
+    return ((number, piece) for _, piece in pieces(line, LONGEST, SHARED))
 
 
 def _in_steps(touched: Touched) -> Iterator[Finding]:
     """What is fetched on one line and run on another, where one of them is new."""
     text = text_of(touched.new.content or b"") if touched.new else ""
-    added = {number for number, _ in touched.added}
-    for pattern, used in ((SAVED, _runs_file), (ASSIGNED, _runs_name)):
-        for found in list(pattern.finditer(text))[:50]:
-            if (at := used(text, found)) < 0:
-                continue
-            first, last = text.count("\n", 0, found.start()) + 1, text.count("\n", 0, at) + 1
-            if first in added or last in added:
-                yield _finding(
-                    touched,
-                    "operation.fetch-and-run",
-                    OperationKind.DOWNLOADED_CODE,
-                    last,
-                    found[0],
-                    "It runs what was fetched before.",
-                    "Use a pinned, reviewed dependency instead of fetching and running code.",
-                )
-                break
-
-
-def _runs_file(text: str, saved: re.Match[str]) -> int:
-    name = re.escape(saved["file"].rpartition("/")[2])
-    if len(name) < 2 or saved["file"] in ("/dev/null", "-", "&1", "&2"):
-        return -1
-    used = re.compile(
-        (
-            rf"(?:(?:^|[\s;&|(\"'`])(?:{SHELLS}|\.|exec|chmod\s+\S*[+7x]\S*)\s+[^\n;|&]{{0,40}}?[\w./$\"{{}}-]*{name}(?![\w.-])"
-            rf"|(?:^|[\s;&|])[\"']?(?:\./|/tmp/|\$\w+/){name}(?![\w.-]))"
-        ),
-        re.MULTILINE,
-    )
-    found = used.search(text, saved.end())
-    return found.end() if found else -1
-
-
-def _runs_name(text: str, assigned: re.Match[str]) -> int:
-    found = re.compile(EXECUTES + re.escape(assigned["name"]) + r"\b").search(text, assigned.end())
-    return found.end() if found else -1
+    for step in steps(text, frozenset(number for number, _ in touched.added)):
+        yield _finding(
+            touched,
+            "operation.fetch-and-run",
+            OperationKind.DOWNLOADED_CODE,
+            step.line,
+            step.fetched,
+            "It runs what was fetched before.",
+            "Use a pinned, reviewed dependency instead of fetching and running code.",
+        )
 
 
 def _lifecycle(touched: Touched) -> Iterator[Finding]:
@@ -184,7 +160,7 @@ def _lifecycle(touched: Touched) -> Iterator[Finding]:
 def _scripts(content: bytes | None) -> dict[str, str]:
     try:
         told = json.loads(content or b"{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     scripts = told.get("scripts") if isinstance(told, dict) else None
     return {str(name): json.dumps(command) for name, command in scripts.items()} if isinstance(scripts, dict) else {}
@@ -192,8 +168,8 @@ def _scripts(content: bytes | None) -> dict[str, str]:
 
 def _by_content(touched: Touched) -> Iterator[Finding]:
     text = text_of(touched.new.content or b"") if touched.new else ""
-    for kind, pattern, what in CONTENT:
-        if pattern.search(text[:200_000]):
+    for kind, patterns, what in CONTENT:
+        if all(pattern.search(text) for pattern in patterns):
             yield _finding(
                 touched,
                 f"operation.{kind}",

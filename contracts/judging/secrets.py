@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from contracts.judging.credentials import MAX_LINE, credentials_in
+from contracts.judging.credentials import credentials_in
 from contracts.judging.difference import Difference, Touched, text_of
 from contracts.judging.finding import Finding
 from contracts.redaction import Redactor
@@ -66,7 +66,7 @@ def _looks_like(touched: Touched) -> Iterator[Finding]:
     """By format, name and look, in what is new."""
     if touched.new is None or not touched.new.content:
         return
-    lines = [(number, line) for number, line in _readable_lines(touched) if len(line) <= MAX_LINE]
+    lines = _readable_lines(touched)
     text = "\n".join(line for _, line in lines)
     for sighting in credentials_in(text, touched.name)[:MOST_OF_A_FILE]:
         number = lines[min(sighting.line, len(lines)) - 1][0] if lines else 0

@@ -11,12 +11,14 @@ from urllib.parse import unquote
 PACKED = re.compile(r"(?<![A-Za-z0-9+/_=-])[A-Za-z0-9+/_-]{24,}={0,2}(?![A-Za-z0-9+/_=-])")
 HEX = re.compile(r"(?<![0-9A-Fa-f])(?:[0-9A-Fa-f]{2}[ :]?){16,}(?![0-9A-Fa-f])")
 BYTES = re.compile(r"(?:(?:0x)?[0-9A-Fa-f]{2}\s*,\s*){15,}(?:0x)?[0-9A-Fa-f]{2}|(?:\d{2,3}\s*,\s*){15,}\d{2,3}")
+GAP = r"(?:[^\S\n]++|\n[ \t+>#*/-]*+)*+"
+"""Blanks, and ends of lines with the marks that quotations, comments and differences put before the next one."""
 JOINT = re.compile(
-    r"[\"'`]\s*(?:\\\s*)?(?:\+|\.\.?|,|<>|&|\|\|)?\s*(?:\\?\r?\n[ \t+>#*/-]*)?\s*(?:[fbr]{1,2})?[\"'`]"
+    rf"[\"'`]{GAP}(?:\\{GAP})?+(?:\+|\.\.?|,|<>|&|\|\|)?+{GAP}(?:\\{GAP})?+(?:[fbr]{{1,2}})?+[\"'`]"
     r"|\\\r?\n[ \t]*|[\u200b-\u200f\u2060\ufeff\u00ad]"
 )
 """What stands between two parts of a string that a program puts together."""
-QUOTED = re.compile(r"\\+([\"'`n])")
+QUOTED = re.compile(r"(?<!\\)\\++([\"'`n])")
 ESCAPED = re.compile(r"\\(?:x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|u\{([0-9A-Fa-f]{1,6})\}|([0-3][0-7]{2}))")
 MAX_PACKED = 20_000
 """Characters of a packed word that are unpacked; longer ones are pictures and the like."""
@@ -47,7 +49,14 @@ def _plainer(text: str) -> Iterator[str]:
     if "%" in text:
         yield unquote(unquote(text))
     if "&" in text and ";" in text:
-        yield html.unescape(text)
+        yield _unescaped_html(text)
+
+
+def _unescaped_html(text: str) -> str:
+    try:
+        return html.unescape(text)
+    except ValueError:  # a number of more digits than Python reads
+        return text
 
 
 def _unescaped(found: re.Match[str]) -> str:

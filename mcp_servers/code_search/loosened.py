@@ -24,13 +24,13 @@ RUNS_TESTS = re.compile(
 """Files that say how tests run."""
 IGNORES = re.compile(
     r"\|\|\s*(true|:|exit\s+0)(?![\w-])|;\s*(true|exit\s+0)\s*[\"']?,?$|--exit-zero\b|--passWithNoTests\b|--deselect\b"
-    r"|continue-on-error:\s*true|allow_failure:\s*true|ignoreFailures\s*=?\s*true|testFailureIgnore>\s*true|-DskipTests\b"
+    r"|continue-on-error:\s*true|allow_failure:\s*true|ignoreFailures\s*+=?\s*+true|testFailureIgnore>\s*true|-DskipTests\b"
     r"|maven\.test\.skip|xfail_strict\s*=\s*(false|False)|testPathIgnorePatterns|^\s*-(?=\s*\S*(pytest|test|jest|go test))"
     r"|collect_ignore|--ignore(-glob)?[= ]\S+|set \+e"
 )
 THRESHOLD = re.compile(
     r"""["']?(?P<key>fail[_-]under|cov-fail-under|branches|functions|lines|statements|minimum|threshold|target|min_coverage)["']?"""
-    r"\s*[:=> ]\s*[\"']?(?P<value>\d+(\.\d+)?)",
+    r"(?:\s*+[:=>]\s*+|\s++)[\"']?(?P<value>\d+(\.\d+)?)",
     re.IGNORECASE,
 )
 
@@ -95,8 +95,9 @@ def _fewer(case: Case, kept: Case) -> str | None:
 
 def _of_lines(mirror: Mirror, base: str, commit: str, file: ChangedFile) -> Iterator[Loosening]:
     before, after = (_lines(mirror, at, path) for at, path in ((base, file.old_path or file.path), (commit, file.path)))
+    known = frozenset(before)
     for line in after:
-        if line not in before and IGNORES.search(line) and not line.startswith(("#", "//")):
+        if line not in known and IGNORES.search(line) and not line.startswith(("#", "//")):
             yield Loosening(kind=LooseningKind.FAILURE_IGNORED, path=file.path, name=line[:200])
     was, now = _thresholds(before), _thresholds(after)
     for key, value in was.items():

@@ -31,7 +31,9 @@ OWN = re.compile(
     r"(?i)(?:licen[cs]e|copying|notice|authors|contributors|maintainers)[^/]*|package\.json"
     r"|pyproject\.toml|cargo\.toml|composer\.json"
 )
-DECLARED = re.compile(r"^\s*\"?licen[cs]e\"?\s*[:=]\s*(?:\{\s*text\s*=\s*)?\"(?P<licence>[^\"\n]{2,60})\"", re.MULTILINE)
+DECLARED = re.compile(
+    r"^[^\S\n]*+\"?licen[cs]e\"?\s*+[:=]\s*+(?:\{\s*+text\s*+=\s*+)?\"(?P<licence>[^\"\n]{2,60})\"", re.MULTILINE
+)
 
 
 @dataclass(frozen=True)

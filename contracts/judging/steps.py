@@ -1,0 +1,125 @@
+"""Code that is fetched in one place of a file and run in another: by the name of a file, or of a variable.
+
+Each kind of place is looked for once, and then they are held against each other: so a file of megabytes takes its length, however
+many names it has.
+"""
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from contracts.judging.difference import LINE_END
+from contracts.judging.operation_rules import FETCH, SHELLS
+from contracts.judging.pieces import pieces
+
+SAVED = re.compile(
+    (
+        r"\b(?:curl|wget|iwr|Invoke-WebRequest|aria2c)\b[^\n]{0,300}?(?:\s-\w{0,9}[oO]|\s--output(?:-document)?"
+        r"|\s-OutFile|>)[ =]{0,20}[\"']?(?P<file>[^\s\"';|&]{1,300})"
+    ),
+    re.IGNORECASE,
+)
+FETCHED = re.compile(FETCH, re.IGNORECASE)
+ASSIGNED = re.compile(r"(?<!\w)(?P<name>\w++)\s*+(?::\s*+\w++\s*+)?:?=\s*+(?:await\s++)?", re.IGNORECASE)
+AFTER_NAME = 80
+"""Characters of a line between the name's sign of equality and what fetches."""
+BEFORE_FETCH = 400
+"""Characters before what fetches in which the name may begin."""
+CALL = re.compile(
+    r"\b(?:exec|eval|compile|execfile|Function|runInThisContext|runInNewContext|instance_eval"
+    r"|marshal\.loads|pickle\.loads?)\s*+\(\s*+"
+)
+AFTER_CALL = 30
+"""Characters between a call that runs code and the name of the code."""
+RUN = re.compile(
+    rf"(?:^|[\s;&|(\"'`])(?:{SHELLS}|\.|exec|chmod\s++[^\s+7x]{{0,20}}+[+7x]\S*+)\s++(?P<rest>[^\n;|&]{{0,120}})", re.MULTILINE
+)
+STARTED = re.compile(r"(?:^|[\s;&|])[\"']?(?:\./|/tmp/|\$\w++/)(?P<rest>[\w.${}-]{1,300})", re.MULTILINE)
+PART = re.compile(r"[\w.-]+")
+PIECE, SHARED = 20_000, 1_000
+"""Characters of a text that are looked at once, and those that the next piece has, too."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A place that runs what another place fetched."""
+
+    fetched: str
+    """How it was fetched, as written."""
+    line: int
+    """Number of the line that runs it, from 1."""
+
+
+@dataclass
+class _Fetch:
+    first: int
+    """Where the first place that fetches it ends."""
+    written: str
+    first_new: int = -1
+    """The same of the first place on an added line; -1 for none."""
+
+
+def steps(text: str, added: frozenset[int]) -> Iterator[Step]:
+    """For files and for names the first step of which one place is on an added line."""
+    ends = [at.end() for at in LINE_END.finditer(text)]
+    for fetched, used in ((_saved(text), _runs), (_assigned(text), _calls)):
+        fetches = _by_name(fetched, ends, added)
+        for name, start, end in used(text) if fetches else ():
+            fetch = fetches.get(name)
+            line = bisect_right(ends, end) + 1
+            if fetch is not None and ((fetch.first <= start and line in added) or 0 <= fetch.first_new <= start):
+                yield Step(fetch.written, line)
+                break
+
+
+def _by_name(fetched: Iterator[tuple[str, int, int, str]], ends: list[int], added: frozenset[int]) -> Mapping[str, _Fetch]:
+    """By name where it is fetched."""
+    found: dict[str, _Fetch] = {}
+    for name, start, end, written in fetched:
+        known = found.setdefault(name, _Fetch(end, written))
+        if known.first_new < 0 and bisect_right(ends, start) + 1 in added:
+            known.first_new, known.written = end, written
+    return found
+
+
+def _saved(text: str) -> Iterator[tuple[str, int, int, str]]:
+    """Files that a download goes into: name, where it begins and ends, what is written there."""
+    for at, piece in pieces(text, PIECE, SHARED):
+        for found in SAVED.finditer(piece):
+            name = found["file"].rpartition("/")[2]
+            parts = PART.findall(name)
+            if parts and len(name) >= 2 and found["file"] not in ("/dev/null", "-", "&1", "&2"):
+                yield parts[-1], at + found.start(), at + found.end(), found[0]
+
+
+def _assigned(text: str) -> Iterator[tuple[str, int, int, str]]:
+    """The same for names that an answer is bound to."""
+    done = 0
+    for fetch in FETCHED.finditer(text):
+        for found in ASSIGNED.finditer(text, max(done, fetch.start() - BEFORE_FETCH), fetch.start()):
+            between = text[found.end() : fetch.start()]
+            if len(between) <= AFTER_NAME and "\n" not in between:
+                yield found["name"], found.start(), fetch.end(), text[found.start() : fetch.end()][:BEFORE_FETCH]
+        done = fetch.start()
+
+
+def _runs(text: str) -> Iterator[tuple[str, int, int]]:
+    """Names in what a shell, or the system itself, is told to run, with where that begins and ends."""
+    for at, piece in pieces(text, PIECE, SHARED):
+        for found in RUN.finditer(piece):
+            yield from ((part[0], at + found.start(), at + part.end()) for part in PART.finditer(piece, *found.span("rest")))
+        for found in STARTED.finditer(piece):
+            yield from ((part, at + found.start(), at + found.end()) for part in PART.findall(found["rest"])[-1:])
+
+
+def _calls(text: str) -> Iterator[tuple[str, int, int]]:
+    """Names near the beginning of a call that runs code."""
+    for call in CALL.finditer(text):
+        for start in re.finditer(r"\b\w", text[call.end() : call.end() + AFTER_CALL + 1]):
+            name = _NAME.match(text, call.end() + start.start())
+            if name is not None:
+                yield name[0], call.start(), name.end()
+
+
+_NAME = re.compile(r"\w+")
