@@ -19,7 +19,7 @@ Tallying = Callable[[str], Tally]
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 async def test_every_attack_of_the_list_is_stopped(keeper: SandboxKeeper, tally: Tallying) -> None:
     count, families = tally(f"sandbox attacks, {keeper.tier.value}"), set[str]()
     async for outcome in attack(keeper):

@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 CHUNK = 1 << 24
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(600),
     pytest.mark.skipif(os.geteuid() != 0, reason="only root may read the memory of processes that do not let themselves be read"),
 ]
 
