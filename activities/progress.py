@@ -24,6 +24,8 @@ FORGOTTEN_PAUSE = timedelta(seconds=65)
 """Between two records of a task without a row. What is more than a minute Temporal waits by a timer; less fills the history."""
 RELEASE_ATTEMPTS = 5
 """How often the end of a task waits for the proof that its sandbox is dead."""
+NAMED = 3
+"""Containers or processes that the note about a closed sandbox names; its data has all."""
 
 
 class Closed(Word):
@@ -86,7 +88,8 @@ class ProgressDeeds:
             await self._not_released(request, error)
             return
         if closed.gone or request.state.final:
-            what = f"gone: {', '.join(closed.gone)}" if closed.gone else "none was open"
+            more = f" and {len(closed.gone) - NAMED} more" if len(closed.gone) > NAMED else ""
+            what = f"gone: {', '.join(closed.gone[:NAMED])}{more}" if closed.gone else "none was open"
             await self._note(request, "release", f"The sandbox is closed; {what}.", {"gone": list(closed.gone)})
 
     async def _not_released(self, request: ProgressRequest, error: PatchwrightError | TimeoutError) -> None:
