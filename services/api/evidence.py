@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 from pydantic import BaseModel, Field
 
+from contracts.errors import Conflict
 from contracts.waiver import Waiver
 from contracts.word import StrictWord
 from services.api.bodies import body_of
@@ -16,6 +17,8 @@ from services.evidence import EvidenceRoom, EvidenceView
 from services.tasks import TaskService
 from services.waivers import Waivable, WaiverDesk
 
+Fingerprint = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
 
 class WaiverRequest(StrictWord):
     """A person's word that a task's tests may ask for less, as its gates saw them last."""
@@ -24,6 +27,9 @@ class WaiverRequest(StrictWord):
     originals: bool = Field(default=False, description="Also original tests that fail on the change.")
     signature: bool = Field(default=False, description="Also new tests that fail on the base otherwise than reported.")
     days: float = Field(default=30, gt=0, le=365, description="How long it is in force.")
+    fingerprints: tuple[Fingerprint, ...] = Field(
+        default=(), max_length=10_000, description="What was read: where the gates found something else, nothing is signed."
+    )
 
 
 class Waivables(BaseModel):
@@ -52,9 +58,12 @@ def evidence_routes(tasks: TaskService, room: EvidenceRoom, desk: WaiverDesk) ->
         return await room.of_task(task_id)
 
     @router.get("/waivers", responses=problems(404))
-    async def waivable(task_id: TaskId) -> Waivables:
-        """What the gates found last in the tests of the task's change, and a person may sign for."""
-        return Waivables(found=list(await desk.waivable(task_id, originals=True, signature=True)))
+    async def waivable(task_id: TaskId, originals: bool = True, signature: bool = True) -> Waivables:
+        """What the gates found last in the tests of the task's change, and a person may sign for.
+
+        `originals` and `signature`: also that for which the waiver has to say so.
+        """
+        return Waivables(found=list(await desk.waivable(task_id, originals, signature)))
 
     refusals = problems(403, 404, 409, 413, 415, 422)
 
@@ -67,6 +76,8 @@ def evidence_routes(tasks: TaskService, room: EvidenceRoom, desk: WaiverDesk) ->
         Resume the task afterwards: its gates look again.
         """
         found = await desk.waivable(task_id, wanted.originals, wanted.signature)
+        if wanted.fingerprints and set(wanted.fingerprints) != {one.fingerprint for one in found}:
+            raise Conflict("The gates found something else since; look at it again: GET on this address, or ./patchwright waive.")
         for commit in dict.fromkeys(one.commit for one in found):
             await tasks.may_waive(task_id, commit, by=who)
         signed = await desk.sign(task_id, found, who.name, wanted.reason, timedelta(days=wanted.days))

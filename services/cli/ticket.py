@@ -1,7 +1,5 @@
 """A ticket from what stands on the command line, in a file or on stdin."""
 
-import os
-import pwd
 import sys
 from pathlib import Path
 from typing import Any
@@ -61,14 +59,6 @@ def source_of(given: str) -> dict[str, str] | None:
     if not (separator and system and key):
         raise InvalidInput(f"--source {given!r}: write system:key, e.g. jira:ENG-1423")
     return {"system": system, "key": key}
-
-
-def person() -> str:
-    """Who sits at this machine."""
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return ""
 
 
 def _read(file: str) -> str:

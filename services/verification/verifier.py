@@ -14,11 +14,15 @@ from contracts.reported import Reported, reported_in
 from contracts.task import TaskRequest
 from services import wiring
 from services.settings import Settings
-from services.verification.examination import evidence_of, examined
+from services.verification.examination import LARGEST, evidence_of, examined
 from services.verification.replay import Replay
 from services.verification.verdict import Expected, Verdict
 
 STEP = "OpenPR"
+UNKNOWN = (
+    "Here is neither a file nor a pull request {named!r}. A pull request is known by its id on the machine of its service; "
+    "anywhere else give its file: ./patchwright verify evidence.json --keys keys.json"
+)
 
 
 async def verified(settings: Settings, named: str, keys: Path | None = None, rerun: bool = True) -> Verdict:
@@ -46,7 +50,15 @@ async def verified(settings: Settings, named: str, keys: Path | None = None, rer
 
 
 def _of_file(path: Path) -> bytes | None:
-    return path.read_bytes() if path.is_file() else None
+    """The content of a file; None where there is none of that name. Raises ``InvalidInput``."""
+    try:
+        # One byte more than evidence may have is enough to tell that it has more.
+        with path.open("rb") as file:
+            return file.read(LARGEST + 1)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    except OSError as error:
+        raise InvalidInput(f"The evidence cannot be read from {path}: {error.strerror}.") from None
 
 
 async def _of_pull_request(settings: Settings, named: str) -> tuple[bytes, Expected]:
@@ -55,7 +67,10 @@ async def _of_pull_request(settings: Settings, named: str) -> tuple[bytes, Expec
 
     async with wiring.stores(settings) as kept:
         desk = Desks(wiring.local_forge(settings, ""), HostedDesk(kept.runs, kept.artifacts))
-        shown = await desk.get(named)
+        try:
+            shown = await desk.get(named)
+        except NotFound:
+            raise NotFound(UNKNOWN.format(named=named)) from None
         made = await kept.artifacts.of_task(shown.task_id)
         refs = [one.ref for one in made if (one.step, one.ref.name) == (STEP, EVIDENCE_FILE)]
         if not refs:
