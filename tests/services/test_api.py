@@ -10,7 +10,7 @@ import pytest
 from contracts.audit import Judged
 from contracts.deciding import decide
 from contracts.deeds import ToolCall
-from contracts.event import EventKind, NewEvent
+from contracts.event import EventKind, NewEvent, TaskEvent
 from contracts.loosening import LOOSENED, Loosening, LooseningKind, Loosenings
 from contracts.plan import plan_sha256
 from contracts.policy import Policy
@@ -239,10 +239,24 @@ async def streamed(api: httpx2.AsyncClient, path: str, **headers: str) -> list[t
     return [(frame["id"], frame["event"]) for frame in frames]
 
 
+async def waiting_stream(api: httpx2.AsyncClient, service: Service, task_id: str) -> asyncio.Task[list[tuple[str, str]]]:
+    """A stream that has told all there is and waits for more."""
+    waits, wait_for_events = asyncio.Event(), service.runs.wait_for_events
+
+    async def asked(name: str, after: int, seconds: float) -> list[TaskEvent]:
+        if after:
+            waits.set()
+        return await wait_for_events(name, after, seconds)
+
+    service.runs.wait_for_events = asked  # type: ignore[method-assign]
+    watching = asyncio.create_task(streamed(api, f"/tasks/{task_id}/events"))
+    await asyncio.wait_for(waits.wait(), 10)
+    return watching
+
+
 async def test_a_stream_tells_what_comes_and_ends_with_the_task(api: httpx2.AsyncClient, service: Service) -> None:
     task = await service.accepted()
-    watching = asyncio.create_task(streamed(api, f"/tasks/{task.id}/events"))
-    await asyncio.sleep(0.1)
+    watching = await waiting_stream(api, service, task.id)
     await service.runs.append(task.id, [NewEvent(kind=EventKind.NOTE, text="line\nbreak", key="n")])
     await service.moved(task, TaskState.CANCELLED)
     seen = await asyncio.wait_for(watching, 10)
@@ -253,8 +267,7 @@ async def test_a_stream_tells_what_comes_and_ends_with_the_task(api: httpx2.Asyn
 
 async def test_open_streams_end_when_the_service_closes(api: httpx2.AsyncClient, service: Service) -> None:
     task = await service.accepted()
-    watching = asyncio.create_task(streamed(api, f"/tasks/{task.id}/events"))
-    await asyncio.sleep(0.1)
+    watching = await waiting_stream(api, service, task.id)
     service.app.state.closing.set()
     assert await asyncio.wait_for(watching, 5) != []
 
