@@ -7,7 +7,10 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
 from contracts.approval import PathsApproval
+from contracts.deciding import decide
+from contracts.deeds import Approval
 from contracts.forge import PullRequestState
+from contracts.forge_logins import login_forms, logins_of
 from contracts.handoff import HandoffKind
 from contracts.sighting import CommandKind, Sighting, SlashCommand
 from contracts.steps import SightingRequest
@@ -18,6 +21,9 @@ from workflows.failures import AWAY_PAUSE
 from workflows.forge_deeds import ForgeDeeds
 from workflows.handing_over import again_in
 from workflows.steps import Ended
+
+LOGINS = "logins-are-held-against-every-name-of-the-requester"
+KNOWN_HERE = "If that is not you, say it on the task's page or with ./patchwright approve: there you are known by your own name."
 
 
 class ForgeRests(ForgeDeeds):
@@ -98,7 +104,7 @@ class ForgeRests(ForgeDeeds):
                 yes = self._yes_of(command)
                 told = self._said_to_yes(yes, stops) if yes else halted_outcome(command, goes_on, reason)
                 await calls.answer_command(self.command_request(command, told), f"/patchwright {command.kind}")
-                if yes and not stops and not self.paths_refusal(yes):
+                if yes and not stops and not self._forge_refusal(yes):
                     self.answer_paths(yes)
                 if command.kind is CommandKind.FIX and command.text:
                     self.steer(f"{command.author} at the pull request: {command.text}"[:2_000])
@@ -118,7 +124,17 @@ class ForgeRests(ForgeDeeds):
         return PathsApproval.model_construct(paths_sha256=named, approved=True, person=command.author)
 
     def _said_to_yes(self, yes: PathsApproval, stops: bool) -> str:
-        return "It was told to stop." if stops else self.paths_refusal(yes) or "These paths are allowed; it goes on."
+        return "It was told to stop." if stops else self._forge_refusal(yes) or "These paths are allowed; it goes on."
+
+    def _forge_refusal(self, yes: PathsApproval) -> str:
+        """Why a yes at the pull request does not count. A login is held against every name that the requester has here."""
+        if refused := self.paths_refusal(yes):
+            return refused
+        requester = (*self.requester, *logins_of(self.requester))
+        wanted = Approval(what="paths", subject=yes.paths_sha256, approver=login_forms(yes.person), requester=requester)
+        decision = decide(self.policy, wanted)
+        # Where it says yes nothing is noted in the history: tasks that began before go on as they began.
+        return "" if decision.allowed or not workflow.patched(LOGINS) else f"{decision.reason} {KNOWN_HERE}"
 
     # -- paused ----------------------------------------------------------------------------------------------
 
