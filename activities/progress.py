@@ -28,6 +28,14 @@ NAMED = 3
 """Containers or processes that the note about a closed sandbox names; its data has all."""
 
 
+ASKED_BY = {
+    Subject.PLAN: "review.plan_approval",
+    Subject.PATHS: "review.outside_plan",
+    Subject.OPERATION: "review.operations",
+}
+"""The rule of a policy for which people are asked."""
+
+
 class Closed(Word):
     """The answer of ``close_sandbox``."""
 
@@ -64,10 +72,11 @@ class ProgressDeeds:
 
     async def _on_record(self, request: ProgressRequest) -> None:
         """Each yes and no of a person stands in the task's log and in its audit log, once."""
-        for answer in request.approvals:
-            data = answer.model_dump(mode="json")
-            told = NewEvent(kind=EventKind.APPROVAL, text=answer.sentence, key=_key_of(answer), data=data)
-            await self.run_store.append(request.task_id, [told])
+        told = [
+            NewEvent(kind=EventKind.APPROVAL, text=one.sentence, key=_key_of(one), data=one.model_dump(mode="json"))
+            for one in request.approvals
+        ]
+        await self.run_store.append(request.task_id, told)
         await self.run_store.audit.append(request.task_id, [_judged(answer, request) for answer in request.approvals])
 
     async def _notify(self, request: ProgressRequest) -> None:
@@ -111,10 +120,10 @@ def _key_of(answer: RecordedAnswer) -> str:
 
 
 def _judged(answer: RecordedAnswer, request: ProgressRequest) -> Judged:
-    rule = "review.plan_approval" if answer.subject is Subject.PLAN else "review.outside_plan"
+    wanted = Approval(what=answer.subject.value, subject=answer.operation or answer.sha256, approver=(answer.person,))
     return Judged(
         key=_key_of(answer),
-        deed=Approval(what=answer.subject.value, subject=answer.sha256, approver=(answer.person,)),
-        decision=Decision(allowed=answer.approved, rule=rule, reason=answer.sentence),
+        deed=wanted,
+        decision=Decision(allowed=answer.approved, rule=ASKED_BY[answer.subject], reason=answer.sentence),
         policy_sha256=request.policy_sha256,
     )

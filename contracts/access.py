@@ -42,9 +42,9 @@ class Right(StrEnum):
     STEER = "steer"
     """Tell the agents something; pause, cancel or close a task."""
     APPROVE = "approve"
-    """Answer a plan; review a pull request."""
+    """Answer a plan; review a pull request; sign a waiver."""
     OPERATE = "operate"
-    """Resume a task, with more budget if need be; see audit logs and deliveries; hand in for others."""
+    """Resume a task, with more budget or an allowed operation if need be; see audit logs and deliveries; hand in for others."""
     ADMINISTER = "administer"
     """Read the policy file again; make and revoke tokens."""
 

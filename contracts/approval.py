@@ -23,6 +23,8 @@ class Subject(StrEnum):
     """A change plan."""
     PATHS = "paths"
     """Paths of a change that its plan does not cover."""
+    OPERATION = "operation"
+    """A dangerous operation that a change holds: of its name."""
 
 
 class Question(Word):
@@ -35,6 +37,8 @@ class Question(Word):
     """When silence becomes a no; None: the task rests until somebody comes."""
     paths: ArtifactRef | None = None
     """``OutsidePaths``, where those are what is asked about."""
+    operations: tuple[str, ...] = ()
+    """Names of the operations, where those are what is asked about; each gets an answer of its own."""
     answerable: bool = True
     """False where the policy lets nobody say yes."""
 
@@ -51,6 +55,8 @@ class RecordedAnswer(Word):
     """By the workflow's clock, never by whoever answered."""
     until: datetime | None = None
     """From when on a yes counts no more; None: it does not grow old."""
+    operation: str = ""
+    """The operation's name, where the answer is to one."""
 
     def holds(self, sha256: str, now: datetime) -> bool:
         """Whether this is a yes to that digest that still counts."""
@@ -59,7 +65,11 @@ class RecordedAnswer(Word):
     @property
     def sentence(self) -> str:
         """For people: who said what to which digest, and when."""
-        what = f"Plan {self.sha256} was" if self.subject is Subject.PLAN else f"Paths outside the plan ({self.sha256}) were"
+        what = {
+            Subject.PLAN: f"Plan {self.sha256} was",
+            Subject.PATHS: f"Paths outside the plan ({self.sha256}) were",
+            Subject.OPERATION: f"The operation {self.operation or self.sha256} was",
+        }[self.subject]
         who = self.person or "a person who gave no name"
         why = f": {self.reason}" if self.reason else ""
         return f"{what} {'approved' if self.approved else 'rejected'} by {who} at {moment(self.at)}{why}"
@@ -91,6 +101,11 @@ class OutsidePaths(Word):
 def outside_paths(plan_sha256: str, paths: Sequence[str]) -> OutsidePaths:
     """The paths in the one order that they have."""
     return OutsidePaths(plan_sha256=plan_sha256, paths=tuple(sorted(set(paths))))
+
+
+def names_sha256(names: Sequence[str]) -> str:
+    """The digest of operations by their names."""
+    return hashlib.sha256(json.dumps(sorted(set(names)), separators=(",", ":"), ensure_ascii=True).encode()).hexdigest()
 
 
 def moment(at: datetime) -> str:

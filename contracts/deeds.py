@@ -67,9 +67,9 @@ class Approval(StrictWord):
     """A person says yes to a plan, to paths outside it, or to a pull request."""
 
     deed: Literal["approval"] = "approval"
-    what: Literal["plan", "paths", "pull request"]
+    what: Literal["plan", "paths", "pull request", "operation", "waiver"]
     subject: str = ""
-    """The sha256 of the plan or the paths, or the head commit."""
+    """The sha256 of the plan or the paths, the head commit, the operation's name, or the commit that a waiver is for."""
     approver: tuple[str, ...] = Field(min_length=1)
     """Every name of whoever says it, as their credential proves it."""
     requester: tuple[str, ...] = ()
@@ -110,7 +110,8 @@ def told(deed: Deed) -> str:
         case Spend():
             return f"spends a model call after {deed.model_calls}"
         case Approval():
-            return f"{deed.approver[0]} approves the {deed.what} {deed.subject[:12]}".rstrip()
+            named = deed.subject if deed.what == "operation" else deed.subject[:12]
+            return f"{deed.approver[0]} approves the {deed.what} {named}".rstrip()
         case RiskyOperation():
             return f"holds {deed.operation or deed.kind}{', which a person allowed' if deed.allowed_by_person else ''}"
 

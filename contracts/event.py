@@ -27,7 +27,7 @@ class EventKind(StrEnum):
     PLAN = "plan"
     """``data``: sha256, edits; the plan itself is an artifact."""
     APPROVAL = "approval"
-    """A person's yes or no to a plan, or to paths outside it; ``data``: a RecordedAnswer."""
+    """A person's yes or no to a plan, to paths outside it, or to a dangerous operation; ``data``: a RecordedAnswer."""
     CHECK = "check"
     """``data``: name, exit_code, passed, seconds, commit."""
     PULL_REQUEST = "pull_request"

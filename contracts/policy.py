@@ -45,7 +45,7 @@ class Policy(StrictWord):
     plan_approval: bool = False
     """Wait for a person to approve the plan before anything is edited."""
     separate_approver: bool = False
-    """Whoever handed a task in may not approve its plan, nor its pull request on our pages."""
+    """Whoever handed a task in may not say yes to anything it asks people about, nor approve its pull request on our pages."""
     plan_expiry_hours: float = Field(default=72, gt=0)
     """Hours to wait for the approval of a plan; no answer means no."""
     plan_unanswered: PlanUnanswered = PlanUnanswered.END
@@ -195,6 +195,13 @@ class BudgetRaise(StrictWord):
     """Names of dangerous operations that the halted task asks about, and that may be."""
 
 
+class Resumption(BudgetRaise):
+    """The same as the workflow hears it."""
+
+    person: str = ""
+    """Whose word it is, where operations are allowed. Left out where none are: so older workers understand it, too."""
+
+
 def raised(policy: Policy, by: BudgetRaise) -> Policy:
     """The policy with the budgets a person raised."""
-    return policy.model_copy(update=by.model_dump(exclude_none=True, exclude={"allow"}))
+    return policy.model_copy(update=by.model_dump(exclude_none=True, exclude={"allow", "person"}))

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import logging
 import uuid
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, TypeVar
 
@@ -53,7 +53,7 @@ START_SECONDS = 5.0
 """How often, and how long after its request, a task that was accepted and not started is looked for."""
 GONE = frozenset({RPCStatusCode.NOT_FOUND, RPCStatusCode.FAILED_PRECONDITION})
 Answer = TypeVar("Answer")
-What = Literal["plan", "paths", "pull request"]
+What = Literal["plan", "paths", "pull request", "operation", "waiver"]
 log = logging.getLogger(__name__)
 
 
@@ -239,7 +239,7 @@ class TaskService:
 
     async def may_waive(self, name: str, commit: str, *, by: Principal) -> None:
         """Whether a person's signature lets a change's tests ask for less: by the rule for approvals. Raises ``Forbidden``."""
-        await self._may_approve(await self.runs.get(name), by, "pull request", f"waiver/{commit}")
+        await self._may_approve(await self.runs.get(name), by, "waiver", commit)
 
     async def _may_approve(self, record: TaskRecord, by: Principal, what: What, subject: str) -> None:
         """Log what the task's policy says about a person's approval. Raises ``Forbidden`` when that is no."""
@@ -268,10 +268,30 @@ class TaskService:
         """Rest after the step in progress."""
         await self._signal(await self._living(name, "be paused"), "pause")
 
-    async def resume(self, name: str, budget: BudgetRaise | None = None) -> None:
-        """Go on after a pause or a halt, with other budgets and allowed operations when given."""
+    async def resume(self, name: str, budget: BudgetRaise | None = None, *, by: Principal) -> None:
+        """Go on after a pause or a halt, with other budgets and allowed operations when given.
+
+        Raises ``Conflict`` where an operation is allowed that the task does not ask about, and ``Forbidden`` as for a plan.
+        """
+        record = await self._living(name, "be resumed")
         wanted = budget.model_dump(exclude_defaults=True) if budget else {}
-        await self._signal(await self._living(name, "be resumed"), "resume", wanted or None)
+        if budget and budget.allow:
+            await self._asked_about(record, budget.allow)
+            for operation in dict.fromkeys(budget.allow):
+                await self._may_approve(record, by, "operation", operation)
+            wanted["person"] = by.name
+        await self._signal(record, "resume", wanted or None)
+
+    async def _asked_about(self, record: TaskRecord, operations: Sequence[str]) -> None:
+        """Whether the task waits for a yes to these operations: a yes to anything else would not count, and nobody be told."""
+        if record.state is not TaskState.HALTED:
+            raise Conflict(f"The task {record.task.id} asks about no operations; it is {_words(record.state)}.")
+        asked = await self.plans.question(record)
+        # A task that halted under an older version says in words alone what it asks about.
+        named = asked.operations if asked is not None and asked.subject is Subject.OPERATION else operations
+        if unknown := [one for one in operations if one not in named]:
+            raise Conflict(f"The task {record.task.id} does not ask about {', '.join(unknown[:5])[:1_000]}. "
+                           f"It asks about: {', '.join(named)[:4_000]}")
 
     async def cancel(self, name: str) -> None:
         """End the task; its work is kept."""

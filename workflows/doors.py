@@ -5,11 +5,11 @@ from typing import Any
 
 from temporalio import workflow
 
-from contracts.approval import MOST_NAME, MOST_REASON, PathsApproval, RecordedAnswer, Subject, moment
+from contracts.approval import MOST_NAME, MOST_REASON, PathsApproval, RecordedAnswer, Subject, moment, names_sha256
 from contracts.deciding import decide
 from contracts.deeds import Approval
 from contracts.plan import PlanApproval
-from contracts.policy import BudgetRaise, Policy, raised
+from contracts.policy import Policy, Resumption, raised
 from contracts.review import ReviewSignal
 from contracts.task import Task, TaskState
 from workflows.standing import Standing
@@ -58,20 +58,30 @@ class TaskDoors:
         self.now_is(paused=True)
 
     @workflow.signal
-    def resume(self, more: BudgetRaise | None = None) -> None:
-        """Go on after a pause or a halt, with budgets raised where a person says so."""
+    def resume(self, more: Resumption | None = None) -> None:
+        """Go on after a pause or a halt, with budgets raised where a person says so.
+
+        A yes to operations from whom the policy does not take it is no resume at all: without it they would be taken out.
+        """
+        if more is not None and any(self._refusal(Subject.OPERATION, name, more.person) for name in more.allow):
+            return
         self.now_is(paused=False)
         self.resumed()
         preparation = self.standing.preparation
         if more is not None and preparation is not None:
             self.now_is(preparation=preparation.model_copy(update={"policy": raised(preparation.policy, more)}))
         if more is not None and more.allow:
-            self._allow(more.allow)
+            self._allow(more.allow, more.person)
 
-    def _allow(self, named: tuple[str, ...]) -> None:
+    def _allow(self, named: tuple[str, ...], person: str) -> None:
         """A yes counts for what was asked, and for nothing that nobody has seen yet."""
-        known = (*self.standing.allowed_operations, *(name for name in named if name in self.standing.asked_operations))
-        self.now_is(allowed_operations=tuple(dict.fromkeys(known)))
+        known = self.standing.allowed_operations
+        new = [name for name in dict.fromkeys(named) if name in self.standing.asked_operations and name not in known]
+        said = [
+            self._on_record(Subject.OPERATION, names_sha256([name]), True, person, "").model_copy(update={"operation": name})
+            for name in new
+        ]
+        self.now_is(allowed_operations=(*known, *new), operation_answers=(*self.standing.operation_answers, *said))
 
     @workflow.signal
     def close_task(self, reason: str) -> None:
@@ -134,10 +144,14 @@ class TaskDoors:
             return f"That was answered already by {answered.person or 'somebody else'} at {moment(answered.at)}."
         return self._refusal(Subject.PATHS, approval.paths_sha256, approval.person) if approval.approved else ""
 
-    def _refusal(self, subject: Subject, sha256: str, person: str) -> str:
+    @property
+    def requester(self) -> tuple[str, ...]:
+        """Every name of whoever handed the task in, or had it handed in."""
+        return tuple(name for name in (*self.task.handed_in_by, self.task.request.requester) if name)
+
+    def _refusal(self, subject: Subject, named: str, person: str) -> str:
         """What the policy has against this person's yes; empty for nothing."""
-        requester = tuple(name for name in (*self.task.handed_in_by, self.task.request.requester) if name)
-        wanted = Approval(what=subject.value, subject=sha256, approver=(person,), requester=requester)
+        wanted = Approval(what=subject.value, subject=named, approver=(person,), requester=self.requester)
         decision = decide(self.policy, wanted)
         return "" if decision.allowed else decision.reason
 

@@ -2,7 +2,7 @@
 
 from temporalio import workflow
 
-from contracts.approval import Question, Subject
+from contracts.approval import Question, Subject, names_sha256
 from contracts.artifact import ArtifactRef
 from contracts.deciding import decide
 from contracts.deeds import Approval
@@ -141,12 +141,14 @@ class ProposalSteps(TaskSteps):
         """Ask a person about dangerous operations; what of them nobody allowed, for the fixer to take out."""
         named = " ".join(f"{number}. {ask.path}: {ask.problem} ({ask.operation})" for number, ask in enumerate(asks[:NAMED], 1))
         more = f" And {len(asks) - NAMED} more." if len(asks) > NAMED else ""
-        self.now_is(asked_operations=tuple(ask.operation for ask in asks))
+        names = tuple(ask.operation for ask in asks)
+        question = Question(subject=Subject.OPERATION, sha256=names_sha256(names), operations=names)
+        self.now_is(asked_operations=names, asks=question)
         await self.halt(
             f"The change holds operations that only a person can allow: {named}{more} Look at the diff, then resume and name "
             f"each one that may be (./patchwright resume {self.task.id} --allow NAME); the others are taken out."
         )
-        self.now_is(asked_operations=(), fix_rounds=0)  # a person looked at it
+        self.now_is(asked_operations=(), asks=None, fix_rounds=0)  # a person looked at it
         return tuple(ask.sentence for ask in asks if ask.operation not in self.standing.allowed_operations)
 
     async def _within_fix_rounds(self, problem: str) -> bool:

@@ -75,6 +75,8 @@ class Standing(Word):
     """What of the change goes beyond the plan and was allowed by a person, in tasks that asked for no digest."""
     allowed_operations: tuple[str, ...] = ()
     """Names of dangerous operations that people allowed, one by one."""
+    operation_answers: tuple[RecordedAnswer, ...] = ()
+    """Who said yes to which of these."""
     asked_operations: tuple[str, ...] = ()
     """Those for which the halted task waits."""
     operations: tuple[str, ...] = ()
@@ -106,14 +108,15 @@ class Standing(Word):
 
     @property
     def approvals(self) -> tuple[RecordedAnswer, ...]:
-        """Every yes that stands."""
-        return ((self.plan_answer,) if self.plan_approved and self.plan_answer else ()) + self.allowed
+        """Every yes that stands; of those to operations, what the commit holds."""
+        plan = (self.plan_answer,) if self.plan_approved and self.plan_answer else ()
+        return plan + self.allowed + tuple(one for one in self.operation_answers if one.operation in self.operations)
 
     @property
     def answers(self) -> tuple[RecordedAnswer, ...]:
         """Every yes and no that stands, each once."""
         newest = tuple(one for one in (self.plan_answer, self.paths_answer) if one is not None)
-        return tuple(dict.fromkeys((*newest, *self.allowed)))
+        return tuple(dict.fromkeys((*newest, *self.allowed, *self.operation_answers)))
 
 
 class TaskRun(Word):

@@ -29,6 +29,8 @@ TICKET_URL = re.compile(r"https?://[^\s<>()\[\]`\\\x00-\x20\x7f-\U0010ffff]+")
 PLACES = 12
 """Places of one file and step that a row of the table names, and hosts that were tried in vain."""
 MODELS = 10
+OPERATION = 500
+"""Characters of an operation's name that are shown."""
 SURVIVORS = 10
 """Faults that no test notices which are told."""
 SHOWN = (100, 30, 10)
@@ -48,6 +50,7 @@ def compose(
     models: Sequence[str] = (),
     page: str = "",
     approvals: Sequence[RecordedAnswer] = (),
+    operations: Sequence[str] = (),
     plan_sha256: str = "",
     audit: str = "",
     evidence: KeptEvidence | None = None,
@@ -58,7 +61,8 @@ def compose(
 
     ``diff``: the change as a unified diff; ``models``: which ones worked on it; ``page``: where people see the task; ``audit``:
     digest of the newest entry of its audit log, which shows later that the log's end was not cut off; ``evidence``: the signed
-    claims; ``waived``: tests that ask for less, and who signed for it; ``blocked``: what tools and checks tried to reach.
+    claims; ``operations``: what people allowed of it, by name or with the plan; ``waived``: tests that ask for less, and who
+    signed for it; ``blocked``: what tools and checks tried to reach.
     """
     said = quoted(readable(summary or plan.goal))
     covers = {file.path: file for file in covered(files, plan)}
@@ -71,8 +75,8 @@ def compose(
             ("How to test", _how_to_test(checks, plan, most)),
             ("Risks", _risks(plan, files, covers, most, waived)),
             ("Rollback", _rollback(files)),
-            ("Evidence", _evidence(checks, most, page) + _signed(evidence, page, most) + _approved(plan_sha256, approvals, most)
-             + _kept_from(blocked, most)),
+            ("Evidence", _evidence(checks, most, page) + _signed(evidence, page, most)
+             + _approved(plan_sha256, approvals, operations, most) + _kept_from(blocked, most)),
             ("Made by", _made_by(task, preparation, spent, models, page, audit)),
         ]
         body = "\n\n".join(f"## {title}\n\n{text}" for title, text in sections) + "\n"
@@ -207,17 +211,19 @@ def _kept_from(blocked: Sequence[BlockedAttempt], most: int) -> str:
     return f"\n\nBlocked attempts to reach a host, to which nothing was sent: {', '.join(places[:shown])}{more}."
 
 
-def _approved(plan_sha256: str, approvals: Sequence[RecordedAnswer], most: int) -> str:
-    """Whose yes the change rests on."""
-    if not plan_sha256:
-        return ""
+def _approved(plan_sha256: str, approvals: Sequence[RecordedAnswer], operations: Sequence[str], most: int) -> str:
+    """Whose yes the change rests on. Operations that it holds are never cut off the list: there are 50 at most."""
     said = [f"{_what(one)} by {code(one.person or 'a person who gave no name', 100)} at {moment(one.at)}." for one in approvals]
-    if not any(one.subject is Subject.PLAN for one in approvals):
+    if plan_sha256 and not any(one.subject is Subject.PLAN for one in approvals):
         said.insert(0, f"Plan `{plan_sha256}`: the policy asked nobody to approve it.")
-    return f"\n\n{_listed(said, most)}"
+    named = {one.operation for one in approvals}
+    said += [f"Operation {code(name, OPERATION)}: approved with the plan." for name in operations if name not in named]
+    return f"\n\n{_listed(said, max(most, len(operations) + 2))}" if said else ""
 
 
 def _what(approval: RecordedAnswer) -> str:
+    if approval.subject is Subject.OPERATION:
+        return f"Operation {code(approval.operation, OPERATION)}: approved"
     what = "Plan" if approval.subject is Subject.PLAN else "Paths outside the plan"
     return f"{what} `{approval.sha256}`: approved"
 

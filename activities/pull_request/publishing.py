@@ -108,7 +108,7 @@ class PublishingDeeds:
         body = compose(
             ticket, request.preparation, plan, request.summary, files, checks, request.spent,
             diff=whole.diff, models=models, page=self._status.page(request.task.id),
-            approvals=request.approvals, plan_sha256=request.plan_sha256,
+            approvals=request.approvals, operations=request.allowed_operations, plan_sha256=request.plan_sha256,
             audit=await self.run_store.audit.head(request.task.id), evidence=evidence,
             waived=loosened[-1].waived if loosened else (), blocked=await self._hosts_tried.blocked(request.task.id),
         )  # fmt: skip

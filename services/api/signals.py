@@ -97,9 +97,14 @@ def signal_routes(tasks: TaskService) -> APIRouter:
         return await standing(task_id)
 
     @router.post("/resume", status_code=202, responses=refusals, openapi_extra=takes(BudgetRaise, required=False))
-    async def resume(task_id: TaskId, budget: Annotated[BudgetRaise, Depends(body_of(BudgetRaise, BudgetRaise()))]) -> TaskView:
-        """Go on after a pause or a halt; budgets that are left out stay."""
-        await tasks.resume(task_id, budget)
+    async def resume(task_id: TaskId, who: Caller,
+                     budget: Annotated[BudgetRaise, Depends(body_of(BudgetRaise, BudgetRaise()))]) -> TaskView:
+        """Go on after a pause or a halt; budgets that are left out stay.
+
+        `allow` names dangerous operations that the task asks about: the yes of whoever sends it, and on record as theirs. The
+        policy may want another person's than that of whoever handed the task in.
+        """
+        await tasks.resume(task_id, budget, by=who)
         return await standing(task_id)
 
     @router.post("/cancel", status_code=202, responses=refusals)

@@ -1,5 +1,6 @@
 """What people can do on the pages; every form goes through the same service as the API."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Response
@@ -16,6 +17,7 @@ from services.api.pull_requests import PullRequests
 from services.tasks import TaskService
 
 Text = Annotated[str, Form(max_length=50_000)]
+Texts = Annotated[Sequence[str], Form(max_length=200)]
 
 
 class ReviewForm(BaseModel):
@@ -73,14 +75,16 @@ def form_routes(tasks: TaskService, pulls: PullRequests) -> APIRouter:
         return _back(f"/t/{task_id}")
 
     @router.post("/t/{task_id}/resume")
-    async def resume(task_id: str, max_model_calls: Text = "", max_cost_usd: Text = "", allow: Text = "") -> Response:
+    async def resume(
+        task_id: str, who: Caller, max_model_calls: Text = "", max_cost_usd: Text = "", allow: Texts = ()
+    ) -> Response:
         asked = {"max_model_calls": max_model_calls, "max_cost_usd": max_cost_usd}
         try:
             wanted: dict[str, Any] = {name: value for name, value in asked.items() if value.strip()}
-            budget = BudgetRaise.model_validate(wanted | {"allow": tuple(allow.split())})
+            budget = BudgetRaise.model_validate(wanted | {"allow": _lines(allow)})
         except ValidationError as invalid:
             raise InvalidInput(f"The budget cannot be used: {invalid.errors()[0]['msg']}.") from None
-        await tasks.resume(task_id, budget)
+        await tasks.resume(task_id, budget, by=who)
         return _back(f"/t/{task_id}")
 
     @router.post("/t/{task_id}/{deed}")
@@ -107,6 +111,11 @@ def _answered(answer: str, reason: str) -> dict[str, Any]:
     if answer not in ("approve", "reject"):
         raise InvalidInput("The answer is neither yes nor no; reload the page and answer again.")
     return {"approved": answer == "approve", "reason": _clean(reason)[:MOST_REASON]}
+
+
+def _lines(texts: Sequence[str]) -> tuple[str, ...]:
+    """What boxes that were ticked and a field with a name a line say, without what is blank."""
+    return tuple(line.strip() for text in texts for line in text.splitlines() if line.strip())
 
 
 def _back(where: str) -> Response:

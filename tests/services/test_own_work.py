@@ -6,17 +6,19 @@ import httpx2
 import pytest
 
 from contracts.access import Principal, Role
+from contracts.approval import Question, Subject, names_sha256
 from contracts.audit import broken_link
 from contracts.deciding import decide
 from contracts.deeds import Approval
 from contracts.plan import plan_sha256
 from contracts.policy import POLICY_ARTIFACT, Policy, narrowed
 from contracts.policy_document import policy_of
-from contracts.task import Task, TaskRequest
+from contracts.task import Task, TaskRequest, TaskState
 from tests.fakes.service import Service, sign_in
 
 STRICT = Policy(separate_approver=True)
 RULE = "review.separate_approver"
+DOCKERFILE = "operation.infrastructure:docker file/Dockerfile:0123456789"
 
 
 async def handed_in(service: Service, person: str, policy: Policy = STRICT, **more: str) -> Task:
@@ -40,8 +42,16 @@ async def review(service: Service, task: Task, person: str, verdict: str = "appr
         return await http.post(f"/tasks/{task.id}/signals/review", json=said)
 
 
+async def allow_operation(service: Service, task: Task, person: str, *names: str) -> httpx2.Response:
+    asks = Question(subject=Subject.OPERATION, sha256=names_sha256([DOCKERFILE]), operations=(DOCKERFILE,))
+    await service.moved(task, TaskState.HALTED, asks=asks)
+    async with service.client(token=await service.token(person, Role.OPERATOR)) as http:
+        said = {"allow": names or [DOCKERFILE], "max_model_calls": 400}
+        return await http.post(f"/tasks/{task.id}/signals/resume", json=said)
+
+
 @pytest.mark.parametrize("name", ["bob", "BOB", " bob".strip(), "oidc:https://id.example.com#bob"])
-@pytest.mark.parametrize("act", [approve_plan, review])
+@pytest.mark.parametrize("act", [approve_plan, review, allow_operation])
 async def test_whoever_handed_it_in_cannot_approve_it(service: Service, act, name: str) -> None:
     task = await handed_in(service, "bob")
     refused = await act(service, task, name)
@@ -55,14 +65,46 @@ async def pull(service: Service, task: Task) -> str:
     return (await service.runs.get(task.id)).pull_request_id or (await service.published(task)).id
 
 
-@pytest.mark.parametrize("act", [approve_plan, review])
+@pytest.mark.parametrize("act", [approve_plan, review, allow_operation])
 async def test_another_person_can_and_it_is_in_the_audit_log(service: Service, act) -> None:
     task = await handed_in(service, "bob")
     assert (await act(service, task, "grace")).status_code == 202
     (_, _, (said,)), = service.temporal.said
-    assert "grace" in (getattr(said, "person", ""), getattr(said, "reviewer", "")), "never who the body says"
+    told = said if isinstance(said, dict) else said.model_dump()
+    assert "grace" in (told.get("person"), told.get("reviewer")), "never who the body says"
     (entry,) = await service.runs.audit.entries(task.id)
     assert entry.allowed and entry.rule == RULE and "grace" in entry.told
+
+
+async def test_what_a_person_allows_is_named_in_the_audit_log_and_to_the_workflow(service: Service) -> None:
+    task = await handed_in(service, "bob")
+    assert (await allow_operation(service, task, "grace")).status_code == 202
+    assert service.temporal.said == [
+        (task.id, "resume", ({"max_model_calls": 400, "allow": (DOCKERFILE,), "person": "grace"},))
+    ]
+    (entry,) = await service.runs.audit.entries(task.id)
+    assert entry.told == f"grace approves the operation {DOCKERFILE}"
+
+
+async def test_a_yes_to_what_the_task_does_not_ask_about_is_refused_and_told(service: Service) -> None:
+    task = await handed_in(service, "bob")
+    refused = await allow_operation(service, task, "grace", DOCKERFILE, "operation.ci:x:0")
+    told = refused.json()["detail"]
+    assert refused.status_code == 409 and "does not ask about operation.ci:x:0" in told and DOCKERFILE in told
+    await service.moved(task, TaskState.EDITING)
+    async with service.client() as http:
+        early = await http.post(f"/tasks/{task.id}/signals/resume", json={"allow": [DOCKERFILE]})
+        named = await http.post(f"/tasks/{task.id}/signals/resume", json={"allow": [DOCKERFILE], "person": "grace"})
+    assert early.status_code == 409 and "asks about no operations; it is editing" in early.json()["detail"]
+    assert named.status_code == 422 and service.temporal.said == [] == await service.runs.audit.entries(task.id)
+
+
+async def test_a_resume_that_allows_nothing_is_no_yes(service: Service) -> None:
+    task = await handed_in(service, "bob")
+    await service.moved(task, TaskState.HALTED)
+    async with service.client(token=await service.token("bob", Role.OPERATOR)) as bob:
+        assert (await bob.post(f"/tasks/{task.id}/signals/resume", json={"max_model_calls": 400})).status_code == 202
+    assert service.temporal.said == [(task.id, "resume", ({"max_model_calls": 400},))]
 
 
 async def test_whom_it_was_handed_in_for_cannot_approve_it_either(service: Service) -> None:

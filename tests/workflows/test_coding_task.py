@@ -11,7 +11,7 @@ from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
 from contracts.plan import PlanApproval
-from contracts.policy import BudgetRaise, Policy
+from contracts.policy import BudgetRaise, Policy, Resumption
 from contracts.review import ReviewSignal, Verdict
 from contracts.steps import FeedbackRequest, PlanRequest, PublishRequest, Spending
 from contracts.task import Task, TaskRequest, TaskState
@@ -28,8 +28,9 @@ def asks(number: int = 1) -> ReviewSignal:
 
 
 @asynccontextmanager
-async def started(client: Client, deeds: ScriptedDeeds) -> AsyncIterator[WorkflowHandle]:
-    task = Task(id=f"pw-{uuid.uuid4().hex[:12]}", request=TaskRequest(repo="/r", title="Mend it"), created_at=datetime.now(UTC))
+async def started(client: Client, deeds: ScriptedDeeds, handed_in_by: tuple[str, ...] = ()) -> AsyncIterator[WorkflowHandle]:
+    request = TaskRequest(repo="/r", title="Mend it")
+    task = Task(id=f"pw-{uuid.uuid4().hex[:12]}", request=request, created_at=datetime.now(UTC), handed_in_by=handed_in_by)
     async with make_workers(client, task.id, deeds.all):
         yield await client.start_workflow(CodingTaskWorkflow.run, TaskRun(task=task), id=task.id, task_queue=task.id)
 
@@ -96,11 +97,33 @@ async def test_a_dangerous_operation_goes_out_once_a_person_named_it(temporal_cl
     async with started(temporal_client, deeds) as handle:
         standing = await until(handle, deeds, TaskState.HALTED)
         assert "operation.ci:ci.yml:0123456789" in standing.reason and deeds.asked["OpenPR"] == 0
-        await handle.signal(CodingTaskWorkflow.resume, BudgetRaise(allow=("operation.ci:ci.yml:0123456789", "never-asked")))
+        allowed = Resumption(allow=("operation.ci:ci.yml:0123456789", "never-asked"), person="grace")
+        await handle.signal(CodingTaskWorkflow.resume, allowed)
         standing = await until(handle, deeds, TaskState.AWAITING_REVIEW)
         assert standing.allowed_operations == ("operation.ci:ci.yml:0123456789",)
-        assert deeds.of(PublishRequest)[0].allowed_operations == standing.allowed_operations
+        published = deeds.of(PublishRequest)[0]
+        assert published.allowed_operations == standing.allowed_operations
+        (yes,) = published.approvals
+        assert (yes.subject, yes.operation) == ("operation", *standing.allowed_operations)
+        assert (yes.person, yes.approved) == ("grace", True)
+        assert yes in deeds.progress[-1].approvals and deeds.progress[-1].asks is None
         await handle.cancel()
+
+
+async def test_who_handed_it_in_allows_no_operation_where_the_policy_wants_another_person(temporal_client: Client) -> None:
+    name = "operation.ci:ci.yml:0123456789"
+    deeds = ScriptedDeeds(Policy(separate_approver=True))
+    deeds.operations = [name]
+    async with started(temporal_client, deeds, handed_in_by=("Ada",)) as handle:
+        await until(handle, deeds, TaskState.HALTED)
+        await handle.signal(CodingTaskWorkflow.resume, Resumption(allow=(name,), person=" ada", max_model_calls=900))
+        standing = await handle.query(CodingTaskWorkflow.status)
+        assert standing.state is TaskState.HALTED and standing.allowed_operations == () and standing.operation_answers == ()
+        assert standing.preparation is not None and standing.preparation.policy.max_model_calls != 900
+        await handle.signal(CodingTaskWorkflow.resume, Resumption(allow=(name,), person="bob"))
+        await until(handle, deeds, TaskState.AWAITING_REVIEW)
+        await handle.cancel()
+    assert [one.person for one in deeds.of(PublishRequest)[0].approvals] == ["bob"]
 
 
 async def test_an_operation_that_nobody_named_goes_to_the_fixer(temporal_client: Client) -> None:

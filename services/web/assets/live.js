@@ -29,7 +29,7 @@
   }
 
   function busy(region) {
-    const typed = [...region.querySelectorAll("textarea, input:not([type=hidden])")].some((field) => field.value !== field.defaultValue);
+    const typed = [...region.querySelectorAll("textarea, input:not([type=hidden])")].some((field) => field.value !== field.defaultValue || field.checked !== field.defaultChecked);
     return typed || (region.contains(document.activeElement) && document.activeElement.matches("input, textarea, select, button"));
   }
 
