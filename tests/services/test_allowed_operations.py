@@ -17,7 +17,7 @@ from tests.fakes.service import sign_in
 from tests.fakes.stack import Service, WritesFiles, git, remote, running
 
 pytestmark = pytest.mark.slow
-FILES = {"a.py": "A = 1\n", "tests/test_a.py": "import unittest\n"}
+FILES: dict[str, str | bytes] = {"a.py": "A = 1\n", "tests/test_a.py": "import unittest\n"}
 ASKS = Policy(allowed_operations=(OperationKind.INFRASTRUCTURE,), separate_approver=True)
 TICKET = "write notes.md: hi\nwrite Dockerfile: FROM alpine"
 

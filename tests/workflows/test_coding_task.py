@@ -11,7 +11,7 @@ from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
 from contracts.plan import PlanApproval
-from contracts.policy import BudgetRaise, Policy, Resumption
+from contracts.policy import Policy, Resumption
 from contracts.review import ReviewSignal, Verdict
 from contracts.steps import FeedbackRequest, PlanRequest, PublishRequest, Spending
 from contracts.task import Task, TaskRequest, TaskState
@@ -84,7 +84,7 @@ async def test_checks_that_stay_red_halt_the_task_without_a_pull_request_and_res
         standing = await until(handle, deeds, TaskState.HALTED)
         assert "tests failed" in standing.reason
         assert deeds.asked["OpenPR"] == 0
-        await handle.signal(CodingTaskWorkflow.resume, BudgetRaise(max_fix_rounds=4))
+        await handle.signal(CodingTaskWorkflow.resume, Resumption(max_fix_rounds=4))
         standing = await until(handle, deeds, TaskState.AWAITING_REVIEW)
         assert standing.preparation is not None
         assert standing.preparation.policy.max_fix_rounds == 4
@@ -132,7 +132,7 @@ async def test_an_operation_that_nobody_named_goes_to_the_fixer(temporal_client:
     async with started(temporal_client, deeds) as handle:
         await until(handle, deeds, TaskState.HALTED)
         deeds.operations = []
-        await handle.signal(CodingTaskWorkflow.resume, BudgetRaise())
+        await handle.signal(CodingTaskWorkflow.resume, Resumption())
         await until(handle, deeds, TaskState.AWAITING_REVIEW)
         await handle.cancel()
     assert "operation.ci" in deeds.of(FeedbackRequest)[0].gate_problems[0]
@@ -212,7 +212,7 @@ async def test_a_budget_halts_and_the_same_run_goes_on_after_resume(temporal_cli
     async with started(temporal_client, deeds) as handle:
         await until(handle, deeds, TaskState.HALTED)
         assert deeds.progress[-1].spent.model_calls == 9, "what the halted run used is shown"
-        await handle.signal(CodingTaskWorkflow.resume, BudgetRaise(max_model_calls=900))
+        await handle.signal(CodingTaskWorkflow.resume, Resumption(max_model_calls=900))
         standing = await until(handle, deeds, TaskState.AWAITING_REVIEW)
         assert standing.spent.model_calls == 5, "and is counted when the run ends, not twice"
         await handle.cancel()

@@ -7,7 +7,7 @@ import pytest
 from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 
-from contracts.policy import BudgetRaise, Policy
+from contracts.policy import Policy, Resumption
 from contracts.steps import AdoptionRequest, CommandRequest, Diagnosis, FeedbackRequest, HandoffRequest, PublishRequest
 from contracts.task import TaskState
 from tests.workflows.test_forge_watch import APPROVED, GREEN, MERGED, READY, happened, hint, red, says, watched
@@ -205,7 +205,7 @@ async def test_a_command_to_a_halted_task_that_cannot_be_answered_halts_nothing_
         deeds.failures = {"AnswerCommand": [failed("credential-refused")]}
         await hint(handle)
         await happened(deeds, "AnswerCommand", 2)
-        await handle.signal(CodingTaskWorkflow.resume, BudgetRaise())
+        await handle.signal(CodingTaskWorkflow.resume, Resumption())
         assert (await handle.result()).state is TaskState.MERGED
     assert [told.reason for told in deeds.progress if told.state is TaskState.HALTED] == ["ada said stop."]
 

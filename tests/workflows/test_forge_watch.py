@@ -11,7 +11,7 @@ from temporalio.exceptions import ApplicationError
 
 from contracts.approval import PathsApproval
 from contracts.handoff import HandoffKind
-from contracts.policy import BudgetRaise, Policy
+from contracts.policy import Policy, Resumption
 from contracts.steps import (
     BaseMerge,
     ChecksRequest,
@@ -126,7 +126,7 @@ async def test_red_checks_of_ours_go_to_the_fixer_and_stop_when_the_policy_says_
         assert first.ci_logs is not None
         handed = deeds.of(HandoffRequest)[0]
         assert "After 1 round of mending" in handed.reason
-        await handle.signal(CodingTaskWorkflow.resume, BudgetRaise(max_ci_rounds=3))
+        await handle.signal(CodingTaskWorkflow.resume, Resumption(max_ci_rounds=3))
         assert (await handle.result()).state is TaskState.MERGED
     assert deeds.asked["AddressFeedback"] == 3
 

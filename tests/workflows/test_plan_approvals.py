@@ -10,7 +10,7 @@ from temporalio.exceptions import ApplicationError
 
 from contracts.approval import PathsApproval
 from contracts.plan import PlanApproval
-from contracts.policy import BudgetRaise, OutsidePlan, Policy
+from contracts.policy import OutsidePlan, Policy, Resumption
 from contracts.steps import EditRequest, FeedbackRequest, GateRequest, PlanRequest, PublishRequest
 from contracts.task import TaskState
 from services.worker import make_workers
@@ -235,7 +235,7 @@ async def test_a_no_says_why_to_the_fixer(temporal_client: Client) -> None:
 async def test_more_room_is_judged_again_before_anything_is_taken_out(temporal_client: Client) -> None:
     async with asked(temporal_client, Policy(max_unplanned_files=0), outside=["a.sh"]) as (handle, deeds):
         await deeds.told(TaskState.HALTED)
-        await handle.signal(CodingTaskWorkflow.resume, BudgetRaise(max_unplanned_files=9))
+        await handle.signal(CodingTaskWorkflow.resume, Resumption(max_unplanned_files=9))
         await deeds.told(TaskState.AWAITING_REVIEW)
         await handle.cancel()
     assert deeds.asked["AddressFeedback"] == 0
