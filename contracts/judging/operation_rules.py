@@ -56,14 +56,15 @@ class LineRule:
     remedy: str
 
 
-def _rule(rule: str, kind: OperationKind | None, files: str, pattern: str, problem: str, remedy: str) -> LineRule:
+def line_rule(rule: str, kind: OperationKind | None, files: str, pattern: str, problem: str, remedy: str) -> LineRule:
+    """A rule whose patterns mind no case."""
     return LineRule(rule, kind, re.compile(files, re.IGNORECASE), re.compile(pattern, re.IGNORECASE), problem, remedy)
 
 
 PIN = "Use a pinned, reviewed dependency instead of fetching and running code."
 K = OperationKind
 LINE_RULES: Sequence[LineRule] = (
-    _rule(
+    line_rule(
         "operation.pipe-to-shell",
         K.DOWNLOADED_CODE,
         ANY,
@@ -79,7 +80,7 @@ LINE_RULES: Sequence[LineRule] = (
         "It fetches code and runs it at once.",
         PIN,
     ),
-    _rule(
+    line_rule(
         "operation.eval-download",
         K.DOWNLOADED_CODE,
         ANY,
@@ -94,7 +95,7 @@ LINE_RULES: Sequence[LineRule] = (
         "It runs code that was fetched or hidden.",
         PIN,
     ),
-    _rule(
+    line_rule(
         "operation.remote-shell",
         None,
         ANY,
@@ -104,7 +105,7 @@ LINE_RULES: Sequence[LineRule] = (
         "It opens a shell to somebody else.",
         "Take it out.",
     ),
-    _rule(
+    line_rule(
         "operation.credential-files",
         None,
         NO_TESTS,
@@ -115,7 +116,7 @@ LINE_RULES: Sequence[LineRule] = (
         "It reaches for credentials of the machine.",
         "Take it out; credentials come from the project's own settings.",
     ),
-    _rule(
+    line_rule(
         "operation.environment-out",
         None,
         ANY,
@@ -131,7 +132,7 @@ LINE_RULES: Sequence[LineRule] = (
         "It sends the environment or credentials somewhere.",
         "Take it out.",
     ),
-    _rule(
+    line_rule(
         "operation.open-permissions",
         K.PRIVILEGES,
         ANY,
@@ -142,7 +143,7 @@ LINE_RULES: Sequence[LineRule] = (
         "It opens permissions to everybody.",
         "Give only the rights that are needed, e.g. 0644 or 0755.",
     ),
-    _rule(
+    line_rule(
         "operation.root",
         K.PRIVILEGES,
         SHELL,
@@ -153,7 +154,7 @@ LINE_RULES: Sequence[LineRule] = (
         "It asks for root's rights.",
         "Do it without root.",
     ),
-    _rule(
+    line_rule(
         "operation.root",
         K.PRIVILEGES,
         ANY,
@@ -164,7 +165,7 @@ LINE_RULES: Sequence[LineRule] = (
         "It asks for root's rights.",
         "Do it without root.",
     ),
-    _rule(
+    line_rule(
         "operation.privileged-container",
         K.PRIVILEGES,
         ANY,
@@ -176,7 +177,7 @@ LINE_RULES: Sequence[LineRule] = (
         "It gives a container the rights of its host.",
         "Leave the container its walls.",
     ),
-    _rule(
+    line_rule(
         "operation.unverified-tls",
         K.PRIVILEGES,
         NO_TESTS,
@@ -190,7 +191,7 @@ LINE_RULES: Sequence[LineRule] = (
         "It no longer checks who it talks to.",
         "Keep the check of certificates and host keys.",
     ),
-    _rule(
+    line_rule(
         "operation.destruction",
         K.PRIVILEGES,
         ANY,
@@ -203,7 +204,7 @@ LINE_RULES: Sequence[LineRule] = (
         "It deletes what is not the project's.",
         "Delete only what the project made itself.",
     ),
-    _rule(
+    line_rule(
         "operation.package-source",
         K.PACKAGE_SOURCES,
         ANY,
@@ -214,7 +215,7 @@ LINE_RULES: Sequence[LineRule] = (
         "It takes packages from somewhere else.",
         "Take packages from where the project takes them.",
     ),
-    _rule(
+    line_rule(
         "operation.install-download",
         K.NETWORK,
         INSTALL,
@@ -225,7 +226,7 @@ LINE_RULES: Sequence[LineRule] = (
         "It reaches the network while the project is installed or built.",
         "Install only what the manifest and its lock file name.",
     ),
-    _rule(
+    line_rule(
         "operation.install-command",
         K.INSTALL_SCRIPTS,
         r"(?:^|/)(?:setup\.py|setup\.cfg|build\.rs|extconf\.rb|hatch_build\.py|pdm_build\.py|binding\.gyp|conanfile\.py)$",

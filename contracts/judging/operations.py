@@ -11,6 +11,7 @@ from contracts.judging.guarded_paths import guarded_as
 from contracts.judging.operation_rules import DOCUMENTS, LINE_RULES, RUN_TEXT
 from contracts.judging.pieces import pieces
 from contracts.judging.steps import steps
+from contracts.judging.tool_rules import TOOL_RULES
 
 MOST_OF_A_RULE = 5
 """Findings of one rule in one file."""
@@ -94,7 +95,7 @@ def runs(touched: Touched) -> bool:
 
 def _by_line(touched: Touched) -> Iterator[Finding]:
     lines = list(_logical_lines(touched))
-    for rule in LINE_RULES:
+    for rule in (*LINE_RULES, *TOOL_RULES):
         if not rule.files.search(touched.name):
             continue
         hits = (line for line in lines if rule.pattern.search(line[1]))
