@@ -10,6 +10,10 @@ from contracts.judging.finding import OperationKind
 from contracts.judging.names import path_skeleton
 
 ANYWHERE = r"(?:.*/)?"
+ORDERS = re.compile(
+    ANYWHERE + r"(?:(?:agents?|claude(?:\.local)?|gemini|codex|copilot-instructions|[^/]*\.instructions)\.md|\.github/prompts/.*)"
+)
+"""What coding agents obey, though people read it, too."""
 DOCUMENT = re.compile(r".*\.(?:md|rst|txt|adoc|png|jpe?g|svg|gif|drawio)")
 """What is read, in whatever folder it lies."""
 YAML = r"\.ya?ml"
@@ -42,6 +46,8 @@ GUARDED: Mapping[OperationKind, tuple[str, ...]] = {
         r"cloudbuild[^/]*\.json",
         r"\.?zuul\.d/.*|\.zuul" + YAML,
         r"bamboo-specs/.*",
+        r"(?:\.ci|ci|\.?jenkins|pipelines?)/(?:.*/)?[^/]*\.groovy|\.?kodiak\.toml|bors\.toml|sonar-project\.properties|\.tx/config",
+        r"\.taskcluster" + YAML + r"|\.evergreen" + YAML + r"|\.lgtm" + YAML,
         r"renovate\.json5?|\.renovaterc[^/]*|\.github/renovate\.json5?",
     ),
     OperationKind.INFRASTRUCTURE: (
@@ -58,14 +64,22 @@ GUARDED: Mapping[OperationKind, tuple[str, ...]] = {
         r"(?:scripts?|bin|tools|ops|ci)/(?:[^/]*[-_])?deploy(?:[-_][^/]*)?(?:\.(?:py|rb|js|ts|pl))?",
         r"deploy(?:ment)?s?/.*\.(?:sh|bash|ps1|bat|cmd|ya?ml|json|service|conf)",
         r"[^/]*\.(?:service|timer|socket)",
+        r"(?:nginx|haproxy|httpd|apache2|traefik|envoy|varnish|squid)[^/]*\.(?:conf|cfg|ya?ml|toml|vcl)|caddyfile|firebase\.json",
+        r"wrangler\.(?:toml|jsonc?)|appspec" + YAML + r"|\.ebextensions/.*|\.platform/.*|copilot/.*" + YAML + r"|fabfile\.py",
+        r"(?:docker-)?entrypoint[^/]*\.(?:sh|bash)|[^/]*\.(?:nix|sls|pp)"
+        r"|(?:chef|cookbooks?)/.*\.rb|recipes/.*\.rb|puppet/.*|salt/.*|sites-(?:available|enabled)/.*",
     ),
-    OperationKind.GIT_FILES: (r"\.gitconfig|\.lfsconfig|\.gitreview|gitconfig",),
-    OperationKind.OWNERS: (r"codeowners|owners(?:_aliases)?|\.asf" + YAML + r"|\.github/(?:settings|rulesets?/[^/]*)[^/]*",),
+    OperationKind.GIT_FILES: (r"\.gitconfig|\.lfsconfig|\.gitreview|gitconfig|\.git-blame-ignore-revs",),
+    OperationKind.OWNERS: (
+        r"codeowners|maintainers|owners(?:_aliases)?|(?:\.asf|\.github/funding)" + YAML,
+        r"\.github/(?:settings|rulesets?/[^/]*)[^/]*",
+    ),
     OperationKind.HOOKS: (
         r"\.?(?:husky|githooks|git-hooks|git_hooks|hooks\.d)/.*|\.hooks/.*|\.huskyrc[^/]*",
         rf"(?:{GIT_HOOKS})(?:\.sample)?|hooks/update",
         r"\.pre-commit-(?:config|hooks)" + YAML,
         r"\.?lefthook(?:-local)?\.(?:ya?ml|toml|json)|\.lefthook/.*|\.overcommit" + YAML,
+        r"captainhook(?:\.config)?\.json|grumphp" + YAML + r"|\.?brainmaestro[^/]*",
         r"\.?(?:lint-staged|simple-git-hooks)(?:rc)?[^/]*|\.lintstagedrc[^/]*|lint-staged\.config\.[^/]*",
     ),
     OperationKind.WORKSPACE: (
@@ -74,6 +88,11 @@ GUARDED: Mapping[OperationKind, tuple[str, ...]] = {
         r"\.mcp\.json|\.(?:claude|cursor|codex|continue|windsurf|aider[^/]*|gemini|roo)/.*|\.aider\.conf" + YAML,
         r"\.(?:bashrc|bash_profile|profile|zshrc|zshenv|zprofile|gdbinit|lldbinit|vimrc|exrc|nvimrc|inputrc|tmux\.conf)",
         r"(?:site|user)customize\.py|[^/]*\.pth",
+        r"(?:_?pytest|unittest|doctest|pluggy|nose)(?:\.py|/__init__\.py)|\.?v?env/(?:bin|scripts|lib)/.*",
+        r"\.(?:dir-locals\.el|emacs|spacemacs|nvim\.lua|pdbrc(?:\.py)?|irbrc|pryrc|rprofile|pythonrc|pythonstartup|screenrc|direnvrc|autoenv"
+        r"|ideavimrc|sbtopts|jshellrc|psqlrc|sqliterc)|\.(?:zed|helix|fleet|idx|jetbrains|amazonq|trae|kiro)/.*",
+        r"replit\.nix|\.?mise(?:\.local)?\.toml",
+        r"\.(?:cursorrules|windsurfrules|clinerules|roorules|goosehints|rules)|\.github/instructions/.*",
         r"\.ssh/.*|authorized_keys|known_hosts|\.gnupg/.*|\.aws/.*|\.kube/.*",
     ),
     OperationKind.PACKAGE_SOURCES: (
@@ -111,6 +130,8 @@ def never_touched(path: str) -> str:
 def guarded_as(path: str) -> OperationKind | None:
     """What kind of operation touching a file is; None for ordinary files."""
     folded = path_skeleton(path)
+    if ORDERS.fullmatch(folded):
+        return OperationKind.WORKSPACE
     if DOCUMENT.fullmatch(folded) and not folded.endswith("requirements.txt"):
         return None
     return next((kind for kind, pattern in _GUARDED.items() if pattern.fullmatch(folded)), None)

@@ -119,7 +119,8 @@ TOOL_RULES: Sequence[LineRule] = (
         rf"|Runtime\.getRuntime\(\)\.exec|Process\.Start|Assembly\]?(?:::|\.)Load)\s{{0,3}}\([^\n]{{0,60}}{HIDDEN_CODE}"
         r"|\beval\s{1,3}(?:unpack|pack|decode_base64|join)\b|\bimport\s{0,3}\(\s{0,3}[\"'`]data:|\.then\s{0,3}\(\s{0,3}(?:eval|Function)\b"
         r"|getattr\s{0,3}\(\s{0,3}__import__|\b__import__\s{0,3}\([^\n)]{0,40}[\"']\s{0,3}\+|\beval\s{0,3}\(\s{0,3}[\"'`](?:\\x[0-9a-f]{2}){4}"
-        r"|\b(?:system|exec|passthru|shell_exec|popen|proc_open|assert|eval|include|require|preg_replace)\s{0,3}\(?\s{0,3}@?\$_(?:GET|POST|REQUEST|COOKIE|SERVER|FILES)\b"
+        r"|\b(?:system|exec|passthru|shell_exec|popen|proc_open|assert|eval|include|require|preg_replace)"
+        r"\s{0,3}\(?\s{0,3}@?\$_(?:GET|POST|REQUEST|COOKIE|SERVER|FILES)\b"
         r"|\$_(?:GET|POST|REQUEST|COOKIE)\s{0,3}\[[^\]\n]{0,40}\]\s{0,3}\(|-enc(?:odedcommand)?\s{1,3}[A-Za-z0-9+/=]{8,}|ctypes\.(?:CDLL|cdll\.LoadLibrary)"
         r"\s{0,3}\(\s{0,3}[\"']\.{0,2}/|(?:\\x[0-9a-f]{2}){3,}[^\n]{0,80}\|\s{0,3}(?:ba|z|da|k)?sh\b",
         "It runs code that was fetched or hidden.",
@@ -173,7 +174,7 @@ TOOL_RULES: Sequence[LineRule] = (
         "operation.test-runner",
         K.WORKSPACE,
         r"(?:^|/)(?:pytest\.ini|tox\.ini|setup\.cfg|pyproject\.toml|jest\.config\.\w{2,4}|vitest\.config\.\w{2,4}|\.mocharc[^/]*)$",
-        r"\baddopts\b[^\n]{0,200}(?:--co\b|--collect-only|--deselect|--ignore[= ][\"']?(?:tests?|src)\b|--exitfirst-ok|--suppress-no-test-exit-code)"
+        r"\baddopts\b[^\n]{0,200}(?:--co\b|--collect-only|--deselect|--ignore[= ][\"']?(?:tests?|src)\b)"
         r"|\bpassWithNoTests[\"']?\s{0,3}:\s{0,3}true|\b(?:globalSetup|globalTeardown|testRunner|runner)[\"']?\s{0,3}:\s{0,3}[\"']\.{1,2}/"
         r"|testPathIgnorePatterns[\"']?\s{0,3}:\s{0,3}\[[^\n\]]{0,200}[\"'](?:<rootDir>)?/?(?:src|tests?|__tests__|spec)/?[\"']",
         "It makes the runner pass over tests.",

@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 from contracts.judging.difference import EXECUTABLE, FILE, SUBMODULE, SYMLINK, Side, Touched
 from contracts.judging.finding import OperationKind
@@ -286,6 +287,14 @@ def hostile_diffs() -> Iterator[tuple[str, tuple[Touched, ...]]]:
     yield "package sources", (changed("package-lock.json", LOCK.replace("registry.example/a", "evil.example/a"), LOCK),)
     yield from _of_modes()
     yield from _of_content()
+    yield from _of_tools()
+
+
+def _of_tools() -> Iterator[tuple[str, tuple[Touched, ...]]]:
+    """Files that tools read as orders, from a list written by somebody who had not seen the rules."""
+    for line in (Path(__file__).parent / "tool_diffs.jsonl").read_text().splitlines():
+        told = json.loads(line)
+        yield told["class"], (changed(told["path"], told["new"], told["old"]),)
 
 
 def _of_modes() -> Iterator[tuple[str, tuple[Touched, ...]]]:
