@@ -1,6 +1,7 @@
 """``approve``, ``request-changes``, ``comment``."""
 
 import re
+import shlex
 import sys
 from typing import Annotated, Any
 
@@ -49,6 +50,9 @@ def approve(
         _decide_plan(service, name, plan_sha256, reject, as_json)
     elif (asked.get("asks") or {}).get("subject") == "paths":
         _decide_paths(service, name, asked, paths_sha256, reject, as_json)
+    elif (asked.get("asks") or {}).get("subject") == "operation":
+        named = " ".join(f"--allow {shlex.quote(operation)}" for operation in asked["asks"]["operations"])
+        raise Conflict(f"The task {name} asks about operations. Name each that may be: ./patchwright resume {name} {named}")
     elif paths_sha256 or reject:
         raise Conflict(f"The task {name} waits for no yes or no to a plan or to paths; it is {view['state'].replace('_', ' ')}.")
     else:

@@ -31,8 +31,8 @@ class _Clean:
 
 
 # Piped output is for grep and less: wide enough that nothing is cut.
-screen = Console(highlight=False, width=None if sys.stdout.isatty() else 200, file=cast(TextIO, _Clean("stdout")))
-errors = Console(highlight=False, file=cast(TextIO, _Clean("stderr")))
+screen = Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else 200, file=cast(TextIO, _Clean("stdout")))
+errors = Console(highlight=False, emoji=False, file=cast(TextIO, _Clean("stderr")))
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Url = Annotated[str, typer.Option("--url", help="Where the service answers, if not on this machine.", show_default=False)]

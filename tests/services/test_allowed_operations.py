@@ -11,14 +11,12 @@ import httpx2
 import pytest
 
 from contracts.audit import AuditEntry
-from contracts.judging.finding import OperationKind
-from contracts.policy import Policy
 from tests.fakes.service import sign_in
 from tests.fakes.stack import Service, WritesFiles, git, remote, running
 
 pytestmark = pytest.mark.slow
 FILES: dict[str, str | bytes] = {"a.py": "A = 1\n", "tests/test_a.py": "import unittest\n"}
-ASKS = Policy(allowed_operations=(OperationKind.INFRASTRUCTURE,), separate_approver=True)
+ASKS = {"allowed_operations": ["infrastructure"], "separate_approver": True}
 TICKET = "write notes.md: hi\nwrite Dockerfile: FROM alpine"
 
 

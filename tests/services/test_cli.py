@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import uvicorn
 
+from contracts.approval import Question, Subject, names_sha256
 from contracts.event import EventKind, NewEvent
 from contracts.plan import plan_sha256
 from contracts.task import TaskState
@@ -332,6 +333,18 @@ async def test_paths_outside_the_plan_are_shown_and_allowed_by_their_digest_only
         ("approve_paths", digest, True, ""),
         ("approve_paths", digest, False, "not these"),
     ]
+
+
+async def test_operations_are_allowed_by_name_and_approve_says_how(cli, service):
+    task, name = await service.accepted(), "operation.infrastructure:my app/Dockerfile:0123456789"
+    asks = Question(subject=Subject.OPERATION, sha256=names_sha256([name]), operations=(name,))
+    await service.moved(task, TaskState.HALTED, asks=asks)
+    told = await cli("approve", task.id)
+    assert told.code == 1 and f"./patchwright resume {task.id} --allow '{name}'" in told.err
+    other = await cli("resume", task.id, "--allow", "operation.ci:x:0")
+    assert other.code == 1 and "does not ask about operation.ci:x:0" in other.err
+    assert (await cli("resume", task.id, "--allow", name)).code == 0
+    assert service.temporal.said == [(task.id, "resume", ({"allow": (name,), "person": fake.PERSON},))]
 
 
 async def test_watch_follows_until_the_task_rests_and_says_what_to_do(cli, service):

@@ -45,13 +45,13 @@ def says(kind: str, number: int = 1, **more: Any) -> dict[str, Any]:
 
 @asynccontextmanager
 async def watched(
-    client: Client, *sightings: dict[str, Any], policy: Policy | None = None, **facts: Any
+    client: Client, *sightings: dict[str, Any], policy: Policy | None = None, handed_in_by: tuple[str, ...] = (), **facts: Any
 ) -> AsyncIterator[tuple[WorkflowHandle[Any, Outcome], ScriptedDeeds]]:
     deeds = ScriptedDeeds(policy or Policy(review_quiet_seconds=0, ci_start_minutes=0))
     deeds.hosted, deeds.sightings = True, list(sightings)
     for name, value in facts.items():
         setattr(deeds, name, value)
-    async with asyncio.timeout(60), started(client, deeds) as handle:
+    async with asyncio.timeout(60), started(client, deeds, handed_in_by) as handle:
         yield handle, deeds
 
 
@@ -326,6 +326,31 @@ async def test_paths_outside_the_plan_are_allowed_at_the_pull_request_by_their_w
         assert (await handle.result()).state is TaskState.MERGED
         standing = await handle.query(CodingTaskWorkflow.status)
     assert [(one.subject, one.sha256, one.person) for one in standing.allowed] == [("paths", digest, "ada")]
+
+
+@pytest.mark.parametrize(
+    ("requester", "login"),
+    [("Ada.Lovelace@example.com", "ada-lovelace"), ("oidc:https://id.example.com#ada", "ADA"), ("ada", "ada_example")],
+)
+async def test_the_requester_s_own_login_allows_nothing_where_the_policy_wants_another_person(
+    temporal_client: Client, requester: str, login: str
+) -> None:
+    digest, remarks = digest_of("deploy.sh"), {**READY, "open_remarks": 1}
+    own, others = ({**READY, "commands": [{"message_id": f"m-{who}", "kind": "approve", "text": digest, "author": who}]}
+                   for who in (login, "grace"))  # fmt: skip
+    policy = Policy(review_quiet_seconds=0, ci_start_minutes=0, separate_approver=True)
+    facts = {"outside": ["", "deploy.sh", "deploy.sh"], "policy": policy, "handed_in_by": (requester,)}
+    async with watched(temporal_client, remarks, own, others, MERGED, **facts) as (handle, deeds):
+        await deeds.told(TaskState.HALTED)
+        await happened(deeds, "HandOff")
+        await hint(handle)
+        await happened(deeds, "AnswerCommand")
+        told = deeds.of(CommandRequest)[0].outcome
+        assert "another person" in told and "task's page" in told and deeds.states[-1] == "halted"
+        await hint(handle)
+        assert (await handle.result()).state is TaskState.MERGED
+        standing = await handle.query(CodingTaskWorkflow.status)
+    assert [one.person for one in standing.allowed] == ["grace"]
 
 
 async def test_a_retry_is_no_yes_to_paths_outside_the_plan(temporal_client: Client) -> None:
