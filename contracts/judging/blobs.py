@@ -1,6 +1,7 @@
 """Gates on content that no reviewer reads: programs, archives, minified and vendored code, text that hides characters."""
 
 import re
+import unicodedata
 from collections.abc import Iterator
 
 from contracts.judging.difference import SUBMODULE, SYMLINK, Difference, Touched, binary
@@ -93,6 +94,15 @@ OBFUSCATED = re.compile(
     r"|(?:chr\(\d+\)\s*[+.]\s*){12,}|(?:String\.fromCharCode\((?:\s*\d+\s*,){12,})",
     re.IGNORECASE,
 )
+ACTIVE_IMAGE = re.compile(
+    rb"(?i)<script|\son\w{1,40}\s{0,9}=|javascript:|<(?:iframe|embed|object|handler)\b|<!ENTITY|data:(?:text/html|image/svg)"
+    rb"|attributeName\s{0,9}=\s{0,9}[\"'](?:on|(?:xlink:)?href[\"'][^>]{0,300}:)"
+)
+PNG_END = b"IEND\xaeB`\x82"
+MOST_BEHIND = 16
+"""Bytes that may follow the end of a picture."""
+FAR_RIGHT = re.compile(r"\S\s{120,}(?!#|//|/\*|--|\\$)\S")
+"""Code behind so many blanks that no reader sees it."""
 LONG_LINE = 5_000
 """Characters of a line of code that nobody reads."""
 DIRECTION = re.compile("[\u202a-\u202e\u2066-\u2069]")
@@ -100,8 +110,18 @@ UNSEEN = re.compile(
     "[\u200b\u2060-\u2064\u3164\u115f\u1160\uffa0\u180e]|(?<!^)\ufeff|[\U000e0000-\U000e007f]"
     "|[\u0000-\u0008\u000b\u000e-\u001f\u007f\u0085\u2028\u2029]"
 )
+SOMETIMES_UNSEEN = re.compile(
+    "[\u00ad\u034f\u061c\u17b4\u17b5\u180b-\u180f\u200c-\u200f\u2800\ufe00-\ufe0f\ufff9-\ufffb\U0001d173-\U0001d17a\U000e0100-\U000e01ef]"
+)
+"""What some alphabets and emoji need, between their own letters."""
+ALWAYS_UNSEEN = frozenset("\u034f\u17b4\u17b5\ufff9\ufffa\ufffb") | {chr(code) for code in range(0x1D173, 0x1D17B)}
+HYPHENS = frozenset("\u00ad\u200e\u200f")
+"""They stand between Latin letters of ordinary texts, too."""
 FLAG = re.compile("\U0001f3f4[\U000e0061-\U000e007a]{2,6}\U000e007f")
 """Flags of regions: the one honest use of tags."""
+SIGNS = re.compile("[\u01c3\u037e\ua789]")
+"""What looks like an exclamation mark, a semicolon, a colon, and is a letter or the sign of another alphabet."""
+LONE_RETURN = re.compile(rb"\r(?!\r?\n)[^\r\n]")
 IDENTIFIER = re.compile(r"[^\W\d_]{2,}")
 READ = "Keep sources that people can read; fetch or build the rest with a pinned tool."
 
@@ -152,8 +172,21 @@ def _kind(touched: Touched, content: bytes) -> Iterator[Finding]:
         what = "of no kind that people can look at"
     if what:
         yield _operation(touched, "operation.binary", OperationKind.BINARIES, 0, f"It is {what}; nobody can review it.")
-    elif touched.name.lower().endswith(".svg") and re.search(rb"(?i)<script|\son\w+\s*=|javascript:", content):
+    elif appended := _appended(content):
+        yield _operation(touched, "operation.binary", OperationKind.BINARIES, 0, f"It is a picture that carries {appended}.")
+    elif touched.name.lower().endswith(".svg") and ACTIVE_IMAGE.search(content):
         yield _operation(touched, "operation.script-in-image", OperationKind.VENDORED, 0, "It is a picture that runs a script.")
+
+
+def _appended(content: bytes) -> str:
+    """What stands in a picture and is none: a program, an archive behind its end, a script before its first byte of colour."""
+    if content.startswith((b"GIF87a/*", b"GIF89a/*", b"GIF89a=", b"BM/*")):
+        return "a script"
+    if content.startswith(b"\x89PNG") and (end := content.find(PNG_END)) >= 0 and len(content) - end - len(PNG_END) > MOST_BEHIND:
+        return "something behind its end"
+    if content.startswith((b"\x89PNG", b"GIF8", b"\xff\xd8\xff")) and (b"\x7fELF\x02\x01\x01" in content or b"<?php" in content):
+        return "a program"
+    return ""
 
 
 def _minified(touched: Touched) -> Iterator[Finding]:
@@ -175,6 +208,14 @@ def _minified(touched: Touched) -> Iterator[Finding]:
 
 
 def _hidden(touched: Touched) -> Iterator[Finding]:
+    old, new = (side.content or b"" if side else b"" for side in (touched.before, touched.new))
+    if b"\n" in new and LONE_RETURN.search(new) and not LONE_RETURN.search(old):
+        yield Finding(
+            rule="text.invisible",
+            path=touched.shown,
+            problem="It holds returns without a new line: what stands before one is overwritten where it is shown.",
+            remedy="End lines with a new line.",
+        )
     for number, line in touched.added:
         plain = FLAG.sub("", line)
         if DIRECTION.search(plain):
@@ -186,7 +227,7 @@ def _hidden(touched: Touched) -> Iterator[Finding]:
                 remedy="Take those characters out, or write them as escapes.",
             )
             return
-        if UNSEEN.search(plain):
+        if UNSEEN.search(plain) or _unseen_here(plain, touched.name):
             yield Finding(
                 rule="text.invisible",
                 path=touched.shown,
@@ -195,19 +236,56 @@ def _hidden(touched: Touched) -> Iterator[Finding]:
                 remedy="Take those characters out, or write them as escapes.",
             )
             return
-        if CODE.search(touched.name) and not plain.isascii() and any(_confusable(word) for word in IDENTIFIER.findall(plain)):
+        if SCRIPTS.search(touched.name) and FAR_RIGHT.search(plain):
+            yield Finding(
+                rule="text.invisible",
+                path=touched.shown,
+                line=number,
+                problem="The line has code far to the right of everything else, where no reader sees it.",
+                remedy="Put it on a line of its own.",
+            )
+            return
+        if CODE.search(touched.name) and _mixes_alphabets(plain):
             yield Finding(
                 rule="text.confusable",
                 path=touched.shown,
                 line=number,
-                problem="A word mixes Latin letters with ones of another alphabet that look like them.",
-                remedy="Write the word in one alphabet.",
+                problem="It mixes Latin letters or signs with ones of another alphabet that look like them.",
+                remedy="Write it in one alphabet.",
             )
             return
 
 
+def _unseen_here(line: str, path: str) -> bool:
+    """Whether it holds a character that some alphabets or emoji need, in a place where none of them stands."""
+    if line.isascii():
+        return "\x0c" in line.strip() and CODE.search(path) is not None
+    return any(
+        found[0] in ALWAYS_UNSEEN
+        or (
+            found.start()
+            and line[found.start() - 1].isascii()
+            and line[found.end() : found.end() + 1].isascii()
+            and (CODE.search(path) is not None or found[0] not in HYPHENS)
+            and not (found[0] == "\ufe0f" and line[found.start() - 1] in "0123456789#*")
+        )
+        for found in SOMETIMES_UNSEEN.finditer(line)
+    )
+
+
+def _mixes_alphabets(line: str) -> bool:
+    return not line.isascii() and (SIGNS.search(line) is not None or any(map(_confusable, IDENTIFIER.findall(line))))
+
+
 def _confusable(word: str) -> bool:
+    if not word.isascii() and any(map(str.isascii, word)) and _folds(word):
+        return True
     return not word.isascii() and not LOOKALIKES.isdisjoint(word) and any("a" <= c <= "z" or "A" <= c <= "Z" for c in word)
+
+
+def _folds(word: str) -> bool:
+    """Whether compatibility letters in it, as wide or joined ones, are Latin letters to a program that folds names."""
+    return any(not c.isascii() and unicodedata.normalize("NFKC", c).isascii() for c in word)
 
 
 def _operation(touched: Touched, rule: str, kind: OperationKind, line: int, problem: str) -> Finding:

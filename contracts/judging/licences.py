@@ -47,6 +47,25 @@ LICENCE_FILE = re.compile(r"(?i)(?:^|/)(?:licen[cs]e|copying|notice|unlicense)[^
 REMEDY = "Write it anew, or ask the people of this repository for a licence that fits."
 
 
+MANIFEST = re.compile(
+    r"(?i)(?:^|/)(?:package\.json|pyproject\.toml|setup\.cfg|cargo\.toml|composer\.json|[^/]*\.(?:gemspec|nuspec))$"
+)
+FIELD = re.compile(
+    r"(?im)^[^\S\n]{0,40}[{]?[\"']?(?:\w{1,20}\.)?licen[cs]e[\"']?[^\S\n]{0,9}[:=][^\S\n]{0,9}(?:\{\s{0,3}(?:text|file)\s{0,3}=\s{0,3})?"
+    r"[\"']?(?P<told>[^\"'\n,{}\]]{1,100})"
+)
+"""Where a manifest names the package's licence."""
+
+
+def _of_manifest(touched: Touched) -> str:
+    """What a manifest says otherwise of the package's licence than before."""
+    old, new = (side.content if side else None for side in (touched.before, touched.new))
+    if not old or not new or not MANIFEST.search(touched.name):
+        return ""
+    had, has = ([found["told"] for found in FIELD.finditer(text_of(content).replace(",", ",\n"))] for content in (old, new))
+    return "The change says that the package has another licence." if had and has != had else ""
+
+
 def licence_findings(difference: Difference, rules: DependencyRules) -> Iterator[Finding]:
     """What added files say of their licence, where it fits neither the policy nor the repository's own."""
     own = {licence_of(text) for text in difference.own_words} - {""}
@@ -60,6 +79,8 @@ def licence_findings(difference: Difference, rules: DependencyRules) -> Iterator
                     remedy="Leave it as it is on the base.",
                 )
             continue
+        if problem := _of_manifest(touched):
+            yield Finding(rule="licence.own", path=touched.shown, problem=problem, remedy="Leave it as it is on the base.")
         declared = _declared(touched)
         if not declared or declared in own or _same_family(declared, own):
             continue

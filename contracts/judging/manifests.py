@@ -12,6 +12,7 @@ from typing import Any
 
 from contracts.judging.difference import Difference, Touched, text_of
 from contracts.judging.finding import Finding, OperationKind, operation_name
+from contracts.judging.lock_files import lock_findings
 from contracts.policy_rules import DependencyRules
 from contracts.word import Word
 
@@ -99,6 +100,8 @@ def dependency_findings(difference: Difference, rules: DependencyRules) -> Itera
                 remedy="Do without it, or use one that the policy allows.",
             )
     yield from _moved_locks(difference)
+    for touched in difference:
+        yield from lock_findings(touched)
 
 
 def package_problem(added: Dependency, rules: DependencyRules) -> str:
@@ -251,7 +254,17 @@ def _package_json(text: str) -> Named:
                 name: str(version) if ELSEWHERE.search(str(version)) or str(version).startswith("npm:") else ""
                 for name, version in section.items()
             }
-    return named
+    forced = [told.get("resolutions"), told.get("overrides"), told.get("pnpm", {}).get("overrides")]
+    return named | {name: version for part in forced for name, version in _forced(part) if ELSEWHERE.search(version)}
+
+
+def _forced(section: Any) -> Iterator[tuple[str, str]]:
+    """Versions that a package forces on its dependencies, and on theirs."""
+    for name, version in section.items() if isinstance(section, dict) else ():
+        if isinstance(version, dict):
+            yield from _forced(version)
+        else:
+            yield str(name), str(version)
 
 
 def _composer(text: str) -> Named:

@@ -3,12 +3,14 @@
 import json
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 
 from contracts.judging.difference import Difference, Touched, text_of
 from contracts.judging.finding import Finding, OperationKind, operation_name
 from contracts.judging.guarded_paths import guarded_as
 from contracts.judging.operation_rules import DOCUMENTS, LINE_RULES, RUN_TEXT
+from contracts.judging.package_json import package_json_findings
 from contracts.judging.pieces import pieces
 from contracts.judging.steps import steps
 from contracts.judging.tool_rules import TOOL_RULES
@@ -53,6 +55,11 @@ HIDING = re.compile(
     r"|encoding|conflict-marker-size)(?:=\S+)?(?!\S)|-diff(?!\S)|linguist-(?:generated|vendored)(?!=false)"
     r"|gitlab-generated"
 )
+HIDES_CODE = re.compile(
+    r"\S{0,200}(?:\*|/|\.(?:py|[cm]?[jt]sx?|go|rs|java|kt|rb|php|cs?|cc|cpp|h|hpp|swift|sh|sql|vue|ya?ml))\s(?:[^\n]{0,200}\s)?"
+    r"(?:binary|-text|linguist-documentation(?!=false))(?!\S)"
+)
+"""Code that is shown as what nobody compares."""
 HIDDEN_ANYWAY = re.compile(
     r"(?i)^(?=\S*(?:lock|\.snap|\.min\.|\.svg|\.sum|generated|vendor|dist|\.map|\.pb\.|_pb2|\.ipynb"
     r"|\.csv|\.pdf|\.png|\.json))\S++\s"
@@ -78,6 +85,9 @@ def operation_findings(difference: Difference) -> Iterator[Finding]:
             yield from _ignores(touched)
         if name in ("package.json", "composer.json"):
             yield from _lifecycle(touched)
+            yield from package_json_findings(touched)
+        if name.endswith(".ipynb"):
+            yield from _in_cells(touched)
         if runs(touched):
             yield from _by_line(touched)
             yield from _in_steps(touched)
@@ -91,6 +101,25 @@ def runs(touched: Touched) -> bool:
         return True
     content = touched.new.content if touched.new else None
     return not DOCUMENTS.search(touched.name) or bool(content and content.startswith(b"#!"))
+
+
+def _in_cells(touched: Touched) -> Iterator[Finding]:
+    """The rules on lines, for those cells of a notebook that are new."""
+    old, new = (_cells(side.content if side else None) for side in (touched.before, touched.new))
+    code = "\n".join(cell for cell in new if cell not in set(old)).encode()
+    if touched.new is not None and code:
+        script = replace(touched, path=touched.path + b".py", old=None, origin=None, new=replace(touched.new, content=code))
+        for found in _by_line(script):
+            yield found.model_copy(update={"path": touched.shown, "line": 0})
+
+
+def _cells(content: bytes | None) -> list[str]:
+    """The code of a notebook, cell by cell."""
+    try:
+        cells = json.loads(text_of(content or b"{}")).get("cells", [])
+        return ["".join(cell["source"]) for cell in cells if cell.get("cell_type") == "code"]
+    except (ValueError, AttributeError, KeyError, TypeError):
+        return []
 
 
 def _by_line(touched: Touched) -> Iterator[Finding]:
@@ -185,7 +214,8 @@ def _by_content(touched: Touched) -> Iterator[Finding]:
 
 def _attributes(touched: Touched) -> Iterator[Finding]:
     for number, line in touched.added:
-        if not line.startswith("#") and HIDING.search(line) and not HIDDEN_ANYWAY.match(line):
+        hides = (HIDING.search(line) and not HIDDEN_ANYWAY.match(line)) or HIDES_CODE.match(line)
+        if not line.startswith("#") and hides:
             yield _finding(
                 touched,
                 "operation.git-attributes",
