@@ -123,7 +123,7 @@ LINE_RULES: Sequence[LineRule] = (
         rf"(?:{FETCH}|\b{GET}\b|sendto|send_?all|websocket|socket)[^\n]{{0,200}}(?:os\.environ(?![\[.\w])"
         rf"|dict\(os\.environ|process\.env(?![\[.\w])|\$\((?:print)?env\b|`(?:print)?env\b|ENV\.to_h"
         rf"|getenv\(\)|System\.getenv\(\)|Deno\.env\.toObject)"
-        rf"|(?:\b(?:print)?env\b|/etc/passwd|os\.environ(?![\[.\w])|JSON\.stringify\(process\.env(?![\[.\w]))[^\n]{{0,160}}"
+        rf"|(?:\b(?:print)?env\b(?![.\[])|/etc/passwd|os\.environ(?![\[.\w])|JSON\.stringify\(process\.env(?![\[.\w]))[^\n]{{0,160}}"
         rf"(?:\|\s*(?:curl|wget|nc|base64)|\b(?:curl|wget)\b|{FETCH})"
         r"|\b(?:curl|wget)\b[^\n]{0,200}\s[\"']?(?:-d|--data[\w-]{0,20}|-F|--form|-T|--upload-file|--post-data"
         r"|--post-file)[= ]?[\"']?@?\S{0,200}(?:/etc/|\.ssh|\.aws|\.env\b|id_rsa|credentials|\$\{?\w{0,60}?(?:TOKEN"

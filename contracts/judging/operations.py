@@ -55,6 +55,10 @@ HIDING = re.compile(
     r"|encoding|conflict-marker-size)(?:=\S+)?(?!\S)|-diff(?!\S)|linguist-(?:generated|vendored)(?!=false)"
     r"|gitlab-generated"
 )
+VERSION = re.compile(
+    r'"[@\w./-]{1,100}"\s{0,3}:\s{0,3}"(?:[\^~<>=v]{0,2}\s?\d[^"\n:;&|]{0,60}|\*|latest|next|workspace:[^"\n;&|]{0,30})"'
+)
+"""A package with its version: its name does nothing."""
 HIDES_CODE = re.compile(
     r"\S{0,200}(?:\*|/|\.(?:py|[cm]?[jt]sx?|go|rs|java|kt|rb|php|cs?|cc|cpp|h|hpp|swift|sh|sql|vue|ya?ml))\s(?:[^\n]{0,200}\s)?"
     r"(?:binary|-text|linguist-documentation(?!=false))(?!\S)"
@@ -124,6 +128,8 @@ def _cells(content: bytes | None) -> list[str]:
 
 def _by_line(touched: Touched) -> Iterator[Finding]:
     lines = list(_logical_lines(touched))
+    if touched.name.endswith(("package.json", "composer.json")):
+        lines = [(number, VERSION.sub('""', line)) for number, line in lines]
     for rule in (*LINE_RULES, *TOOL_RULES):
         if not rule.files.search(touched.name):
             continue

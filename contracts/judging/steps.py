@@ -27,7 +27,7 @@ AFTER_NAME = 80
 BEFORE_FETCH = 400
 """Characters before what fetches in which the name may begin."""
 CALL = re.compile(
-    r"\b(?:exec|eval|compile|execfile|Function|runInThisContext|runInNewContext|instance_eval"
+    r"(?<!re\.)\b(?:exec|eval|compile|execfile|Function|runInThisContext|runInNewContext|instance_eval"
     r"|marshal\.loads|pickle\.loads?)\s*+\(\s*+"
 )
 AFTER_CALL = 30
