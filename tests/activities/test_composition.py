@@ -11,6 +11,7 @@ from activities.plain_words import GUARD, code, harmless, line, one_line, plain,
 from activities.pull_request.composition import BODY_LIMIT, compose
 from activities.pull_request.hunks import hunks_of, reasons
 from activities.readable_words import readable
+from contracts.approval import RecordedAnswer, Subject, moment
 from contracts.artifact import ArtifactRef
 from contracts.change import ChangedFile, FileStatus
 from contracts.checks import CheckResult, ChecksReport
@@ -159,11 +160,18 @@ index 1111111..2222222 100644
 
 @pytest.mark.parametrize("noise", [text for text in HOSTILE if text.isprintable()])
 def test_a_whole_pull_request_holds_only_what_we_put_there(noise: str) -> None:
-    made = sample(noise, diff=DIFF.replace("{noise}", noise), models=(noise,), page="https://pw.example/t/pw-1")
+    said = RecordedAnswer(
+        subject=Subject.OPERATION, sha256="1" * 64, approved=True, person=noise, operation=noise, at=datetime.now(UTC)
+    )
+    made = sample(
+        noise, diff=DIFF.replace("{noise}", noise), models=(noise,), page="https://pw.example/t/pw-1",
+        approvals=(said,), operations=(f"{noise} {noise}",),
+    )  # fmt: skip
     html = FORGE.render(made)
     assert html.count("<h2>") == 7 and html.count("<table>") == 3
     assert set(re.findall(r'<a href="([^"]*)"', html)) == {"https://pw.example/t/pw-1"}
-    ours = made.replace("(https://pw.example/t/pw-1)", "(x)")
+    # No forge knows a picture by a number of minutes.
+    ours = made.replace("(https://pw.example/t/pw-1)", "(x)").replace(moment(said.at), "then")
     assert_powerless(ours, ALLOWED | {"h2", "table", "thead", "tbody", "tr", "th", "td", "a"}, links=ours.count("](x)"))
 
 
@@ -184,6 +192,19 @@ def test_each_hunk_is_told_with_its_step_of_the_plan() -> None:
         ("tests/test_pay.py", "a test that the plan names", ("1",)),
         ("setup.cfg", "not in the plan", ("1",)),
     ]
+
+
+def test_each_operation_is_told_with_who_allowed_it_and_none_is_left_out() -> None:
+    names = [f"operation.infrastructure:{number}/Dockerfile:0123456789" for number in range(50)]
+    at = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
+    said = [
+        RecordedAnswer(subject=Subject.OPERATION, sha256="1" * 64, approved=True, person="@grace", operation=name, at=at)
+        for name in names[1:]
+    ]
+    told = sample("plain", many=200, approvals=said, operations=names)
+    assert f"Operation `{names[0]}`: approved with the plan." in told
+    for name in names[1:]:
+        assert f"Operation `{name}`: approved by `@grace` at 2031-05-06 07:08:09 UTC." in told
 
 
 def test_a_pull_request_text_fits_every_forge() -> None:
