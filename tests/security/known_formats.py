@@ -109,7 +109,78 @@ FORMATS: dict[str, Callable[[], str]] = {
     "Redis": lambda: f"redis://:{some(20)}@cache.acme-corp.net:6379/0",
     "AMQP": lambda: f"amqps://svc:{some(16)}@mq.acme-corp.net/v",
     "basic authentication": lambda: f"https://deploy:{some(20)}@git.acme-corp.net/r.git",
+    "Spaces": lambda: "DO00" + some(16, UPPER),
+    "App Configuration": lambda: f"Endpoint=https://x.azconfig.io;Id={some(4)};Secret={some(43)}=",
+    "Neon": lambda: "napi_" + some(64, LOWER),
+    "Deno": lambda: "ddp_" + some(36),
+    "Depot": lambda: "depot_org_" + some(64, HEX),
+    "Packagist": lambda: "packagist_ack_" + some(40, HEX),
+    "Infisical": lambda: f"st.{some(24, HEX)}.{some(32, HEX)}.{some(32, HEX)}",
+    "Honeycomb": lambda: "hcaik_01" + some(56, LOWER),
+    "PostHog": lambda: "phx_" + some(43),
+    "New Relic ingest": lambda: some(36, HEX) + "FFFFNRAL",
+    "MaxMind": lambda: f"{some(6)}_{some(29)}_mmk",
+    "DevCycle": lambda: f"dvc_server_{some(32, HEX)}_{some(8, HEX)}",
+    "Inngest": lambda: "signkey-prod-" + some(64, HEX),
+    "Pinecone": lambda: f"pcsk_{some(5)}_{some(63)}",
+    "Tavily": lambda: "tvly-dev-" + some(32),
+    "Firecrawl": lambda: "fc-" + some(32, HEX),
+    "Cerebras": lambda: "csk-" + some(48, LOWER),
+    "Langfuse": lambda: "sk-lf-" + uuid(),
+    "ElevenLabs": lambda: "sk_" + some(48, HEX),
+    "E2B": lambda: "e2b_" + some(40, HEX),
+    "Jina": lambda: "jina_" + some(60),
+    "Apify": lambda: "apify_api_" + some(36),
+    "ClickUp": lambda: f"pk_{some(8, '123456789')}_{some(32, UPPER)}",
+    "Trello": lambda: "ATTA" + some(64, HEX) + some(8, HEX).upper(),
+    "HubSpot": lambda: "pat-na1-" + uuid(),
+    "Salesforce": lambda: f"00D{some(12)}!{some(96)}",
+    "Nylas": lambda: "nyk_v0_" + some(64),
+    "VK": lambda: "vk1.a." + some(180),
+    "Paddle": lambda: f"pdl_live_apikey_01{some(24, LOWER)}_{some(22)}_{some(3)}",
+    "Mailgun in parts": lambda: f"{some(32, HEX)}-{some(8, HEX)}-{some(8, HEX)}",
+    "JDBC": lambda: f"jdbc:mysql://db.acme-corp.net/app?user=svc&password={some(16)}7",
+    "MySQL for Go": lambda: f"svc:{some(20)}@tcp(db.acme-corp.net:3306)/app",
+    "netrc": lambda: f"machine api.acme-corp.net login ci password {some(24)}",
+    "header": lambda: f"X-Api-Key: {some(40)}",
+    "login of Docker": lambda: f"docker login -u svc -p {some(20)} registry.acme-corp.net",
 }
+NAMES = (
+    "DB_PASSWORD",
+    "LINODE_TOKEN",
+    "VULTR_API_KEY",
+    "ALGOLIA_ADMIN_KEY",
+    "TYPEFORM_TOKEN",
+    "webhook_secret",
+    "FERNET_KEY",
+    "INGESTION_API_KEY",
+    "jwtSecret",
+    "clientSecret",
+    "smtp_password",
+    "azure_devops_pat",
+    "ansible_become_pass",
+    "SECRET_KEY",
+    "adminApiKey",
+    "MAXMIND_LICENSE_KEY",
+)
+"""What people call credentials that have no form of their own."""
+NAMED_PLACES: dict[str, tuple[str, Callable[[str, str], str]]] = {
+    "Python": ("src/settings.py", lambda n, s: f"{n} = {s!r}\n"),
+    "TypeScript": ("src/client.ts", lambda n, s: f'export const {n}: string = "{s}";\n'),
+    "Go": ("internal/x.go", lambda n, s: f'package x\n\nconst {n} = "{s}"\n'),
+    "environment": ("prod.env", lambda n, s: f"{n}={s}\n"),
+    "JSON": ("config/app.json", lambda n, s: json.dumps({n: s}) + "\n"),
+    "call": ("src/x.py", lambda n, s: f"client = Client({n}={s!r})\n"),
+    "comment": ("src/y.py", lambda n, s: f"# {n}: {s}\n"),
+}
+
+
+def named() -> Iterator[tuple[str, str, bytes]]:
+    """Kind and place, path, content: values that begin with a letter, with a digit, of hexadecimal digits alone."""
+    for name in NAMES:
+        for place, (path, write) in NAMED_PLACES.items():
+            for value in (f"k{some(14)}4X9{some(12)}", f"7{some(14)}b2Q{some(12)}", f"a4{some(28, HEX)}07"):
+                yield f"{name} in {place}", path, write(name, value).encode()
 PLACES: dict[str, tuple[str, Callable[[str], bytes]]] = {
     "Python": ("src/settings.py", lambda s: f"VALUE = {s!r}\n".encode()),
     "TypeScript": ("src/client.ts", lambda s: f"const value = {json.dumps(s)};\n".encode()),
