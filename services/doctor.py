@@ -155,9 +155,9 @@ def engine_words() -> str:
 async def _limits(settings: Settings) -> list[Finding]:
     """What each limit of the sandbox proves to be when something tries to break it."""
     from mcp_servers.runner.selfcheck import selfcheck
-    from services import wiring
+    from services import mcp_wiring
 
-    boxes = wiring.sandboxes(settings)
+    boxes = mcp_wiring.sandboxes(settings)
     try:
         report = await boxes.report()
         proofs = await selfcheck((await boxes.benches()).keeper)

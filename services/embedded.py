@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from activities.attempts import release_lost_attempts
 from mcp_servers.runner.sandbox import TierReport
-from services import secret_uses, wiring
+from services import mcp_wiring, secret_uses, wiring
 from services.held_secrets import redactor
 from services.housekeeping import Housekeeper, house_kept
 from services.instance import Stack, announced, only_one, temporal
@@ -42,17 +42,17 @@ async def stack(settings: Settings, scripted: bool = False) -> AsyncIterator[Sta
         opened.enter_context(only_one(settings.data_dir))
         door = opened.enter_context(listening(settings.host, settings.port, "PATCHWRIGHT_PORT"))
         url = address_of(settings.host, door)
-        boxes = wiring.sandboxes(settings)
+        boxes = mcp_wiring.sandboxes(settings)
         opened.push_async_callback(boxes.close)
         tier = _told(await boxes.report())
         kept = await opened.enter_async_context(wiring.stores(settings))
-        forge = wiring.local_forge(settings, settings.public_url or url)
+        forge = mcp_wiring.local_forge(settings, settings.public_url or url)
         server = await opened.enter_async_context(temporal(settings))
         client = await connect(server.address, settings.temporal_namespace, interceptors, clean=redactor(settings))
         if settings.tenant:
             await ensure_namespace(client)
         await ensure_search_attributes(client, SEARCH_ATTRIBUTES)
-        connected = await opened.enter_async_context(wiring.capabilities(settings, settings.public_url or url, boxes))
+        connected = await opened.enter_async_context(mcp_wiring.capabilities(settings, settings.public_url or url, boxes))
         models = ConfiguredModels(settings, await opened.enter_async_context(_ledger(settings)))
         opened.push_async_callback(models.close)
         tasks = wiring.task_service(settings, kept, forge, client, server.ui_url)

@@ -13,7 +13,7 @@ from contracts.blocked import BlockedAttempt
 from contracts.errors import InvalidInput, PatchwrightError
 from contracts.mcp_lock import PASSED_ON, LockedServer, McpLock, ServerFace, drift, face, warnings_of
 from mcp_servers.third_party.connection import connected, hosts_of
-from services import wiring
+from services import mcp_wiring
 from services.our_code import our_digest
 from services.secret_uses import THIRD_PARTY
 from services.settings import IsolatedSettings, Settings
@@ -48,7 +48,7 @@ async def our_pins() -> dict[str, LockedServer]:
     """Our own servers as this checkout has them."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         settings = IsolatedSettings(data_dir=Path(folder))
-        return {name: await _our_pin(name, settings) for name in wiring.OUR_SERVERS}
+        return {name: await _our_pin(name, settings) for name in mcp_wiring.OUR_SERVERS}
 
 
 async def third_party_pin(settings: Settings, name: str, tried: list[BlockedAttempt] | None = None) -> LockedServer:
@@ -60,8 +60,8 @@ async def third_party_pin(settings: Settings, name: str, tried: list[BlockedAtte
     if access is None:
         known = ", ".join(settings.mcp_servers) or "none"
         raise InvalidInput(f"The setting mcp_servers names no {name!r}; there are {known}. Write it there first.")
-    around = wiring.surroundings(settings)
-    reveal = wiring.keyring(settings, THIRD_PARTY).mcp_secret
+    around = mcp_wiring.surroundings(settings)
+    reveal = mcp_wiring.keyring(settings, THIRD_PARTY).mcp_secret
     async with connected(name, access, reveal, lambda digest: None, around) as connection:
         found, digest = await connection.face(), connection.digest
         (tried if tried is not None else []).extend(await connection.tried())
@@ -94,13 +94,13 @@ def with_pins(lock: McpLock, pins: Mapping[str, LockedServer]) -> McpLock:
 
 async def audit(settings: Settings, names: Sequence[str] = ()) -> list[Audited]:
     """Hold servers against their pins: ours by code and tools, others as they answer right now; all, or these."""
-    lock, found = wiring.mcp_lock(settings), []
-    if not names or set(names) & set(wiring.OUR_SERVERS):
+    lock, found = mcp_wiring.mcp_lock(settings), []
+    if not names or set(names) & set(mcp_wiring.OUR_SERVERS):
         begun = time.monotonic()
         ours = await our_pins()
         seconds = (time.monotonic() - begun) / len(ours)
         found = [_held(name, lock, pin, seconds) for name, pin in ours.items() if not names or name in names]
-    for name in settings.mcp_servers if not names else [name for name in names if name not in wiring.OUR_SERVERS]:
+    for name in settings.mcp_servers if not names else [name for name in names if name not in mcp_wiring.OUR_SERVERS]:
         found.append(await _third_party(settings, lock, name))
     stale = {name for name, pin in lock.servers.items() if pin.origin == "third-party"} - set(settings.mcp_servers)
     gone = "mcp.lock pins it, and no setting names it; ./patchwright mcp lock --prune takes it out"
@@ -126,7 +126,7 @@ def _held(name: str, lock: McpLock, pin: LockedServer, seconds: float) -> Audite
 
 
 async def _our_pin(name: str, settings: Settings) -> LockedServer:
-    async with Client(wiring.mcp_server(name, settings, "http://127.0.0.1")) as client:
+    async with Client(mcp_wiring.mcp_server(name, settings, "http://127.0.0.1")) as client:
         tools = (await client.list_tools()).tools
         told = [tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in tools]
         return _pinned(face(told, client.instructions), "ours", "patchwright", VERSION, our_digest(name))

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 from contracts.errors import InvalidInput, PatchwrightError
 from contracts.mcp_lock import THIRD_PARTY
+from services import mcp_wiring, wiring
 from services import settings as configuration
-from services import wiring
 from services.bare_packages import doing_without, make_bare
 from services.event_loop import run
 from services.own_environment import hide, keep_to_oneself
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from activities.capabilities import Capabilities
 
 log = logging.getLogger(__name__)
-ROLES = ("ledger", *(MCP + name.replace("_", "-") for name in wiring.MCP_SERVERS), "worker", "api")
+ROLES = ("ledger", *(MCP + name.replace("_", "-") for name in mcp_wiring.MCP_SERVERS), "worker", "api")
 OPTIONAL_ROLES = (MCP + "http", MCP + THIRD_PARTY.replace("_", "-"), LENDER)
 """Which a service has when its settings name hosts to read from, MCP servers of other people, or secrets to lend."""
 OPEN_ROLES = (MCP + "runner",)
@@ -175,20 +175,20 @@ async def _mcp(name: str, part: Part) -> AsyncIterator[None]:
 
     settings = part.settings
     async with AsyncExitStack() as opened:
-        if name == wiring.SECRETS:
-            lending = await opened.enter_async_context(wiring.secrets_server(settings))
+        if name == mcp_wiring.SECRETS:
+            lending = await opened.enter_async_context(mcp_wiring.secrets_server(settings))
             door = await opened.enter_async_context(_door(part, settings.mcp_host, settings.mcp_port, "PATCHWRIGHT_MCP_PORT"))
             await opened.enter_async_context(serving(lending, door))
             yield
             return
         boxes = None
         if name == "runner":
-            boxes = wiring.sandboxes(settings)
+            boxes = mcp_wiring.sandboxes(settings)
             opened.push_async_callback(boxes.close)
         if name == THIRD_PARTY:
-            server = await opened.enter_async_context(wiring.third_party_server(settings))
+            server = await opened.enter_async_context(mcp_wiring.third_party_server(settings))
         else:
-            server = wiring.mcp_server(name, settings, part.base_url, boxes)
+            server = mcp_wiring.mcp_server(name, settings, part.base_url, boxes)
         app = server.streamable_http_app(stateless_http=True, host=settings.mcp_host)
         door = await opened.enter_async_context(_door(part, settings.mcp_host, settings.mcp_port, "PATCHWRIGHT_MCP_PORT"))
         await opened.enter_async_context(serving(BearerOnly(app, settings.mcp_access_token(), our_digest(name)), door))
@@ -206,7 +206,7 @@ async def _worker(part: Part, interceptors: list[Any]) -> AsyncIterator[None]:
     settings = part.settings
     async with AsyncExitStack() as opened:
         kept = await opened.enter_async_context(wiring.stores(settings))
-        connected = await opened.enter_async_context(wiring.capabilities(settings, part.base_url))
+        connected = await opened.enter_async_context(mcp_wiring.capabilities(settings, part.base_url))
         models = ConfiguredModels(settings, configured_address(settings))
         opened.push_async_callback(models.close)
         client = await connect_patiently(
@@ -243,7 +243,7 @@ def _polling(
 
     if not part.settings.forges or Pool.LIGHT not in part.settings.serve_pools:
         return nullcontext()
-    forge = wiring.local_forge(part.settings, part.base_url)
+    forge = mcp_wiring.local_forge(part.settings, part.base_url)
     tasks = wiring.task_service(part.settings, kept, forge, client, part.ui_url)
     return forges_polled(*wiring.forge_polls(part.settings, kept, connected, tasks))
 
@@ -267,7 +267,7 @@ async def _api(part: Part, interceptors: list[Any]) -> AsyncIterator[None]:
     async with wiring.stores(settings) as kept:
         where, clean = (settings.temporal_address, settings.temporal_namespace), redactor(settings)
         client = await connect(*where, interceptors, lazy=True, clean=clean)
-        tasks = wiring.task_service(settings, kept, wiring.local_forge(settings, part.base_url), client, part.ui_url)
+        tasks = wiring.task_service(settings, kept, mcp_wiring.local_forge(settings, part.base_url), client, part.ui_url)
         app = wiring.front_door(settings, kept, tasks)
         with tasks.policy.reloaded_by_signal():
             async with (

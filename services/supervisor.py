@@ -22,7 +22,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from contracts.errors import Conflict
-from services import secret_uses, wiring
+from services import mcp_wiring, secret_uses
 from services.instance import Stack, announced, only_one, temporal
 from services.process import OPTIONAL_ROLES, READY, ROLES
 from services.role_secrets import MCP, SUPERVISOR
@@ -234,7 +234,7 @@ def _addressed(settings: Settings, server: TemporalServer, opened: AsyncExitStac
     """The settings with everybody's address in them, and the doors that belong to the addresses."""
     doors: dict[str, socket.socket] = {}
     urls: dict[str, str] = {}
-    for name in (*wiring.served(settings), *((wiring.SECRETS,) if settings.secrets else ())):
+    for name in (*mcp_wiring.served(settings), *((mcp_wiring.SECRETS,) if settings.secrets else ())):
         role = MCP + name.replace("_", "-")
         doors[role] = opened.enter_context(listening("127.0.0.1", 0, "PATCHWRIGHT_MCP_PORT"))
         urls[name] = address_of("127.0.0.1", doors[role]) + "/mcp"

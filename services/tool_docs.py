@@ -20,7 +20,7 @@ from contracts.card import AgentCard
 from contracts.model_call import TASK_HEADER
 from contracts.plan import ChangePlan, PlannedEdit
 from contracts.review import AnswerDraft, FeedbackAnswers
-from services import wiring
+from services import mcp_wiring, wiring
 from services.settings import IsolatedSettings
 
 CASTS = {"PlanChanges": ("planner", "retriever"), "ApplyDiffs": ("coder", "critic"), "AddressFeedback": ("fixer", "critic")}
@@ -52,8 +52,8 @@ async def described_tools() -> dict[str, list[Tool]]:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         settings = IsolatedSettings(data_dir=Path(folder))
         found = {}
-        for name in wiring.OUR_SERVERS:
-            async with Client(wiring.mcp_server(name, settings, "http://127.0.0.1")) as client:
+        for name in mcp_wiring.OUR_SERVERS:
+            async with Client(mcp_wiring.mcp_server(name, settings, "http://127.0.0.1")) as client:
                 found[name] = sorted((await client.list_tools()).tools, key=lambda tool: tool.name)
         return found
 
@@ -81,7 +81,7 @@ USUALLY_ALONE = (
     "or with `--http --port 7341` (streamable HTTP at `/mcp`)."
 )
 ALONE = {
-    wiring.SECRETS: "For processes of the service; no activity is connected to it. Alone: "
+    mcp_wiring.SECRETS: "For processes of the service; no activity is connected to it. Alone: "
     "`python -m mcp_servers.secrets --list LIST --audit FILE` (streamable HTTP at `/mcp`)."
 }
 HEAD = """# Tools

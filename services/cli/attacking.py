@@ -8,7 +8,7 @@ from rich.table import Table
 
 from contracts.sandbox import SandboxTier
 from mcp_servers.runner.sandbox import SandboxKeeper
-from services import wiring
+from services import mcp_wiring
 from services.attacking.attack import Outcome, attack
 from services.cli.screen import print_json, screen
 from services.settings import Settings
@@ -22,7 +22,7 @@ async def show_attacks(settings: Settings, tier: SandboxTier | None, as_json: bo
     Raises ``SandboxUnavailable`` when this machine has no such tier.
     """
     wanted = settings.model_copy(update={"sandbox": tier.value}) if tier else settings
-    boxes = wiring.sandboxes(wanted)
+    boxes = mcp_wiring.sandboxes(wanted)
     try:
         report, keeper = await boxes.report(), (await boxes.benches()).keeper
         if as_json:

@@ -53,7 +53,7 @@ def lock_servers(
 
     What changes at a third-party server is shown, and you are asked.
     """
-    from services import mcp_pins, wiring
+    from services import mcp_pins, mcp_wiring
 
     settings = configuration.load()
     lock = _lock(settings)
@@ -63,7 +63,7 @@ def lock_servers(
     ours = asyncio.run(mcp_pins.our_pins())
     pins = {name: pin for name, pin in ours.items() if not names or name in names}
     for name in names or ():
-        if name not in wiring.OUR_SERVERS:
+        if name not in mcp_wiring.OUR_SERVERS:
             pins[name] = asyncio.run(mcp_pins.third_party_pin(settings, name))
             mcp_pins.check_list(settings, name, pins[name])
             if _changes(name, lock, pins[name]):
@@ -142,15 +142,15 @@ def _agree(question: str, yes: bool) -> None:
 
 
 def _lock(settings: "Settings") -> McpLock:
-    from services import wiring
+    from services import mcp_wiring
 
-    return wiring.mcp_lock(settings) if wiring.mcp_lock_file(settings).exists() else McpLock()
+    return mcp_wiring.mcp_lock(settings) if mcp_wiring.mcp_lock_file(settings).exists() else McpLock()
 
 
 def _write(settings: "Settings", lock: McpLock) -> None:
-    from services import mcp_pins, wiring
+    from services import mcp_pins, mcp_wiring
 
-    path = wiring.mcp_lock_file(settings)
+    path = mcp_wiring.mcp_lock_file(settings)
     draft = path.with_name(f".{path.name}.draft")
     try:
         draft.write_text(mcp_pins.written(lock))

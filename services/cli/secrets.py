@@ -117,10 +117,10 @@ def _refused(settings: "Settings") -> list[str]:
 
 def _unreadable(settings: "Settings", name: str) -> str:
     """Why a secret cannot be read from here; the role that lends it may see other files and variables."""
-    from services import wiring
+    from services import mcp_wiring
 
     try:
-        asyncio.run(wiring.broker(settings).readable(name))
+        asyncio.run(mcp_wiring.broker(settings).readable(name))
     except PatchwrightError as error:
         return error.message
     return ""

@@ -33,11 +33,11 @@ def cleanup(
 
 
 async def _keep_house(dry_run: bool) -> "Housekept":
-    from services import wiring
+    from services import mcp_wiring, wiring
     from services.housekeeping import Housekeeper
 
     settings = configuration.load()
-    async with wiring.stores(settings) as kept, wiring.capabilities(settings, settings.public_url) as connected:
+    async with wiring.stores(settings) as kept, mcp_wiring.capabilities(settings, settings.public_url) as connected:
         return await Housekeeper(kept.runs, connected, settings.keep_days).keep_house(dry_run)
 
 

@@ -5,7 +5,7 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 
-from services import wiring
+from services import mcp_wiring
 from services.held_secrets import redactor
 from services.ledger.address import LedgerAddress
 from services.ledger.app import LedgerApp
@@ -58,7 +58,7 @@ async def serve(settings: Settings) -> None:
 
 async def open_ledger(settings: Settings) -> Ledger:
     """The ledger on its database, brought to the newest schema; what a dead one left is settled."""
-    providers, keys, clean = settings.model_providers(), wiring.provider_keys(settings), redactor(settings)
+    providers, keys, clean = settings.model_providers(), mcp_wiring.provider_keys(settings), redactor(settings)
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     await _upgrade(settings.ledger_database_url)
     opened = Ledger(

@@ -12,7 +12,7 @@ from contracts.evidence import EVIDENCE_FILE, KeyRing
 from contracts.forge import PullRequest
 from contracts.reported import Reported, reported_in
 from contracts.task import TaskRequest
-from services import wiring
+from services import mcp_wiring, wiring
 from services.settings import Settings
 from services.verification.examination import LARGEST, evidence_of, examined
 from services.verification.replay import Replay
@@ -40,10 +40,10 @@ async def verified(settings: Settings, named: str, keys: Path | None = None, rer
     with tempfile.TemporaryDirectory(prefix="patchwright-verify-") as folder:
         # Nothing that the service keeps is used: a mirror, dependencies and call records of its own, in this process.
         clean = settings.model_copy(update={"data_dir": Path(folder), "mcp_urls": {}})
-        boxes = wiring.sandboxes(clean)
+        boxes = mcp_wiring.sandboxes(clean)
         try:
-            async with wiring.capabilities(clean, "", boxes) as connected:
-                await Replay(connected, wiring.mirrors(clean)).run(opinion)
+            async with mcp_wiring.capabilities(clean, "", boxes) as connected:
+                await Replay(connected, mcp_wiring.mirrors(clean)).run(opinion)
         finally:
             await boxes.close()
     return opinion.verdict(rerun=True)
@@ -66,7 +66,7 @@ async def _of_pull_request(settings: Settings, named: str) -> tuple[bytes, Expec
     from services.desks import Desks, HostedDesk
 
     async with wiring.stores(settings) as kept:
-        desk = Desks(wiring.local_forge(settings, ""), HostedDesk(kept.runs, kept.artifacts))
+        desk = Desks(mcp_wiring.local_forge(settings, ""), HostedDesk(kept.runs, kept.artifacts))
         try:
             shown = await desk.get(named)
         except NotFound:

@@ -27,7 +27,7 @@ from mcp_servers.fs.writing import write_file
 from mcp_servers.object_store import Mirrors
 from mcp_servers.repo.opening import open_workspace
 from mcp_servers.scope import Scope
-from services import wiring
+from services import mcp_wiring, wiring
 from services.settings import IsolatedSettings
 from tests.bench import form
 from tests.bench.bench_turns import repository
@@ -111,9 +111,9 @@ NAMES = ("journal", "events", "encoding", "read", "write", "commit")
 
 async def _measure(folder: Path, at: int) -> dict[str, dict[str, float]]:
     settings = IsolatedSettings(data_dir=folder / "data", log_level="error")
-    mirrors = wiring.mirrors(settings)
+    mirrors = mcp_wiring.mirrors(settings)
     opened = open_workspace(mirrors, str(repository(folder)), "main", "bench")
-    async with wiring.stores(settings) as kept, wiring.capabilities(settings, "http://127.0.0.1") as connected:
+    async with wiring.stores(settings) as kept, mcp_wiring.capabilities(settings, "http://127.0.0.1") as connected:
         task = await _task(kept.runs, opened.workspace.mirror)
         scope = CallScope(opened.workspace, opened.base_commit, Policy())
         parts = Parts(kept, connected, mirrors, scope, task)

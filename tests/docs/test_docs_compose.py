@@ -13,10 +13,10 @@ import yaml
 
 from contracts.mcp_lock import THIRD_PARTY
 from services.ledger.serving import DRAIN_SECONDS
+from services.mcp_wiring import MCP_SERVERS
 from services.process import LENDER, MCP, OPTIONAL_ROLES, ROLES
 from services.settings import CONFIG_VARIABLE, IsolatedSettings, Settings, variable_of
 from services.temporal_server import SEARCH_ATTRIBUTES
-from services.wiring import MCP_SERVERS
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = (ROOT / "docker-compose.yaml").read_text()

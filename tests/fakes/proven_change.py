@@ -24,7 +24,7 @@ from contracts.steps import ChecksOutcome, ChecksRequest, Preparation, PublishRe
 from contracts.task import Task, TaskKind, TaskRequest
 from contracts.workspace import OpenedWorkspace
 from mcp_servers.object_store import NewBlob
-from services import wiring
+from services import mcp_wiring, wiring
 from services.settings import IsolatedSettings, Settings
 from tests.fakes.forge_places import git
 
@@ -76,7 +76,7 @@ class ProvenChange:
 
     def seal(self, files: Mapping[str, str | None]) -> str:
         """The change's commit."""
-        mirror, space = wiring.mirrors(self.settings).of(self.opened.workspace), self.opened.workspace
+        mirror, space = mcp_wiring.mirrors(self.settings).of(self.opened.workspace), self.opened.workspace
         edits = {path: None if text is None else NewBlob(text.encode()) for path, text in files.items()}
         made = mirror.commit(space, mirror.edit_tree(mirror.head(space), edits), "Work")
         self.commit = mirror.seal(space, made, self.opened.base_commit, "Add adds")
@@ -113,8 +113,8 @@ async def proven_change(
     """A task that has come as far as its commit."""
     settings = IsolatedSettings(data_dir=folder / "data")
     bare = remote(folder, base)
-    boxes = wiring.sandboxes(settings)
-    async with wiring.stores(settings) as kept, wiring.capabilities(settings, "http://localhost:8000", boxes) as connected:
+    boxes = mcp_wiring.sandboxes(settings)
+    async with wiring.stores(settings) as kept, mcp_wiring.capabilities(settings, "http://localhost:8000", boxes) as connected:
         policy = policy or Policy()
         request = TaskRequest(repo=str(bare), title="Add adds", description=description, kind=kind, policy=policy)
         task = Task(id=name, request=request, created_at=datetime.now(UTC))

@@ -11,7 +11,7 @@ import pytest
 
 from contracts.ci import CiState
 from contracts.errors import ForgeUnavailable, PatchwrightError
-from services import wiring
+from services import mcp_wiring
 from services.settings import IsolatedSettings
 from tests.fakes.certificates import own_certificate
 from tests.fakes.forge_places import PRIVATE_KEY, GitHubPlace, GitLabPlace, Workbench
@@ -45,7 +45,7 @@ def own_host(kind: str, folder: Path, tls: bool = True, **access: Any) -> Iterat
         if tls:
             told["ca_file"] = str(trusted)
         settings = IsolatedSettings.model_validate({"data_dir": folder / "data", "forges": {place.host: told}})
-        place.forge = wiring.hosted_forge(settings, place.host)
+        place.forge = mcp_wiring.hosted_forge(settings, place.host)
         yield place
 
 

@@ -28,7 +28,7 @@ from contracts.errors import Conflict, InvalidInput, NotFound, PatchwrightError,
 from contracts.mcp_access import McpServerAccess
 from contracts.mcp_lock import THIRD_PARTY, McpLock
 from mcp_servers.bearer import BearerOnly
-from services import mcp_pins, wiring
+from services import mcp_pins, mcp_wiring
 from services.cli.app import app
 from services.sandbox_supply import bubblewrap_works, engine_of
 from services.serving import address_of, listening, serving
@@ -81,8 +81,8 @@ async def pin(settings: Settings) -> McpLock:
 @asynccontextmanager
 async def passed_on(settings: Settings) -> AsyncIterator[Capabilities]:
     """The tools as activities see them."""
-    async with wiring.third_party_server(settings) as server, Client(server) as client:
-        known = Capabilities({THIRD_PARTY: LocalServer(client)}, wiring.mcp_lock(settings))
+    async with mcp_wiring.third_party_server(settings) as server, Client(server) as client:
+        known = Capabilities({THIRD_PARTY: LocalServer(client)}, mcp_wiring.mcp_lock(settings))
         await known.survey()
         yield known
 
@@ -154,7 +154,7 @@ async def test_a_server_that_says_something_else_is_refused_with_what_changed(pi
     pinned.offer(offer)
     # The same program says something else, as one that runs elsewhere may: its digest is taken over, its face is not.
     now = await mcp_pins.third_party_pin(pinned.settings, "echo")
-    lock = wiring.mcp_lock(pinned.settings)
+    lock = mcp_wiring.mcp_lock(pinned.settings)
     echo = lock.servers["echo"].model_copy(update={"digest": now.digest})
     Path(pinned.settings.mcp_lock_file).write_text(mcp_pins.written(mcp_pins.with_pins(lock, {"echo": echo})))
     result = await called(pinned.settings, "echo", text="hello")
@@ -201,7 +201,7 @@ async def test_what_no_person_has_pinned_is_not_even_listed(tmp_path: Path) -> N
 async def test_only_the_tools_of_the_allow_list_can_be_called(tmp_path: Path) -> None:
     stdio = Stdio(tmp_path, tools=("echo",))
     await pin(stdio.settings)
-    guests = wiring.third_party_guests(stdio.settings)
+    guests = mcp_wiring.third_party_guests(stdio.settings)
     async with passed_on(stdio.settings) as known:
         assert known.names == ["echo__echo"]
     with pytest.raises(PatchwrightError, match="not on its allow-list"):
@@ -282,7 +282,7 @@ async def test_the_role_of_its_own_passes_tools_on_over_http(pinned: Stdio, tmp_
     try:
         assert process.stdout is not None
         assert (await process.stdout.readline()).strip() == b"ready"
-        known = Capabilities({THIRD_PARTY: remote}, wiring.mcp_lock(pinned.settings))
+        known = Capabilities({THIRD_PARTY: remote}, mcp_wiring.mcp_lock(pinned.settings))
         await known.survey()
         assert "echo__echo" in known.names
         assert text_of(await known.call("echo__echo", {"text": "far"}, CallScope(), "call-1")).endswith("far")

@@ -17,7 +17,7 @@ from contracts.forge import PullRequest
 from contracts.steps import ProgressRequest
 from contracts.task import Task, TaskRequest, TaskState
 from contracts.watching import Look, Looks, Watch
-from services import wiring
+from services import mcp_wiring
 from services.forge_poll import ForgePoll
 from services.polling import forges_polled
 from services.settings import IsolatedSettings
@@ -76,7 +76,7 @@ async def repo(place: Any, tmp_path: Path) -> AsyncIterator[Capabilities]:
         secret.write_text(place.server.token)
         told |= {"token_file": str(secret)}
     settings = IsolatedSettings.model_validate({"data_dir": tmp_path / "data", "forges": {place.host: told}})
-    async with held(Client(wiring.mcp_server("repo", settings, "http://localhost"))) as client:
+    async with held(Client(mcp_wiring.mcp_server("repo", settings, "http://localhost"))) as client:
         connected = Capabilities({"repo": client})
         await connected.survey()
         yield connected

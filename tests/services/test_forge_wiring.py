@@ -14,7 +14,7 @@ from contracts.forge import KeptComment, PullRequest, ShownCheck, ShownCheckStat
 from contracts.word import Word
 from contracts.workspace import OpenedWorkspace
 from mcp_servers.object_store import NewBlob
-from services import wiring
+from services import mcp_wiring
 from services.settings import IsolatedSettings
 from tests.fakes.forge_places import PRIVATE_KEY, GitHubPlace, git
 
@@ -39,7 +39,7 @@ async def settings(place: Any, tmp_path: Path) -> IsolatedSettings:
 
 @asynccontextmanager
 async def repo_of(settings: IsolatedSettings) -> AsyncIterator[Capabilities]:
-    async with Client(wiring.mcp_server("repo", settings, "http://localhost")) as client:
+    async with Client(mcp_wiring.mcp_server("repo", settings, "http://localhost")) as client:
         connected = Capabilities({"repo": client})
         await connected.survey()
         yield connected
@@ -48,7 +48,7 @@ async def repo_of(settings: IsolatedSettings) -> AsyncIterator[Capabilities]:
 async def opened_with_a_commit(place: Any, settings: IsolatedSettings, repo: Capabilities) -> tuple[OpenedWorkspace, str]:
     asked = {"remote": place.remote, "base_branch": "main", "name": "task"}
     opened = await repo.ask(OpenedWorkspace, "open_workspace", asked, CallScope(), "open")
-    mirror = wiring.mirrors(settings).of(opened.workspace)
+    mirror = mcp_wiring.mirrors(settings).of(opened.workspace)
     return opened, mirror.amend(opened.workspace, "More", lambda _: {"a.txt": NewBlob(b"more\n")})
 
 

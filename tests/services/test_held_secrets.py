@@ -12,7 +12,7 @@ from mcp.server.mcpserver import MCPServer
 from contracts.event import EventKind, NewEvent
 from contracts.redaction import Redactor
 from mcp_servers.clean_calls import CleanCalls
-from services import wiring
+from services import mcp_wiring, wiring
 from services.held_secrets import held_secrets, redactor
 from services.settings import IsolatedSettings
 from services.telemetry import configure_logs
@@ -86,5 +86,5 @@ async def test_a_tool_neither_hears_nor_tells_a_secret() -> None:
 
 
 async def test_every_server_of_ours_is_wired_like_that(settings: IsolatedSettings) -> None:
-    server = wiring.mcp_server("fs", settings, "http://127.0.0.1")
+    server = mcp_wiring.mcp_server("fs", settings, "http://127.0.0.1")
     assert any(isinstance(one, CleanCalls) for one in server.middleware)

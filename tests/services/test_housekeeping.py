@@ -31,7 +31,7 @@ from contracts.workspace import OpenedWorkspace
 from mcp_servers.code_search import index as code_index
 from mcp_servers.object_store import Mirror, NewBlob
 from mcp_servers.repo.upkeep import forget
-from services import wiring
+from services import mcp_wiring, wiring
 from services.housekeeping import Fate, Housekeeper, house_kept
 from services.pull_request_diffs import MirrorDiffs
 from services.scripted_model.server import serve
@@ -55,7 +55,7 @@ class House:
         return Housekeeper(self.runs, self.capabilities, keep_days)
 
     def mirror(self, opened: OpenedWorkspace) -> Mirror:
-        return wiring.mirrors(self.settings).of(opened.workspace)
+        return mcp_wiring.mirrors(self.settings).of(opened.workspace)
 
     async def worked(
         self, key: str, state: TaskState, text: str = "x\n", known: bool = True, days_ago: float = 0
@@ -95,7 +95,7 @@ class House:
 @asynccontextmanager
 async def a_house(tmp_path: Path) -> AsyncIterator[House]:
     settings = settings_for(tmp_path / "data", "http://127.0.0.1:1/v1")
-    async with wiring.stores(settings) as kept, wiring.capabilities(settings, "http://localhost") as connected:
+    async with wiring.stores(settings) as kept, mcp_wiring.capabilities(settings, "http://localhost") as connected:
         yield House(settings, kept.runs, connected, remote(tmp_path, {"README.md": "# shop\n"}))
 
 
@@ -141,7 +141,7 @@ async def test_the_diff_of_a_closed_pull_request_can_be_read_for_ever(tmp_path: 
         aged(house.mirror(opened))
         await house.keeper().keep_house()
         shown = await house.capabilities.ask(PullRequest, "get_pull_request", {"pull_request_id": name}, CallScope(), "")
-        assert "+the evidence" in await MirrorDiffs(wiring.mirrors(house.settings)).diff(shown)
+        assert "+the evidence" in await MirrorDiffs(mcp_wiring.mirrors(house.settings)).diff(shown)
 
 
 async def test_objects_of_nobody_go(tmp_path: Path) -> None:
@@ -208,7 +208,7 @@ async def test_a_task_that_was_parked_in_the_middle_of_a_run_for_40_days_goes_on
         git(mirror.path, "update-ref", f"refs/workspaces/{task}", base)  # only its journal names what it wrote
         aged(mirror, days=39)
         settings = settings_for(data, model.base_url, **elsewhere)
-        async with wiring.stores(settings) as kept, wiring.capabilities(settings, "http://localhost") as connected:
+        async with wiring.stores(settings) as kept, mcp_wiring.capabilities(settings, "http://localhost") as connected:
             done = await Housekeeper(kept.runs, connected, keep_days=1).keep_house()
         assert {judged.workspace.name: judged.fate for judged in done.workspaces} == {task: Fate.NEEDED, other: Fate.RELEASED}
         assert done.tidied[0].packed and Mirror(mirror.path).holds(tip)
@@ -375,7 +375,7 @@ async def test_one_mirror_that_fails_leaves_the_others_alone(tmp_path: Path) -> 
     async with a_house(tmp_path) as house:
         ended = await house.worked("ended", TaskState.CLOSED)
         await house.close(ended)
-        broken = wiring.mirrors(house.settings).create("broken")
+        broken = mcp_wiring.mirrors(house.settings).create("broken")
         (broken.path / "HEAD").write_text("no ref at all\n")
         problems = (await house.keeper().keep_house()).problems
         assert all(ref.startswith("refs/pushed/") for ref in house.refs(ended))

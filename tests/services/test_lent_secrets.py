@@ -14,7 +14,7 @@ from contracts.errors import CapabilityUnavailable, GuardrailTripped, InvalidInp
 from contracts.mcp_access import McpServerAccess, SecretPlace
 from contracts.secret import Lease, Purpose
 from mcp_servers.secrets.audit import entries
-from services import secret_uses, wiring
+from services import mcp_wiring, secret_uses, wiring
 from services.held_secrets import redactor
 from services.lent_secrets import LentSecrets
 from services.secret_uses import LEDGER, REPO
@@ -52,7 +52,7 @@ def forge(**more: str) -> dict[str, Any]:
 
 def test_a_role_is_lent_what_its_settings_name_and_it_is_written_down(tmp_path: Path) -> None:
     settings = lending(tmp_path, Path(written(tmp_path / "kept", OLD)), forges=forge())
-    keys = wiring.keyring(settings, REPO)
+    keys = mcp_wiring.keyring(settings, REPO)
     assert keys.forge_token("gitlab.example") == OLD == keys.forge_token("gitlab.example")
     [line] = entries(settings.secrets_audit_file)
     assert (line.who, line.name, line.purpose, line.verdict) == ("repo", "forge/gitlab", "forge", "handed out")
@@ -63,14 +63,14 @@ def test_a_lent_secret_is_known_to_the_processes_redactor_at_once(tmp_path: Path
     settings = lending(tmp_path, Path(written(tmp_path / "kept", OLD)), forges=forge())
     known = redactor(settings)
     assert known.redact(OLD) == OLD
-    wiring.keyring(settings, REPO).forge_token("gitlab.example")
+    mcp_wiring.keyring(settings, REPO).forge_token("gitlab.example")
     assert known.redact(f"x {OLD} y") == "x [redacted: forge/gitlab] y"
 
 
 def test_a_replaced_secret_counts_as_soon_as_the_old_one_is_refused_and_both_are_taken_out(tmp_path: Path) -> None:
     file = tmp_path / "kept"
     settings = lending(tmp_path, Path(written(file, OLD)), forges=forge())
-    keys = wiring.keyring(settings, REPO)
+    keys = mcp_wiring.keyring(settings, REPO)
     keys.forge_token("gitlab.example")
     written(file, NEW)
     assert keys.forge_token("gitlab.example") == OLD
@@ -81,14 +81,14 @@ def test_a_replaced_secret_counts_as_soon_as_the_old_one_is_refused_and_both_are
 def test_another_role_is_refused_and_that_is_written_down(tmp_path: Path) -> None:
     settings = lending(tmp_path, Path(written(tmp_path / "kept", OLD)), forges=forge())
     with pytest.raises(GuardrailTripped, match="not on the list"):
-        wiring.keyring(settings, LEDGER).forge_token("gitlab.example")
+        mcp_wiring.keyring(settings, LEDGER).forge_token("gitlab.example")
     [line] = entries(settings.secrets_audit_file)
     assert (line.who, line.verdict) == ("ledger", "refused")
 
 
 async def test_from_within_a_loop_it_is_lent_as_well(tmp_path: Path) -> None:
     settings = lending(tmp_path, Path(written(tmp_path / "kept", OLD)), forges=forge())
-    assert wiring.keyring(settings, REPO).forge_token("gitlab.example") == OLD
+    assert mcp_wiring.keyring(settings, REPO).forge_token("gitlab.example") == OLD
 
 
 # -- leases --------------------------------------------------------------------------------------------------
@@ -139,7 +139,7 @@ async def lender_of(settings: Settings) -> AsyncIterator[str]:
     """The role mcp-secrets on a free port; its address."""
     told = settings.model_copy(update={"secret_tokens": {who: SecretStr(token) for who, token in TOKENS.items()}})
     with listening("127.0.0.1", 0, "") as door:
-        async with wiring.secrets_server(told) as app, serving(app, door):
+        async with mcp_wiring.secrets_server(told) as app, serving(app, door):
             yield f"{address_of('127.0.0.1', door)}/mcp"
 
 
@@ -152,13 +152,13 @@ async def test_over_http_a_holder_is_whose_token_he_sends_and_cannot_name_himsel
     settings = lending(tmp_path / "lender", Path(written(tmp_path / "kept", OLD)))
     async with lender_of(settings) as url:
         mine = holder(tmp_path / "repo", url, TOKENS[REPO], forges=forge())
-        assert await asyncio.to_thread(wiring.keyring(mine, REPO).forge_token, "gitlab.example") == OLD
+        assert await asyncio.to_thread(mcp_wiring.keyring(mine, REPO).forge_token, "gitlab.example") == OLD
         pretending = holder(tmp_path / "ledger", url, TOKENS[LEDGER], forges=forge())
         with pytest.raises(GuardrailTripped, match="ledger is not on the list"):
-            await asyncio.to_thread(wiring.keyring(pretending, REPO).forge_token, "gitlab.example")
+            await asyncio.to_thread(mcp_wiring.keyring(pretending, REPO).forge_token, "gitlab.example")
         stranger = holder(tmp_path / "stranger", url, "somebody-else-0123456789", forges=forge())
         with pytest.raises(CapabilityUnavailable, match="401") as refused:
-            await asyncio.to_thread(wiring.keyring(stranger, REPO).forge_token, "gitlab.example")
+            await asyncio.to_thread(mcp_wiring.keyring(stranger, REPO).forge_token, "gitlab.example")
     assert OLD not in refused.value.message
     lines = entries(settings.secrets_audit_file)
     assert [(line.who, line.verdict) for line in lines] == [("repo", "handed out"), ("ledger", "refused")]
@@ -173,7 +173,7 @@ async def test_what_lies_in_a_vault_is_lent_and_its_new_version_too(tmp_path: Pa
         access: Any = {"url": kept.url, "role_id": ROLE, "secret_id_file": str(tmp_path / "secret-id")}
         settings = IsolatedSettings(data_dir=tmp_path / "lender", secrets=secrets, vault=access)
         async with lender_of(settings) as url:
-            keys = wiring.keyring(holder(tmp_path / "repo", url, TOKENS[REPO], forges=forge()), REPO)
+            keys = mcp_wiring.keyring(holder(tmp_path / "repo", url, TOKENS[REPO], forges=forge()), REPO)
             assert await asyncio.to_thread(keys.forge_token, "gitlab.example") == OLD
             kept.write("kv/forges", gitlab=NEW)
             keys.forge_token_again("gitlab.example")
@@ -236,7 +236,7 @@ def test_a_setting_that_would_be_refused_is_told_at_the_start(tmp_path: Path, ch
 async def test_a_lender_before_whom_nobody_can_prove_himself_does_not_start(tmp_path: Path, tokens: dict[str, str]) -> None:
     settings = IsolatedSettings(data_dir=tmp_path, secret_tokens={who: SecretStr(token) for who, token in tokens.items()})
     with pytest.raises(InvalidInput):
-        async with wiring.secrets_server(settings):
+        async with mcp_wiring.secrets_server(settings):
             pass
 
 
@@ -249,8 +249,8 @@ def test_nothing_of_the_list_goes_into_a_sandbox() -> None:
 
 async def test_no_activity_and_so_no_agent_can_ask_for_a_secret(tmp_path: Path) -> None:
     settings = lending(tmp_path, tmp_path / "kept", documentation_hosts=["docs.example.com"])
-    assert wiring.SECRETS not in wiring.served(settings)
-    async with wiring.capabilities(settings, "http://localhost") as connected:
+    assert mcp_wiring.SECRETS not in mcp_wiring.served(settings)
+    async with mcp_wiring.capabilities(settings, "http://localhost") as connected:
         assert not [name for name in connected.names if "secret" in name]
         with pytest.raises(PatchwrightError):
             connected.tool("lend_secret")

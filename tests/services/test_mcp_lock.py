@@ -16,7 +16,7 @@ from contracts.errors import ToolDrift
 from contracts.mcp_lock import LockedServer, McpLock, ServerFace, drift, face
 from contracts.tool_text import suspicions, visible
 from mcp_servers.bearer import BearerOnly
-from services import mcp_pins, wiring
+from services import mcp_pins, mcp_wiring
 from services.cli.app import app
 from services.our_code import our_digest
 from services.serving import address_of, listening, serving
@@ -45,7 +45,7 @@ INJECTIONS = (
 
 
 async def test_the_lock_pins_our_servers_as_they_are() -> None:
-    lock, ours = wiring.mcp_lock(IsolatedSettings()), await mcp_pins.our_pins()
+    lock, ours = mcp_wiring.mcp_lock(IsolatedSettings()), await mcp_pins.our_pins()
     changed = [name for name, pin in ours.items() if lock.servers.get(name) != pin]
     assert changed == [], "run ./patchwright mcp lock"
     assert (ROOT / "mcp.lock").read_text() == mcp_pins.written(lock)
@@ -202,12 +202,12 @@ def test_audit_and_lock_on_the_command_line(tmp_path: Path, monkeypatch: pytest.
 async def test_a_role_of_another_build_is_refused_where_builds_are_named(tmp_path: Path, said: str) -> None:
     settings = IsolatedSettings(data_dir=tmp_path, deployment_version="0.1.0-1")
     digest = our_digest("fs") if said == "the code that is pinned" else said
-    server = wiring.mcp_server("fs", settings, "http://127.0.0.1")
+    server = mcp_wiring.mcp_server("fs", settings, "http://127.0.0.1")
     with listening("127.0.0.1", 0, "A_PORT") as door:
         shown = BearerOnly(server.streamable_http_app(stateless_http=True, host="127.0.0.1"), TOKEN, digest)
         async with serving(shown, door):
             remote = RemoteServer(address_of("127.0.0.1", door) + "/mcp", TOKEN)
-            known = Capabilities({"fs": remote}, wiring.mcp_lock(settings))
+            known = Capabilities({"fs": remote}, mcp_wiring.mcp_lock(settings))
             known.programs["fs"] = remote.program
             try:
                 if said == "the code that is pinned":

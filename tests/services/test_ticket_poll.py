@@ -14,7 +14,7 @@ from activities.stores.run_store import RunStore
 from activities.stores.watch_store import WatchStore
 from contracts.task import Task, TaskRequest, task_id
 from mcp_servers.repo import asking
-from services import wiring
+from services import mcp_wiring
 from services.inbox.hints import Ignored, TicketHint
 from services.inbox.intake import TicketIntake
 from services.settings import IsolatedSettings
@@ -85,7 +85,7 @@ def intake(runs: RunStore, settings: IsolatedSettings) -> Intake:
 
 @pytest.fixture
 async def poll(place: Any, settings: IsolatedSettings, runs: RunStore, intake: Intake) -> AsyncIterator[TicketPoll]:
-    async with held(Client(wiring.mcp_server("repo", settings, "http://localhost"))) as client:
+    async with held(Client(mcp_wiring.mcp_server("repo", settings, "http://localhost"))) as client:
         connected = Capabilities({"repo": client})
         await connected.survey()
         store = WatchStore(runs._database)

@@ -18,7 +18,7 @@ from contracts.errors import InvalidInput
 from contracts.evidence import Claim, ClaimedCoverage, ClaimKind, EvidenceSet, KeyRing, Statement
 from contracts.mutation import Fate
 from contracts.waiver import Waiver, waiver_statement
-from services import wiring
+from services import mcp_wiring, wiring
 from services.verification.verdict import Verdict
 from services.verification.verifier import verified
 from tests.fakes.desk import held
@@ -306,7 +306,7 @@ async def test_a_lie_with_a_good_signature_is_found_by_the_second_run(forger: Fo
 async def test_a_red_check_told_as_green_and_a_removed_test_are_found_by_the_second_run(forger: Forger) -> None:
     """Somebody pushes a worse commit and has the service's key sign the old words for it."""
     bare, change = Path(forger.change.task.request.repo), forger.change
-    mirror, branch = wiring.mirrors(change.settings).of(change.opened.workspace), change.task.branch
+    mirror, branch = mcp_wiring.mirrors(change.settings).of(change.opened.workspace), change.task.branch
     before = change.commit
     try:
         for files, why in (
