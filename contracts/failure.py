@@ -6,6 +6,7 @@ the check as a whole.
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 
 from contracts.word import Word
 
@@ -159,9 +160,10 @@ def _failure(test: str, error: str, message: str, section: str) -> Failure:
 
 
 def _of_pytest(text: str) -> Iterator[Failure]:
-    sections = {_last_name(name): section for name, section in _sections(PYTEST_SECTION, text)}
-    for match in PYTEST.finditer(text):
-        section = sections.get(_last_name(match["test"]), "").partition("\n=")[0]
+    sections = {_last_name(name): section.partition("\n=")[0] for name, section in _sections(PYTEST_SECTION, text)}
+    for match in islice(PYTEST.finditer(text), MOST * 5):
+        # Each is told by its own section; a second failure of that name is not worth reading it all again.
+        section = sections.pop(_last_name(match["test"]), "")
         said, ends = PYTEST_SAID.search(section), list(PYTEST_END.finditer(section))
         summary = next(errors_in(match["said"] or ""), ("", match["said"] or ""))
         message = said["message"] if said else summary[1]

@@ -71,7 +71,7 @@ GENERATED = re.compile(
     r"|go\.sum|gemfile\.lock|composer\.lock|pubspec\.lock|mix\.lock|packages\.lock\.json|flake\.lock"
     r"|requirements[^/]*\.(?:txt|lock)|[^/]*\.(?:svg|map))$"
 )
-COMMENT = re.compile(r"\s*(?:#|//|/?\*|--|;|<!--)")
+COMMENT = re.compile(r"^\s*+(?:#|//|/?\*|--|;|<!--)")
 KEY_HEAD = re.compile(r"-----BEGIN[ A-Z0-9_-]{0,100}PRIVATE KEY(?: BLOCK)?-----")
 PIECE, SHARED = 1 << 18, 20_000
 """Characters of a text that are searched at once, and those that the next piece has, too: nothing packed is longer."""
@@ -227,11 +227,12 @@ def _assigned_in(line: str, path: str, relaxed: bool) -> Iterator[tuple[str, int
     for found in FRAMEWORK_KEY.finditer(line):
         if not is_placeholder(found["secret"]) and _telling(found["secret"], relaxed, False):
             yield found["secret"], found.start("secret")
+    comment = COMMENT.match(line) is not None
     for found in ASSIGNMENT.finditer(line):
         name, value = _whole_name(line, found), found["secret"]
         if _names_no_credential(name) or found["after"] == "(" or _plain(value) or is_placeholder(value):
             continue
-        if not found["quote"] and not _bare_value(path) and not (COMMENT.match(line) and looks_random(value)):
+        if not found["quote"] and not _bare_value(path) and not (comment and looks_random(value)):
             continue
         if COMMON_PASSWORDS.fullmatch(value) or not _telling(value, relaxed, re.search("(?i)pass|pwd", name) is not None):
             continue

@@ -56,7 +56,7 @@ def _of_another(name: str, where: str) -> bool:
 def _entries(read: Callable[[str], Entries], text: str) -> Entries:
     try:
         return read(text)
-    except (ValueError, TypeError, AttributeError, KeyError):
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
         return {}  # a lock file that its own tool could not read, either
 
 

@@ -54,11 +54,21 @@ class LineRule:
     pattern: re.Pattern[str]
     problem: str
     remedy: str
+    signs: tuple[str, ...] = ()
+    """A line in lower case without any of these is no such line; so most lines are never searched. Empty: always search."""
+
+    def told_by(self, line: str, low: str) -> bool:
+        """Whether a line is of this kind. ``low``: the same in lower case."""
+        return (not self.signs or any(sign in low for sign in self.signs)) and self.pattern.search(line) is not None
 
 
-def line_rule(rule: str, kind: OperationKind | None, files: str, pattern: str, problem: str, remedy: str) -> LineRule:
+def line_rule(
+    rule: str, kind: OperationKind | None, files: str, pattern: str, problem: str, remedy: str, signs: str = ""
+) -> LineRule:
     """A rule whose patterns mind no case."""
-    return LineRule(rule, kind, re.compile(files, re.IGNORECASE), re.compile(pattern, re.IGNORECASE), problem, remedy)
+    return LineRule(
+        rule, kind, re.compile(files, re.IGNORECASE), re.compile(pattern, re.IGNORECASE), problem, remedy, tuple(signs.split())
+    )
 
 
 PIN = "Use a pinned, reviewed dependency instead of fetching and running code."
@@ -79,6 +89,8 @@ LINE_RULES: Sequence[LineRule] = (
         r"|regsvr32[^\n]{0,40}/i:https?:|powershell[^\n]{0,60}-e(?:nc|ncodedcommand)?\s+[A-Za-z0-9+/=]{16,}",
         "It fetches code and runs it at once.",
         PIN,
+        "curl wget fetch iwr irm request restmethod aria2c lynx http xh get base64 openssl xxd gunzip zcat iex expression "
+        "downloadstring npx pipx uvx deno bunx certutil mshta bitsadmin regsvr32 powershell",
     ),
     line_rule(
         "operation.eval-download",
@@ -94,6 +106,7 @@ LINE_RULES: Sequence[LineRule] = (
         r"|from\s+[\"']https?://|importScripts\s*\(\s*[\"']https?:",
         "It runs code that was fetched or hidden.",
         PIN,
+        "exec eval compile function runin loads __import__ http",
     ),
     line_rule(
         "operation.remote-shell",
@@ -104,6 +117,7 @@ LINE_RULES: Sequence[LineRule] = (
         r"(?:os\.)?dup2\(\s*\w+\.fileno\(\)|TCPSocket\.(?:open|new)[^\n]{0,80}exec",
         "It opens a shell to somebody else.",
         "Take it out.",
+        "/dev/ nc sh socat pty.spawn dup2 tcpsocket",
     ),
     line_rule(
         "operation.credential-files",
@@ -115,6 +129,7 @@ LINE_RULES: Sequence[LineRule] = (
         r"|metadata\.google\.internal|100\.100\.100\.200|/var/run/secrets/kubernetes",
         "It reaches for credentials of the machine.",
         "Take it out; credentials come from the project's own settings.",
+        "~ home root userprofile expanduser /etc/ /proc/ 169.254. metadata. 100.100. /var/run",
     ),
     line_rule(
         "operation.environment-out",
@@ -131,6 +146,7 @@ LINE_RULES: Sequence[LineRule] = (
         r"|\$\{\{\s*+(?:toJSON\(\s*+)?secrets\s*+\)?\s*+\}\}",
         "It sends the environment or credentials somewhere.",
         "Take it out.",
+        "environ env /etc/ .ssh .aws id_rsa credentials token secret password api_key",
     ),
     line_rule(
         "operation.open-permissions",
@@ -142,6 +158,7 @@ LINE_RULES: Sequence[LineRule] = (
         ),
         "It opens permissions to everybody.",
         "Give only the rights that are needed, e.g. 0644 or 0755.",
+        "chmod s_irwxo umask",
     ),
     line_rule(
         "operation.root",
@@ -153,6 +170,7 @@ LINE_RULES: Sequence[LineRule] = (
         ),
         "It asks for root's rights.",
         "Do it without root.",
+        "sudo doas pkexec runas user su nopasswd setcap chown",
     ),
     line_rule(
         "operation.root",
@@ -164,6 +182,7 @@ LINE_RULES: Sequence[LineRule] = (
         ),
         "It asks for root's rights.",
         "Do it without root.",
+        "sudo nopasswd setuid",
     ),
     line_rule(
         "operation.privileged-container",
@@ -176,6 +195,7 @@ LINE_RULES: Sequence[LineRule] = (
         r"|runAsUser[\"']?\s*:\s*0\b|(?:seccomp|apparmor)[:=]unconfined|-v\s+/:/|hostPath:",
         "It gives a container the rights of its host.",
         "Leave the container its walls.",
+        "privileged .sock host sys_ cap-add cap_add privilege runasuser unconfined /:/",
     ),
     line_rule(
         "operation.unverified-tls",
@@ -190,6 +210,7 @@ LINE_RULES: Sequence[LineRule] = (
         r"lback|PYTHONHTTPSVERIFY",
         "It no longer checks who it talks to.",
         "Keep the check of certificates and host keys.",
+        "verify ssl tls reject unverified cert_none certificate curl stricthost trusted-host invalid_certs",
     ),
     line_rule(
         "operation.destruction",
@@ -203,6 +224,7 @@ LINE_RULES: Sequence[LineRule] = (
         ),
         "It deletes what is not the project's.",
         "Delete only what the project made itself.",
+        "rm mkfs dd :() shred preserve push /dev/sd",
     ),
     line_rule(
         "operation.package-source",
@@ -214,6 +236,7 @@ LINE_RULES: Sequence[LineRule] = (
         r"|^\s*-i\s+https?://",
         "It takes packages from somewhere else.",
         "Take packages from where the project takes them.",
+        "index find-links registr goproxy gonosum goflags tool.poetry [source [patch -i",
     ),
     line_rule(
         "operation.install-download",

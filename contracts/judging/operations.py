@@ -110,7 +110,8 @@ def runs(touched: Touched) -> bool:
 def _in_cells(touched: Touched) -> Iterator[Finding]:
     """The rules on lines, for those cells of a notebook that are new."""
     old, new = (_cells(side.content if side else None) for side in (touched.before, touched.new))
-    code = "\n".join(cell for cell in new if cell not in set(old)).encode()
+    known = set(old)
+    code = "\n".join(cell for cell in new if cell not in known).encode()
     if touched.new is not None and code:
         script = replace(touched, path=touched.path + b".py", old=None, origin=None, new=replace(touched.new, content=code))
         for found in _by_line(script):
@@ -122,18 +123,19 @@ def _cells(content: bytes | None) -> list[str]:
     try:
         cells = json.loads(text_of(content or b"{}")).get("cells", [])
         return ["".join(cell["source"]) for cell in cells if cell.get("cell_type") == "code"]
-    except (ValueError, AttributeError, KeyError, TypeError):
+    except (ValueError, AttributeError, KeyError, TypeError, RecursionError):
         return []
 
 
 def _by_line(touched: Touched) -> Iterator[Finding]:
-    lines = list(_logical_lines(touched))
+    lines = [(number, line, line.lower()) for number, line in _logical_lines(touched)]
     if touched.name.endswith(("package.json", "composer.json")):
-        lines = [(number, VERSION.sub('""', line)) for number, line in lines]
+        lines = [(number, VERSION.sub('""', line), low) for number, line, low in lines]
+    whole = "\n".join(low for _, _, low in lines)
     for rule in (*LINE_RULES, *TOOL_RULES):
-        if not rule.files.search(touched.name):
+        if not rule.files.search(touched.name) or (rule.signs and not any(sign in whole for sign in rule.signs)):
             continue
-        hits = (line for line in lines if rule.pattern.search(line[1]))
+        hits = ((number, line) for number, line, low in lines if rule.told_by(line, low))
         for number, line in islice(hits, MOST_OF_A_RULE):
             yield _finding(touched, rule.rule, rule.kind, number, line, rule.problem, rule.remedy)
 

@@ -50,7 +50,7 @@ def _parts(old: Mapping[str, Any], new: Mapping[str, Any], names: tuple[str, ...
 def _told(content: bytes | None) -> dict[str, Any]:
     try:
         return _dict(json.loads(text_of(content or b"{}")))
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
 
 

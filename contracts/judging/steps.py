@@ -13,6 +13,10 @@ from contracts.judging.difference import LINE_END
 from contracts.judging.operation_rules import FETCH, SHELLS
 from contracts.judging.pieces import pieces
 
+DOWNLOADS = ("curl", "wget", "iwr", "invoke-webrequest", "aria2c")
+"""A text in lower case without any of these saves nothing."""
+CALLS = ("exec", "eval", "compile", "Function", "runIn", "loads")
+"""A text without any of these runs nothing by name."""
 SAVED = re.compile(
     (
         r"\b(?:curl|wget|iwr|Invoke-WebRequest|aria2c)\b[^\n]{0,300}?(?:\s-\w{0,9}[oO]|\s--output(?:-document)?"
@@ -62,9 +66,14 @@ class _Fetch:
 
 def steps(text: str, added: frozenset[int]) -> Iterator[Step]:
     """For files and for names the first step of which one place is on an added line."""
-    ends = [at.end() for at in LINE_END.finditer(text)]
-    for fetched, used in ((_saved(text), _runs), (_assigned(text), _calls)):
-        fetches = _by_name(fetched, ends, added)
+    low = text.lower()
+    kinds = [
+        *([(_saved, _runs)] if any(sign in low for sign in DOWNLOADS) else []),
+        *([(_assigned, _calls)] if any(sign in text for sign in CALLS) else []),
+    ]
+    ends = [at.end() for at in LINE_END.finditer(text)] if kinds else []
+    for fetched, used in kinds:
+        fetches = _by_name(fetched(text), ends, added)
         for name, start, end in used(text) if fetches else ():
             fetch = fetches.get(name)
             line = bisect_right(ends, end) + 1
