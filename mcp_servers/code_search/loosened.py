@@ -28,6 +28,11 @@ IGNORES = re.compile(
     r"|maven\.test\.skip|xfail_strict\s*=\s*(false|False)|testPathIgnorePatterns|^\s*-(?=\s*\S*(pytest|test|jest|go test))"
     r"|collect_ignore|--ignore(-glob)?[= ]\S+|set \+e"
 )
+SWITCHES_OFF = re.compile(
+    r"#\[(?:ignore|should_panic|cfg\((?:any\(\)|FALSE|never))|//\s?(?:go:build|\+build)\s{1,3}(?:ignore|never|none|disabled)\b"
+    r"|(?:xit|xdescribe|xcontext|xspecify|xexample|pending|skip)\b\s?[(\"'](?!.*:\s)|(?:pending|skip)$"
+)
+"""Marks by which whole tests or files are passed over."""
 THRESHOLD = re.compile(
     r"""["']?(?P<key>fail[_-]under|cov-fail-under|branches|functions|lines|statements|minimum|threshold|target|min_coverage)["']?"""
     r"(?:\s*+[:=>]\s*+|\s++)[\"']?(?P<value>\d+(\.\d+)?)",
@@ -42,7 +47,8 @@ def loosened(mirror: Mirror, base: str, commit: str) -> Loosenings:
     after = _cases(mirror, commit, [file.path for file in files])
     found = [one for path, cases in before.items() for one in _of_file(path, _renamed(path, files), cases, before, after)]
     found += [one for file in files if RUNS_TESTS.search(file.path) for one in _of_lines(mirror, base, commit, file)]
-    return Loosenings(found=tuple(found))
+    found += [one for file in files if is_test(file.path) for one in _of_marks(mirror, base, commit, file)]
+    return Loosenings(found=tuple({one.fingerprint: one for one in found}.values()))
 
 
 def _cases(mirror: Mirror, revision: str, paths: list[str]) -> dict[str, dict[str, Case]]:
@@ -104,6 +110,16 @@ def _of_lines(mirror: Mirror, base: str, commit: str, file: ChangedFile) -> Iter
         if now.get(key, 0.0) < value:
             left = f"{now[key]:g}" if key in now else "none"
             yield Loosening(kind=LooseningKind.LOWER_THRESHOLD, path=file.path, name=key, detail=f"{value:g} before, {left} now")
+
+
+def _of_marks(mirror: Mirror, base: str, commit: str, file: ChangedFile) -> Iterator[Loosening]:
+    """Lines of a test file that switch tests off, where its language has no structure that we know or the file is meant."""
+    before, after = (_lines(mirror, at, path) for at, path in ((base, file.old_path or file.path), (commit, file.path)))
+    if not before or re.search(r"\.(?:py|[cm]?[jt]sx?)$", file.path):
+        return  # new files switch nothing off, and of these languages each test is known
+    for line in after:
+        if line not in before and SWITCHES_OFF.match(line):
+            yield Loosening(kind=LooseningKind.SKIPPED, path=file.path, name=line[:200])
 
 
 def _thresholds(lines: list[str]) -> dict[str, float]:
