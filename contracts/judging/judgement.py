@@ -59,7 +59,19 @@ def judge(difference: Difference, policy: Policy, redactor: Redactor = NOTHING_H
     ]
     found = [_clean(finding, redactor) for finding in found] if redactor else found
     unique = {(f.rule, f.path, f.line, f.operation, f.problem): f for f in found}
-    return Judgement(findings=tuple(unique.values())[:MOST_FINDINGS], notes=tuple(map(redactor.redact, _notes(difference))))
+    return Judgement(findings=_told(tuple(unique.values())), notes=tuple(map(redactor.redact, _notes(difference))))
+
+
+def _told(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """As many as are told at once; that there are more is a finding, too, and one that nobody can allow."""
+    if len(findings) <= MOST_FINDINGS:
+        return findings
+    more = Finding(
+        rule="size.findings",
+        problem=f"There are {len(findings) - MOST_FINDINGS} findings more than are told here.",
+        remedy="Make the change smaller.",
+    )
+    return (*findings[:MOST_FINDINGS], more)
 
 
 def _clean(finding: Finding, redactor: Redactor) -> Finding:

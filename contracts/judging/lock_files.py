@@ -14,6 +14,8 @@ ADDRESS = re.compile(r"(?P<from>(?:git\+)?(?:https?|ssh|git|file)://(?:[^/\s\"'@
 ANY_ADDRESS = re.compile(r"(?:poetry|uv|pdm|cargo|gemfile|mix|pubspec|deno|bun|podfile|conan)\.lock|package\.resolved")
 """Lock files without other addresses than those of packages."""
 PNPM_ARCHIVE = re.compile(r"\bresolution:\s{0,3}\{[^}\n]{0,400}\btarball:\s{0,3}(?P<where>[^,}\s]{1,300})")
+MOST_SOURCES = 300
+"""New addresses of one file that are looked for: more than one judgement tells, which nobody can allow then."""
 Entry = tuple[str, str, str]
 """Version, digest and address of one package."""
 Entries = Mapping[str, Entry]
@@ -26,7 +28,7 @@ def lock_findings(touched: Touched) -> Iterator[Finding]:
         return
     before, after = text_of(touched.before.content), text_of(touched.new.content or b"")
     if ANY_ADDRESS.fullmatch(name):
-        yield from (_moved(touched, where) for where in sorted(_addresses(after) - _addresses(before))[:5])
+        yield from (_moved(touched, where) for where in sorted(_addresses(after) - _addresses(before))[:MOST_SOURCES])
     if (read := ENTRIES.get(name)) is not None:
         yield from _of_entries(touched, _entries(read, before), _entries(read, after))
 

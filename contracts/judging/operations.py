@@ -15,8 +15,8 @@ from contracts.judging.pieces import pieces
 from contracts.judging.steps import steps
 from contracts.judging.tool_rules import TOOL_RULES
 
-MOST_OF_A_RULE = 5
-"""Findings of one rule in one file."""
+MOST_OF_A_RULE = 20
+"""Findings of one rule in one file. More than that nobody can allow: what is not shown could not be answered for."""
 LIFECYCLE = re.compile(
     r"(?:pre|post)?(?:install|uninstall|prepare|publish|pack|version)|prepublishOnly|dependencies"
     r"|preprepare|postprepare|(?:pre|post)-(?:install|update|autoload)-\w*|post-\w+-cmd|pre-\w+-cmd"
@@ -138,6 +138,14 @@ def _by_line(touched: Touched) -> Iterator[Finding]:
         hits = ((number, line) for number, line, low in lines if rule.told_by(line, low))
         for number, line in islice(hits, MOST_OF_A_RULE):
             yield _finding(touched, rule.rule, rule.kind, number, line, rule.problem, rule.remedy)
+        if (further := next(hits, None)) is not None:
+            yield Finding(
+                rule="size.operations",
+                path=touched.shown,
+                line=further[0],
+                problem=f"It has more than {MOST_OF_A_RULE} lines of the kind {rule.rule}.",
+                remedy="Take them out, or spread them over several changes, so that a person can answer for each.",
+            )
 
 
 def _logical_lines(touched: Touched) -> Iterator[tuple[int, str]]:

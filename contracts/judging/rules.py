@@ -34,6 +34,8 @@ RULES: Mapping[str, str] = {
     "licence.foreign": "An added file under a strict licence that is not the repository's.",
     "dependency.policy": "A package that the policy does not take, by name or by licence.",
     "size.commits": "More commits than one push may carry.",
+    "size.findings": "More findings than are told at once.",
+    "size.operations": "More lines of one kind of operation in a file than a person is asked about.",
     "operation.remote-shell": "A shell for somebody else.",
     "operation.credential-files": "Reading the machine's credentials.",
     "operation.environment-out": "Sending the environment or credentials somewhere.",

@@ -6,8 +6,9 @@ many names it has.
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections import defaultdict, deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from contracts.judging.difference import LINE_END
 from contracts.judging.operation_rules import FETCH, SHELLS
@@ -34,6 +35,8 @@ CALL = re.compile(
     r"(?<!re\.)\b(?:exec|eval|compile|execfile|Function|runInThisContext|runInNewContext|instance_eval"
     r"|marshal\.loads|pickle\.loads?)\s*+\(\s*+"
 )
+AFTER_FETCH = 2_000
+"""Characters behind the beginning of a fetch that are told with it."""
 AFTER_CALL = 30
 """Characters between a call that runs code and the name of the code."""
 RUN = re.compile(
@@ -50,22 +53,28 @@ class Step:
     """A place that runs what another place fetched."""
 
     fetched: str
-    """How it was fetched, as written."""
+    """The line that fetches it."""
     line: int
     """Number of the line that runs it, from 1."""
 
 
 @dataclass
-class _Fetch:
-    first: int
-    """Where the first place that fetches it ends."""
-    written: str
-    first_new: int = -1
-    """The same of the first place on an added line; -1 for none."""
+class _Fetches:
+    """Places that fetch one name, in order: where each ends, and what is written there. Each is told once, and then taken out."""
+
+    old: deque[tuple[int, str]] = field(default_factory=deque)
+    new: deque[tuple[int, str]] = field(default_factory=deque)
+    """Those on an added line."""
+
+    def before(self, place: int, is_new: bool) -> Iterator[str]:
+        """What was fetched before a place that runs it; what stood there already counts where that place is new."""
+        for fetched in (self.old, self.new) if is_new else (self.new,):
+            while fetched and fetched[0][0] <= place:
+                yield fetched.popleft()[1]
 
 
 def steps(text: str, added: frozenset[int]) -> Iterator[Step]:
-    """For files and for names the first step of which one place is on an added line."""
+    """Each fetch that is run where its own place, or the one that runs it, is on an added line, once."""
     low = text.lower()
     kinds = [
         *([(_saved, _runs)] if any(sign in low for sign in DOWNLOADS) else []),
@@ -75,21 +84,18 @@ def steps(text: str, added: frozenset[int]) -> Iterator[Step]:
     for fetched, used in kinds:
         fetches = _by_name(fetched(text), ends, added)
         for name, start, end in used(text) if fetches else ():
-            fetch = fetches.get(name)
             line = bisect_right(ends, end) + 1
-            if fetch is not None and ((fetch.first <= start and line in added) or 0 <= fetch.first_new <= start):
-                yield Step(fetch.written, line)
-                break
+            if (known := fetches.get(name)) is not None:
+                yield from (Step(written, line) for written in known.before(start, line in added))
 
 
-def _by_name(fetched: Iterator[tuple[str, int, int, str]], ends: list[int], added: frozenset[int]) -> Mapping[str, _Fetch]:
+def _by_name(fetched: Iterator[tuple[str, int, int, str]], ends: list[int], added: frozenset[int]) -> dict[str, _Fetches]:
     """By name where it is fetched."""
-    found: dict[str, _Fetch] = {}
+    found: dict[str, _Fetches] = defaultdict(_Fetches)
     for name, start, end, written in fetched:
-        known = found.setdefault(name, _Fetch(end, written))
-        if known.first_new < 0 and bisect_right(ends, start) + 1 in added:
-            known.first_new, known.written = end, written
-    return found
+        known = found[name]
+        (known.new if bisect_right(ends, start) + 1 in added else known.old).append((end, written))
+    return dict(found)
 
 
 def _saved(text: str) -> Iterator[tuple[str, int, int, str]]:
@@ -99,7 +105,7 @@ def _saved(text: str) -> Iterator[tuple[str, int, int, str]]:
             name = found["file"].rpartition("/")[2]
             parts = PART.findall(name)
             if parts and len(name) >= 2 and found["file"] not in ("/dev/null", "-", "&1", "&2"):
-                yield parts[-1], at + found.start(), at + found.end(), found[0]
+                yield parts[-1], at + found.start(), at + found.end(), _around(text, at + found.start())
 
 
 def _assigned(text: str) -> Iterator[tuple[str, int, int, str]]:
@@ -109,8 +115,14 @@ def _assigned(text: str) -> Iterator[tuple[str, int, int, str]]:
         for found in ASSIGNED.finditer(text, max(done, fetch.start() - BEFORE_FETCH), fetch.start()):
             between = text[found.end() : fetch.start()]
             if len(between) <= AFTER_NAME and "\n" not in between:
-                yield found["name"], found.start(), fetch.end(), text[found.start() : fetch.end()][:BEFORE_FETCH]
+                yield found["name"], found.start(), fetch.end(), _around(text, found.start())
         done = fetch.start()
+
+
+def _around(text: str, place: int) -> str:
+    """The line of a fetch, as far as it is near: a yes to it is one to this address."""
+    before, after = text[max(0, place - BEFORE_FETCH) : place], text[place : place + AFTER_FETCH]
+    return before.rpartition("\n")[2] + after.partition("\n")[0]
 
 
 def _runs(text: str) -> Iterator[tuple[str, int, int]]:

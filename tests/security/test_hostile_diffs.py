@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from contracts.judging.difference import Difference
-from contracts.judging.judgement import judge
+from contracts.judging.judgement import MOST_FINDINGS, judge
 from contracts.judging.rules import KINDS, RULES
 from contracts.policy import Policy
 from tests.fakes.tallies import Tally
@@ -50,6 +50,29 @@ def test_a_yes_to_one_content_is_none_to_another() -> None:
     assert not first.asking(policy, yes) and other.asking(policy, yes)
 
 
+def test_a_yes_to_what_is_shown_lets_nothing_through_that_is_not() -> None:
+    policy = Policy(allowed_operations=EVERY_KIND)
+    texts = {
+        "x.sh": "".join(f"sudo thing-{number}\n" for number in range(40)),
+        "y.sh": "curl -o a.sh https://a.example\nsh a.sh\ncurl -o a.sh https://b.example\nsh a.sh\n",
+        "poetry.lock": "".join(f'url = "https://{number}.example/a.whl"\n' for number in range(9)),
+    }
+    judged = {path: judge(Difference((changed(path, text, "# begun\n"),)), policy) for path, text in texts.items()}
+    yes = [finding.operation for one in judged.values() for finding in one.asking(policy)]
+    assert [finding.rule for finding in judged["x.sh"].refused(policy, yes)] == ["size.operations"]
+    fetches = [finding for finding in judged["y.sh"].asking(policy) if finding.rule == "operation.fetch-and-run"]
+    assert len({finding.operation for finding in fetches}) == 2
+    told = "".join(finding.problem for finding in judged["poetry.lock"].asking(policy))
+    assert all(f"from https://{number}.example, from where it took none" in told for number in range(9))
+
+
+def test_a_change_with_more_findings_than_are_told_is_refused_even_if_all_of_those_are_allowed() -> None:
+    policy = Policy(allowed_operations=EVERY_KIND)
+    judged = judge(Difference(tuple(changed(f"{n}/Dockerfile", "FROM x\n") for n in range(MOST_FINDINGS + 1))), policy)
+    left = judged.refused(policy, [finding.operation for finding in judged.findings])
+    assert [finding.rule for finding in left] == ["size.findings"]
+
+
 def test_what_nobody_may_allow_is_refused_whatever_the_policy_says() -> None:
     policy = Policy(allowed_operations=EVERY_KIND, denied_paths=())
     for path, text in (
@@ -85,6 +108,8 @@ def test_the_guide_lists_every_rule_and_every_rule_can_fire() -> None:
         "secret.likely",
         "secret.format",
         "size.commits",
+        "size.findings",
+        "size.operations",
         "dependency.policy",
         "licence.policy",
         "operation.git-files",
