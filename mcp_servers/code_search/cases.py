@@ -26,6 +26,13 @@ VACUOUS = re.compile(
     r"|(self\.)?assert(True|Equals?|_)?\(\s*(?P<a>True|true|1|\d+)\s*(,\s*(?P=a)\s*)?\)"
     r"|expect\(\s*(?P<b>true|1|\d+|null|undefined)\s*\)\.(toBe|toEqual|to\.equal)\(\s*(?P=b)\s*\)|expect\(true\)\.toBeTruthy\(\)"
 )
+NEVER = ("False", "false", "0", "None", "null", "undefined", '""', "''")
+"""Conditions that do not hold."""
+BLOCKS = ("block", "statement_block")
+CATCHES_ALL = re.compile(
+    r"except\s*:|except\b.*\b(?:AssertionError|Exception|BaseException)\b|catch\b(?!\s*\(\s*\w+Exception\b)", re.DOTALL
+)
+"""How a clause begins that catches a failed assert."""
 REPEATS = re.compile(r"parametrize|subTest|\.each\b|@ParameterizedTest|t\.Run\(|\bfor\b")
 """One assert in such a test stands for many."""
 
@@ -54,19 +61,41 @@ def _text(node: Node | None) -> str:
     return (node.text or b"").decode("utf-8", "replace") if node is not None else ""
 
 
-def _below(node: Node) -> Iterator[Node]:
-    """A node and all below it, without recursion."""
+def _below(node: Node, dead: bool = False) -> Iterator[Node]:
+    """A node and all below it, without recursion; with ``dead`` without what never runs, or may fail unnoticed."""
     waiting = [(node, 0)]
     while waiting:
         one, depth = waiting.pop()
         yield one
         if depth < DEEPEST:
-            waiting.extend((child, depth + 1) for child in reversed(one.named_children))
+            waiting.extend((child, depth + 1) for child in reversed(_alive(one) if dead else one.named_children))
+
+
+def _alive(node: Node) -> list[Node]:
+    """What of the children of a node runs, and fails where it fails."""
+    children = node.named_children
+    if node.type == "if_statement" and _text(node.child_by_field_name("condition")).strip("()") in NEVER:
+        taken = node.child_by_field_name("consequence")
+        return [child for child in children if child != taken]
+    if node.type == "try_statement" and any(map(_swallows, children)):
+        return [child for child in children if child.type not in BLOCKS]
+    ended = next((number for number, child in enumerate(children, 1) if child.type == "return_statement"), len(children))
+    return children[:ended]
+
+
+def _swallows(clause: Node) -> bool:
+    """Whether it is a clause that catches a failed assert and does nothing about it."""
+    if clause.type not in ("except_clause", "catch_clause"):
+        return False
+    body = next((child for child in reversed(clause.named_children) if child.type in BLOCKS), None)
+    head = _text(clause).removesuffix(_text(body))
+    idle = body is None or all(child.type in ("pass_statement", "comment", "line_comment") for child in body.named_children)
+    return idle and CATCHES_ALL.match(head) is not None
 
 
 def _case(body: Node, asserts: Callable[[Node], str], skips: Callable[[Node], bool], skipped: bool, head: str = "") -> Case:
     case = Case(skipped=skipped, repeats=bool(REPEATS.search(head + _text(body))))
-    for node in _below(body):
+    for node in _below(body, dead=True):
         if (told := " ".join(asserts(node).split())) and not VACUOUS.match(told):
             case.asserts[told] += 1
         case.skipped = case.skipped or skips(node)

@@ -7,6 +7,7 @@ from contracts.change import ChangedFile
 from contracts.gates import is_test
 from contracts.loosening import Loosening, LooseningKind, Loosenings
 from mcp_servers.code_search.cases import Case, cases_of
+from mcp_servers.code_search.weaker import weaker
 from mcp_servers.object_store import Mirror
 
 Tests = Mapping[str, Mapping[str, Case]]
@@ -75,7 +76,7 @@ def _of_file(path: str, now: str, cases: Mapping[str, Case], before: Tests, afte
             yield Loosening(kind=LooseningKind.REMOVED, path=path, name=name)
         elif kept.skipped and not case.skipped:
             yield Loosening(kind=LooseningKind.SKIPPED, path=path, name=name)
-        elif (fewer := _fewer(case, kept)) is not None:
+        elif (fewer := _fewer(case, kept) or weaker(case.asserts, kept.asserts)) is not None:
             yield Loosening(kind=LooseningKind.FEWER_ASSERTS, path=path, name=name, detail=fewer)
 
 
