@@ -25,6 +25,9 @@ SAVED = re.compile(
     ),
     re.IGNORECASE,
 )
+WGET = re.compile(r"\bwget\s(?P<rest>[^\n;|&]{1,400})")
+NAMED = re.compile(r"https?://[^\s\"'/]{1,200}/(?:[^\s\"'?#/]{0,200}/){0,20}(?P<file>[\w.-]{2,100})(?=[\s\"'?#]|$)")
+"""An address that ends with a name, under which wget keeps what it gets."""
 FETCHED = re.compile(FETCH, re.IGNORECASE)
 ASSIGNED = re.compile(r"(?<!\w)(?P<name>\w++)\s*+(?::\s*+\w++\s*+)?:?=\s*+(?:await\s++)?", re.IGNORECASE)
 AFTER_NAME = 80
@@ -92,7 +95,7 @@ def steps(text: str, added: frozenset[int]) -> Iterator[Step]:
 def _by_name(fetched: Iterator[tuple[str, int, int, str]], ends: list[int], added: frozenset[int]) -> dict[str, _Fetches]:
     """By name where it is fetched."""
     found: dict[str, _Fetches] = defaultdict(_Fetches)
-    for name, start, end, written in fetched:
+    for name, start, end, written in sorted(fetched, key=lambda one: one[2]):
         known = found[name]
         (known.new if bisect_right(ends, start) + 1 in added else known.old).append((end, written))
     return dict(found)
@@ -106,6 +109,9 @@ def _saved(text: str) -> Iterator[tuple[str, int, int, str]]:
             parts = PART.findall(name)
             if parts and len(name) >= 2 and found["file"] not in ("/dev/null", "-", "&1", "&2"):
                 yield parts[-1], at + found.start(), at + found.end(), _around(text, at + found.start())
+        for wget in WGET.finditer(piece):
+            for found in NAMED.finditer(wget["rest"]):
+                yield found["file"], at + wget.start(), at + wget.end(), _around(text, at + wget.start())
 
 
 def _assigned(text: str) -> Iterator[tuple[str, int, int, str]]:

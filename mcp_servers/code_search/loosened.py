@@ -27,6 +27,7 @@ IGNORES = re.compile(
     r"\|\|\s*(true|:|exit\s+0)(?![\w-])|;\s*(true|exit\s+0)\s*[\"']?,?$|--exit-zero\b|--passWithNoTests\b|--deselect\b"
     r"|continue-on-error:\s*true|allow_failure:\s*true|ignoreFailures\s*+=?\s*+true|testFailureIgnore>\s*true|-DskipTests\b"
     r"|maven\.test\.skip|xfail_strict\s*=\s*(false|False)|testPathIgnorePatterns|^\s*-(?=\s*\S*(pytest|test|jest|go test))"
+    r"|\.add_marker\(\s*(?:pytest\.)?(?:mark\.)?(?:skip|xfail)|\bitems\.clear\(\)|\bitems\[:\]\s*=|\bsession\.exitstatus\s*="
     r"|collect_ignore|--ignore(-glob)?[= ]\S+|set \+e"
 )
 SWITCHES_OFF = re.compile(

