@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Iterator
 
 from contracts.judging.difference import SUBMODULE, SYMLINK, Difference, Touched, binary
-from contracts.judging.finding import Finding, OperationKind, operation_name
+from contracts.judging.finding import Finding, OperationKind, operation_found
 from contracts.judging.names import LOOKALIKES
 
 PROGRAMS = (
@@ -217,43 +217,39 @@ def _hidden(touched: Touched) -> Iterator[Finding]:
             remedy="End lines with a new line.",
         )
     for number, line in touched.added:
-        plain = FLAG.sub("", line)
-        if DIRECTION.search(plain):
-            yield Finding(
-                rule="text.direction",
-                path=touched.shown,
-                line=number,
-                problem="The line holds characters that turn the direction of writing: it is not what it seems.",
-                remedy="Take those characters out, or write them as escapes.",
-            )
+        if trick := _trick(FLAG.sub("", line), touched.name):
+            rule, problem, remedy = trick
+            yield Finding(rule=rule, path=touched.shown, line=number, problem=problem, remedy=remedy)
             return
-        if UNSEEN.search(plain) or _unseen_here(plain, touched.name):
-            yield Finding(
-                rule="text.invisible",
-                path=touched.shown,
-                line=number,
-                problem="The line holds characters that nobody sees.",
-                remedy="Take those characters out, or write them as escapes.",
-            )
-            return
-        if SCRIPTS.search(touched.name) and FAR_RIGHT.search(plain):
-            yield Finding(
-                rule="text.invisible",
-                path=touched.shown,
-                line=number,
-                problem="The line has code far to the right of everything else, where no reader sees it.",
-                remedy="Put it on a line of its own.",
-            )
-            return
-        if CODE.search(touched.name) and _mixes_alphabets(plain):
-            yield Finding(
-                rule="text.confusable",
-                path=touched.shown,
-                line=number,
-                problem="It mixes Latin letters or signs with ones of another alphabet that look like them.",
-                remedy="Write it in one alphabet.",
-            )
-            return
+
+
+def _trick(line: str, path: str) -> tuple[str, str, str] | None:
+    """The rule, the problem and the remedy, where a line is not what it seems to be."""
+    if DIRECTION.search(line):
+        return (
+            "text.direction",
+            "The line holds characters that turn the direction of writing: it is not what it seems.",
+            "Take those characters out, or write them as escapes.",
+        )
+    if UNSEEN.search(line) or _unseen_here(line, path):
+        return (
+            "text.invisible",
+            "The line holds characters that nobody sees.",
+            "Take those characters out, or write them as escapes.",
+        )
+    if SCRIPTS.search(path) and FAR_RIGHT.search(line):
+        return (
+            "text.invisible",
+            "The line has code far to the right of everything else, where no reader sees it.",
+            "Put it on a line of its own.",
+        )
+    if CODE.search(path) and _mixes_alphabets(line):
+        return (
+            "text.confusable",
+            "It mixes Latin letters or signs with ones of another alphabet that look like them.",
+            "Write it in one alphabet.",
+        )
+    return None
 
 
 def _unseen_here(line: str, path: str) -> bool:
@@ -290,12 +286,4 @@ def _folds(word: str) -> bool:
 
 def _operation(touched: Touched, rule: str, kind: OperationKind, line: int, problem: str) -> Finding:
     state = touched.new.oid if touched.new else ""
-    return Finding(
-        rule=rule,
-        path=touched.shown,
-        line=line,
-        problem=problem,
-        remedy=READ,
-        operation=operation_name(rule, touched.shown, state),
-        kind=kind,
-    )
+    return operation_found(rule, kind, touched.shown, line, state, problem, READ)

@@ -22,19 +22,20 @@ class Format:
     """Whether only the words before it make it a credential: then it must look random, too."""
 
 
-def _of(what: str, signs: str, pattern: str, contextual: bool = False) -> Format:
+def form(what: str, signs: str, pattern: str, contextual: bool = False) -> Format:
+    """A format that its pattern tells, in texts that have one of the signs."""
     return Format(what, re.compile(pattern), tuple(signs.lower().split()), contextual)
 
 
 def _token(what: str, signs: str, pattern: str) -> Format:
     """A word that stands alone."""
     head = PLAIN_HEAD if all("_" in sign or "-" in sign for sign in signs.split()) else HEAD
-    return _of(what, signs, f"{head}(?:{pattern}){TAIL}")
+    return form(what, signs, f"{head}(?:{pattern}){TAIL}")
 
 
 def _near(what: str, word: str, value: str) -> Format:
     """A value that only the name before it makes a credential."""
-    return _of(
+    return form(
         what,
         word.replace("|", " "),
         rf"(?i:{word})(?i:[\w .-]{{0,30}}?)[\"'`]?\]?\s{{0,3}}(?:=|:|=>|:=|\|\||,|\()\s{{0,3}}[\"'`]?(?P<secret>{value})(?!"
@@ -52,7 +53,7 @@ FORGES: Sequence[Format] = (
         r"gl(?:pat|dt|rt|cbt|ptt|ft|soat|agent|imt|oas|ffct)-[A-Za-z0-9_.=-]{18,300}",
     ),
     _token("GitLab token", "gr1348941", r"GR1348941[A-Za-z0-9_-]{20}"),
-    _of("GitLab session", "_gitlab_session", r"_gitlab_session=(?P<secret>[0-9a-z]{32})"),
+    form("GitLab session", "_gitlab_session", r"_gitlab_session=(?P<secret>[0-9a-z]{32})"),
     _token(
         "Bitbucket or Atlassian token",
         "atatt3 atctt3 atbb bbdc-",
@@ -65,13 +66,13 @@ FORGES: Sequence[Format] = (
 )
 CLOUDS: Sequence[Format] = (
     _token("DigitalOcean Spaces key", "do00 do80", r"DO(?:00|80)[A-Z0-9]{16}"),
-    _of("Azure App Configuration", "azconfig.io", r"azconfig\.io;Id=[^;\s]{1,60};Secret=(?P<secret>[A-Za-z0-9+/]{40,100}=?)"),
+    form("Azure App Configuration", "azconfig.io", r"azconfig\.io;Id=[^;\s]{1,60};Secret=(?P<secret>[A-Za-z0-9+/]{40,100}=?)"),
     _token("Neon token", "napi_", r"napi_[a-z0-9]{60,70}"),
     _token("Deno or Depot token", "ddp_ ddo_ ddw_ depot_", r"dd[pow]_[A-Za-z0-9]{36}|depot_[a-z]{2,9}_[a-f0-9]{64}"),
     _token("Yandex token", "y0_ t1.", r"y[0-3]_[A-Za-z0-9_-]{50,64}"),
-    _of("Cloudinary address", "cloudinary://", r"cloudinary://\d{12,18}:(?P<secret>[\w-]{25,30})@"),
+    form("Cloudinary address", "cloudinary://", r"cloudinary://\d{12,18}:(?P<secret>[\w-]{25,30})@"),
     _token("AWS access key", "akia asia abia acca a3t", r"(?:A3T[A-Z0-9]|AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}"),
-    _of(
+    form(
         "AWS secret key",
         "aws secret",
         r"(?i:(?:aws|secret)[\w .-]{0,25}(?:key|secret|token)[\w .-]{0,10})[\"'`]?\s{0,3}(?:=|:|=>|:=|,)\s{0,3}[\"'`]?"
@@ -79,28 +80,28 @@ CLOUDS: Sequence[Format] = (
         r"+=])",
     ),
     _token("AWS Bedrock key", "absk bedrock-api-key-", r"ABSK[A-Za-z0-9+/]{100,280}={0,2}|bedrock-api-key-[A-Za-z0-9+/=]{40,}"),
-    _of("AWS MWS key", "amzn.mws", rf"amzn\.mws\.(?P<secret>{UUID})"),
+    form("AWS MWS key", "amzn.mws", rf"amzn\.mws\.(?P<secret>{UUID})"),
     _token("Google API key", "aiza", r"AIza[0-9A-Za-z_-]{35}"),
     _token(
         "Google OAuth secret",
         "gocspx- ya29. 1//0",
         r"GOCSPX-[A-Za-z0-9_-]{24,34}|ya29\.[0-9A-Za-z_-]{24,}|1//0[0-9A-Za-z_-]{40,}",
     ),
-    _of("Azure storage key", "accountkey", r"(?i:AccountKey)\s*[=:]\s*[\"']?(?P<secret>[A-Za-z0-9+/]{86}==)"),
-    _of("Azure shared key", "sharedaccesskey", r"(?i:SharedAccessKey)\s*[=:]\s*[\"']?(?P<secret>[A-Za-z0-9+/]{43}=)"),
-    _of(
+    form("Azure storage key", "accountkey", r"(?i:AccountKey)\s*[=:]\s*[\"']?(?P<secret>[A-Za-z0-9+/]{86}==)"),
+    form("Azure shared key", "sharedaccesskey", r"(?i:SharedAccessKey)\s*[=:]\s*[\"']?(?P<secret>[A-Za-z0-9+/]{43}=)"),
+    form(
         "Azure client secret",
         "q~",
         r"(?<![A-Za-z0-9_~.-])(?P<secret>[A-Za-z0-9_~.-]{3}[0-9]Q~[A-Za-z0-9_~.-]{31,34})(?![A-Za-z0-9_~.-])",
     ),
-    _of(
+    form(
         "Azure SAS signature",
         "sig=",
         r"[?&;\"']?(?:sv|se|sr|sp|st|ss)=[^\s\"']{1,400}[?&]sig=(?P<secret>[A-Za-z0-9%+/]{40,80}(?:%3D"
         r"|=)?)",
     ),
-    _of("Azure SAS signature", "sig=", r"[?&]sig=(?P<secret>[A-Za-z0-9%+/]{40,80}(?:%3[Dd]|=))"),
-    _of(
+    form("Azure SAS signature", "sig=", r"[?&]sig=(?P<secret>[A-Za-z0-9%+/]{40,80}(?:%3[Dd]|=))"),
+    form(
         "Azure service key",
         "azdo acdb +ast acr azfu azse",
         r"(?P<secret>[A-Za-z0-9]{76}AZDO[A-Za-z0-9]{4}|[A-Za-z0-9+/]{76}(?:ACDb|\+ASt)[A-Za-z0-9+/]{6}==?"
@@ -129,14 +130,14 @@ PLATFORMS: Sequence[Format] = (
     _token("Honeycomb key", "hcaik_ hcalk_ hcamk_ hcxik_ hcbik_", r"hc[a-z]{1,2}[iml]k_[a-z0-9]{50,64}"),
     _token("PostHog key", "phx_ pha_ phs_", r"ph[xas]_[A-Za-z0-9]{40,64}"),
     _token("New Relic key", "nral", r"[a-f0-9]{32,36}(?:FFFF)?NRAL"),
-    _of("MaxMind key", "_mmk", r"(?<![A-Za-z0-9])(?P<secret>[A-Za-z0-9]{6}_[A-Za-z0-9]{29}_mmk)"),
+    form("MaxMind key", "_mmk", r"(?<![A-Za-z0-9])(?P<secret>[A-Za-z0-9]{6}_[A-Za-z0-9]{29}_mmk)"),
     _token("DevCycle key", "dvc_", r"dvc_(?:server|mobile|client)_[a-f0-9]{32}_[a-f0-9]{6,10}"),
     _token("Inngest key", "signkey-", r"signkey-(?:prod|test|branch)-[a-f0-9]{32,64}"),
     _token("PubNub key", "sec-c-", r"sec-c-[A-Za-z0-9=+/]{40,60}"),
     _token("Ubidots token", "bbff-", r"BBFF-[A-Za-z0-9]{30}"),
     _token("1Password key", "a3-", r"A3-[A-Z0-9]{6}(?:-[A-Z0-9]{5,6}){4,5}"),
     _token("npm token", "npm_", r"npm_[A-Za-z0-9]{36}"),
-    _of(
+    form(
         "npm token",
         "_authtoken _auth _password",
         r"(?im)(?:^|:)_(?:authToken|auth|password)\s*=\s*[\"']?(?P<secret>[A-Za-z0-9+/=_-]{16,})",
@@ -150,7 +151,7 @@ PLATFORMS: Sequence[Format] = (
     _token("Artifactory key", "akcp cmvmd", r"AKCp[A-Za-z0-9]{69}|cmVmdGtuO[A-Za-z0-9]{50,60}"),
     _token("Vault token", "hvs. hvb. hvr.", r"hv[sbr]\.[A-Za-z0-9_-]{20,300}"),
     _near("Vault token", "vault", r"s\.[A-Za-z0-9]{24}"),
-    _of("Terraform token", ".atlasv1.", r"(?P<secret>[A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9_=-]{60,70})"),
+    form("Terraform token", ".atlasv1.", r"(?P<secret>[A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9_=-]{60,70})"),
     _token("Pulumi token", "pul-", r"pul-[a-f0-9]{40}"),
     _token("Doppler token", "dp.", r"dp\.(?:pt|ct|st|sa|scim|audit)(?:\.[a-z0-9_-]{2,35})?\.[A-Za-z0-9]{40,44}"),
     _token(
@@ -199,7 +200,7 @@ MODELS: Sequence[Format] = (
     _token("E2B or RunPod key", "e2b_ rpa_", r"e2b_[a-f0-9]{40}|rpa_[A-Z0-9]{34,44}[A-Za-z0-9]{2,8}"),
     _token("Jina or Apify key", "jina_ apify_api_", r"jina_[A-Za-z0-9_-]{55,65}|apify_api_[A-Za-z0-9]{36}"),
     _token("Cursor key", "key_", r"key_[a-f0-9]{64}"),
-    _of(
+    form(
         "Modal token",
         "as- ak-",
         r"(?<![A-Za-z0-9-])(?P<secret>a[sk]-(?=[A-Za-z]{0,21}\d)(?=[a-z0-9]{0,21}[A-Z])[A-Za-z0-9]{22})(?![A-Za-z0-9_-])",
@@ -222,49 +223,49 @@ MODELS: Sequence[Format] = (
     _near("Cohere or Mistral key", "cohere|co_api|mistral", r"[A-Za-z0-9]{40}|[A-Za-z0-9]{32}"),
 )
 MESSAGING: Sequence[Format] = (
-    _of("Slack cookie", "xoxd-", r"(?P<secret>xoxd-[A-Za-z0-9%+/=_-]{40,400})"),
+    form("Slack cookie", "xoxd-", r"(?P<secret>xoxd-[A-Za-z0-9%+/=_-]{40,400})"),
     _token("Mailgun key", "-", r"[a-f0-9]{32}-[a-f0-9]{8}-[a-f0-9]{8}"),
     _token("ClickUp token", "pk_", r"pk_\d{6,10}_[A-Z0-9]{32}"),
     _token("Trello token", "atta", r"ATTA[a-f0-9]{64}[A-F0-9]{8}"),
     _token("HubSpot token", "pat-na pat-eu pat-ap", rf"pat-(?:na|eu|ap)\d-{UUID}"),
-    _of("Salesforce session", "00d", r"(?<![A-Za-z0-9])(?P<secret>00D[A-Za-z0-9]{12,15}![A-Za-z0-9._]{80,130})"),
+    form("Salesforce session", "00d", r"(?<![A-Za-z0-9])(?P<secret>00D[A-Za-z0-9]{12,15}![A-Za-z0-9._]{80,130})"),
     _token("Sanity token", "sk", r"sk[A-Za-z0-9]{150,200}"),
     _token("Nylas key", "nyk_", r"nyk_v\d_[A-Za-z0-9]{50,70}"),
-    _of("VK token", "vk1.a.", r"(?P<secret>vk1\.a\.[A-Za-z0-9_-]{80,240})"),
+    form("VK token", "vk1.a.", r"(?P<secret>vk1\.a\.[A-Za-z0-9_-]{80,240})"),
     _token("Statsig key", "secret-", r"secret-[A-Za-z0-9]{43}"),
-    _of(
+    form(
         "Convex key",
         "prod: dev: preview:",
         r"(?:prod|dev|preview):[a-z]{2,20}-[a-z]{2,20}-\d{1,5}\|(?P<secret>[A-Za-z0-9+/=]{60,200})",
     ),
     _token("ImageKit key", "private_", r"private_[A-Za-z0-9+/]{26,32}="),
-    _of("Zapier hook", "hooks.zapier.com", r"hooks\.zapier\.com/hooks/catch/(?P<secret>\d{5,9}/[a-z0-9]{5,9})"),
+    form("Zapier hook", "hooks.zapier.com", r"hooks\.zapier\.com/hooks/catch/(?P<secret>\d{5,9}/[a-z0-9]{5,9})"),
     _token(
         "Slack token",
         "xoxb- xoxp- xoxa- xoxr- xoxs- xoxo- xoxe",
         r"xox[abposr]-(?:\d-)?[0-9A-Za-z-]{10,250}|xoxe(?:\.xox[bp])?-\d-[A-Za-z0-9]{40,200}",
     ),
     _token("Slack app token", "xapp- xwfp-", r"x(?:app|wfp)-\d-?[A-Za-z0-9-]{20,200}"),
-    _of(
+    form(
         "Slack webhook", "hooks.slack.com", r"hooks\.slack\.com/(?:services|workflows|triggers)/(?P<secret>[A-Za-z0-9+/]{30,80})"
     ),
-    _of("Discord webhook", "/api/webhooks/", r"discord(?:app)?\.com/api/webhooks/\d{17,20}/(?P<secret>[\w-]{60,72})"),
+    form("Discord webhook", "/api/webhooks/", r"discord(?:app)?\.com/api/webhooks/\d{17,20}/(?P<secret>[\w-]{60,72})"),
     _token("Discord token", "", r"[MNO][A-Za-z\d]{23,27}\.[\w-]{6}\.[\w-]{27,38}"),
     _near("Discord secret", "discord", r"[a-f0-9]{64}|[A-Za-z0-9=_-]{32}"),
-    _of(
+    form(
         "Teams webhook",
         "webhook.office.com",
         r"webhook\.office\.com/webhookb2/[\w@/-]{40,120}/IncomingWebhook/(?P<secret>[a-z0-9]{32})",
     ),
-    _of("Telegram token", ":aa", r"(?<![0-9A-Za-z])(?P<secret>\d{8,10}:AA[A-Za-z0-9_-]{33})(?![A-Za-z0-9_-])"),
+    form("Telegram token", ":aa", r"(?<![0-9A-Za-z])(?P<secret>\d{8,10}:AA[A-Za-z0-9_-]{33})(?![A-Za-z0-9_-])"),
     _token("Twilio key", "sk", r"SK[0-9a-fA-F]{32}"),
     _near("Twilio token", "twilio", r"[0-9a-f]{32}"),
     _token("SendGrid key", "sg.", r"SG\.[A-Za-z0-9_-]{16,32}\.[A-Za-z0-9_-]{16,64}"),
     _token("Mailgun key", "key- pubkey-", r"(?:pub)?key-[0-9a-f]{32}"),
-    _of("Mailchimp key", "-us", r"(?<![0-9a-f])(?P<secret>[0-9a-f]{32}-us\d{1,2})(?!\d)"),
+    form("Mailchimp key", "-us", r"(?<![0-9a-f])(?P<secret>[0-9a-f]{32}-us\d{1,2})(?!\d)"),
     _token("Brevo key", "xkeysib- xsmtpsib-", r"x(?:key|smtp)sib-[a-f0-9]{64}-[A-Za-z0-9]{16}"),
     _token("Resend or Postmark key", "re_", r"re_[A-Za-z0-9]{8}_[A-Za-z0-9]{24}"),
-    _of("X bearer token", "aaaaaaaaaaaa", r"(?P<secret>A{20,24}[A-Za-z0-9%]{50,120})"),
+    form("X bearer token", "aaaaaaaaaaaa", r"(?P<secret>A{20,24}[A-Za-z0-9%]{50,120})"),
     _token("Meta token", "eaa", r"EAA(?:M|C|B|A)[A-Za-z0-9]{80,250}"),
     _token("Intercom, Zendesk or Asana token", "dg9r", r"dG9rO[A-Za-z0-9+/=]{54}"),
     _token("Linear key", "lin_api_ lin_oauth_", r"lin_(?:api|oauth)_[A-Za-z0-9]{40,64}"),
@@ -298,7 +299,7 @@ PAYMENTS: Sequence[Format] = (
     _token("Stripe webhook secret", "whsec_", r"whsec_[A-Za-z0-9+/=]{32,80}"),
     _token("Square token", "sq0 eaaa", r"sq0(?:atp|csp|idp)-[A-Za-z0-9_-]{22,50}|EAAA[A-Za-z0-9_-]{60}"),
     _token("Shopify token", "shpat_ shpca_ shppa_ shpss_ shpua_", r"shp(?:at|ca|pa|ss|ua)_[a-fA-F0-9]{32}"),
-    _of(
+    form(
         "PayPal or Braintree token",
         "access_token$",
         r"(?P<secret>access_token\$(?:production|sandbox)\$[0-9a-z]{16}\$[0-9a-f]{32})",
@@ -318,13 +319,13 @@ PAYMENTS: Sequence[Format] = (
     _token("Lob or Checkr key", "live_ test_", r"(?:live|test)_(?:pub_)?[a-f0-9]{31,35}"),
 )
 KEYS: Sequence[Format] = (
-    _of(
+    form(
         "private key",
         "private key",
         r"-----BEGIN[ A-Z0-9_-]{0,100}PRIVATE KEY(?: BLOCK)?-----(?P<secret>(?:[\s\"'+,>|#*/;]"
         r"|\\[rn]|Proc-Type:[^\n]*+|DEK-Info:[^\n]*+|Version:[^\n]*+|Comment:[^\n]*+)*+[A-Za-z0-9+/=]{30,})",
     ),
-    _of(
+    form(
         "private key",
         "b3blbnnzac1rzxktdj mii mc4caqaw mhccaqe mighageamb migkage mfgcageambma pkcs putty-user-key-file lqo lqd lqh",
         r"(?<![A-Za-z0-9+/])(?P<secret>b3BlbnNzaC1rZXktdjE[A-Za-z0-9+/]{40}|MI[IGH][A-Za-z0-9+/]{1,6}(?:IBADANBgkqhkiG9w0B"
@@ -332,27 +333,27 @@ KEYS: Sequence[Format] = (
         r"|MC4CAQAwBQYDK2VwBCIEI[A-Za-z0-9+/]{30}|MHcCAQEEI[A-Za-z0-9+/]{40}|MIGHAgEAMBMGByqGSM49[A-Za-z0-9+/]{40}"
         r"|MIGkAgEBBD[A-Za-z0-9+/]{40}|l[QI][OcHVDWF][A-Za-z0-9+/]{3}[RBG][A-Za-z0-9+/]{58})",
     ),
-    _of("private key", "putty-user-key-file", r"PuTTY-User-Key-File-[23]:(?P<secret>[^\0]{0,600}?Private-Lines: \d+)"),
-    _of("JSON web token", "eyj", r"(?<![A-Za-z0-9_-])(?P<secret>ey[A-Za-z0-9_-]{15,}\.ey[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{16,})"),
-    _of(
+    form("private key", "putty-user-key-file", r"PuTTY-User-Key-File-[23]:(?P<secret>[^\0]{0,600}?Private-Lines: \d+)"),
+    form("JSON web token", "eyj", r"(?<![A-Za-z0-9_-])(?P<secret>ey[A-Za-z0-9_-]{15,}\.ey[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{16,})"),
+    form(
         "Ethereum or Bitcoin key",
         "private priv_key privkey mnemonic_key",
         r"(?i:priv(?:ate)?_?-?key)[\"'`]?\s{0,3}(?:=|:|=>|:=|,)\s{0,3}[\"'`]?(?P<secret>(?:0x)?[a-f0-9]{64})(?![0-9a-f])",
     ),
 )
 HEADERS: Sequence[Format] = (
-    _of(
+    form(
         "bearer token",
         "bearer",
         r"(?i:bearer)\s{1,3}(?P<secret>(?=[A-Za-z0-9._~+/-]{0,300}\d)(?=[A-Za-z0-9._~+/-]{0,300}[A-Za-z])[A-Za-z0-9._~+/-]{20,}={0,2})",
     ),
-    _of(
+    form(
         "basic authentication",
         "basic",
         r"(?i:authorization[\"']?\s{0,3}[:=,]\s{0,3}[\"']?\s{0,3}basic|basic)\s{1,3}(?P<secret>[A-Za-z0-9+/]{16,}={0,2})(?"
         r"![A-Za-z0-9+/=])",
     ),
-    _of(
+    form(
         "password on a command line",
         "curl wget",
         r"(?:curl|wget|http)\b[^\n]{0,200}?\s(?:-u|--user|--password)[ =][\"']?(?:[^\s:\"']+:)?(?P<secret>[^\s\"'$<{]{8,})",

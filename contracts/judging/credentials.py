@@ -101,13 +101,19 @@ def credentials_in(text: str, path: str = "", sure: bool = False) -> list[Sighti
     """
     ends = [at.end() for at in re.finditer("\n", text)]
     found: dict[tuple[int, str], Sighting] = {}
+    for what, value, place, certain in _seen_in_all(text, path, sure):
+        line = bisect.bisect_right(ends, place) + 1
+        found.setdefault((line, value[:40]), Sighting(what, line, value[:4] + "…", certain))
+        if len(found) >= MOST:
+            break
+    return sorted(found.values(), key=lambda sighting: sighting.line)
+
+
+def _seen_in_all(text: str, path: str, sure: bool) -> Iterator[tuple[str, str, int, bool]]:
+    """What any view of the text holds, with where in the whole text."""
     for start, piece in pieces(text, PIECE, SHARED):
         for what, value, place, certain in _seen(piece, path, sure):
-            line = bisect.bisect_right(ends, start + place) + 1
-            found.setdefault((line, value[:40]), Sighting(what, line, value[:4] + "…", certain))
-            if len(found) >= MOST:
-                break
-    return sorted(found.values(), key=lambda sighting: sighting.line)
+            yield what, value, start + place, certain
 
 
 def _seen(text: str, path: str, sure: bool) -> Iterator[tuple[str, str, int, bool]]:
@@ -122,9 +128,8 @@ def without_credentials(text: str, by: str = "") -> str:
 
     For what leaves unread: here an example may well go, too.
     """
-    low = text.lower()
-    for form in (*FORMATS, *PLACES):
-        if not form.contextual and (not form.signs or any(sign in low for sign in form.signs)):
+    for form in _likely(text):
+        if not form.contextual:
             group = "secret" if "secret" in form.pattern.groupindex else 0
             text = form.pattern.sub(partial(_redacted, group=group, by=by or f"[redacted: {form.what}]"), text)
     values = sorted(dict.fromkeys(value for _, value, _, _ in (*_in_urls(text), *_in_settings(text))), key=len, reverse=True)
@@ -142,11 +147,15 @@ def _redacted(found: re.Match[str], group: str | int, by: str) -> str:
     return found[0][:start] + by + found[0][end:]
 
 
-def _found(text: str, path: str, sure: bool) -> Iterator[tuple[str, str, int, bool]]:
+def _likely(text: str) -> Iterator[Format]:
+    """The formats of which a text has a sign."""
     low = text.lower()
-    for form in (*FORMATS, *PLACES):
-        if not form.signs or any(sign in low for sign in form.signs):
-            yield from _of_format(form, text, path, sure)
+    return (form for form in (*FORMATS, *PLACES) if not form.signs or any(sign in low for sign in form.signs))
+
+
+def _found(text: str, path: str, sure: bool) -> Iterator[tuple[str, str, int, bool]]:
+    for form in _likely(text):
+        yield from _of_format(form, text, path, sure)
     yield from _in_urls(text)
     if sure or GENERATED.search(path):
         return

@@ -85,6 +85,11 @@ class Touched:
         return tuple(added)
 
 
+    def line_of(self, text: str) -> int:
+        """Number of the first added line that has a text in it; 0 for none."""
+        return next((number for number, line in self.added if text in line), 0)
+
+
 @dataclass(frozen=True)
 class Fault:
     """Something wrong with the trees themselves."""

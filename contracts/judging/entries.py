@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 
 from contracts.judging.difference import EXECUTABLE, FILE, FOLDER, SUBMODULE, SYMLINK, Difference, Side, Touched
-from contracts.judging.finding import Finding, OperationKind, operation_name
+from contracts.judging.finding import Finding, OperationKind, operation_found
 from contracts.judging.guarded_paths import WHAT, guarded_as, never_touched
 from contracts.judging.names import form_problem, portability_problem, skeleton
 from contracts.paths import path_problem
@@ -52,13 +52,8 @@ def _of_name(touched: Touched, policy: Policy) -> Iterator[Finding]:
 
 def _guarded(touched: Touched, kind: OperationKind) -> Finding:
     state = touched.new.oid if touched.new else "deleted"
-    return Finding(
-        rule=f"operation.{kind}",
-        path=touched.shown,
-        problem=f"The change touches it, and {WHAT[kind]}.",
-        remedy=LEAVE,
-        operation=operation_name(f"operation.{kind}", touched.shown, state),
-        kind=kind,
+    return operation_found(
+        f"operation.{kind}", kind, touched.shown, 0, state, f"The change touches it, and {WHAT[kind]}.", LEAVE
     )
 
 

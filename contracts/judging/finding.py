@@ -65,3 +65,11 @@ def operation_name(rule: str, path: str, evidence: str) -> str:
     """A short name of one operation: the same for the same words in the same file, wherever they stand in it."""
     words = " ".join(evidence.split())
     return f"{rule}:{path}:{hashlib.sha256(words.encode('utf-8', 'surrogateescape')).hexdigest()[:10]}"
+
+
+def operation_found(
+    rule: str, kind: OperationKind | None, path: str, line: int, evidence: str, problem: str, remedy: str
+) -> Finding:
+    """A finding that a person may allow by its name, unless it is of no kind. ``evidence``: the words that a yes is to."""
+    name = operation_name(rule, path, evidence) if kind else ""
+    return Finding(rule=rule, path=path, line=line, problem=problem, remedy=remedy, operation=name, kind=kind)

@@ -4,10 +4,11 @@ import json
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from contracts.judging.difference import Touched, text_of
-from contracts.judging.finding import Finding, OperationKind, operation_name
+from contracts.judging.finding import Finding, OperationKind, operation_found
 
 ADDRESS = re.compile(r"(?P<from>(?:git\+)?(?:https?|ssh|git|file)://(?:[^/\s\"'@]{1,100}@)?[^/\s\"':#?]{1,200})")
 """Protocol and host of an address."""
@@ -15,7 +16,7 @@ ANY_ADDRESS = re.compile(r"(?:poetry|uv|pdm|cargo|gemfile|mix|pubspec|deno|bun|p
 """Lock files without other addresses than those of packages."""
 PNPM_ARCHIVE = re.compile(r"\bresolution:\s{0,3}\{[^}\n]{0,400}\btarball:\s{0,3}(?P<where>[^,}\s]{1,300})")
 MOST_SOURCES = 300
-"""New addresses of one file that are looked for: more than one judgement tells, which nobody can allow then."""
+"""Findings of one file: more than one judgement tells, which nobody can allow then."""
 Entry = tuple[str, str, str]
 """Version, digest and address of one package."""
 Entries = Mapping[str, Entry]
@@ -23,12 +24,16 @@ Entries = Mapping[str, Entry]
 
 def lock_findings(touched: Touched) -> Iterator[Finding]:
     """What a lock file asks for that its base did not, beside new versions from where the others are from."""
+    return islice(_led_elsewhere(touched), MOST_SOURCES)
+
+
+def _led_elsewhere(touched: Touched) -> Iterator[Finding]:
     name = touched.name.rpartition("/")[2].casefold()
     if not touched.is_text or touched.before is None or not touched.before.content or touched.new is None:
         return
     before, after = text_of(touched.before.content), text_of(touched.new.content or b"")
     if ANY_ADDRESS.fullmatch(name):
-        yield from (_moved(touched, where) for where in sorted(_addresses(after) - _addresses(before))[:MOST_SOURCES])
+        yield from (_moved(touched, where) for where in sorted(_addresses(after) - _addresses(before)))
     if (read := ENTRIES.get(name)) is not None:
         yield from _of_entries(touched, _entries(read, before), _entries(read, after))
 
@@ -134,12 +139,6 @@ def _moved(touched: Touched, where: str) -> Finding:
 
 def _finding(touched: Touched, name: str, evidence: str, problem: str) -> Finding:
     short = name.rpartition("node_modules/")[2].partition(" ")[0]
-    return Finding(
-        rule="operation.lock-source",
-        path=touched.shown,
-        line=next((number for number, text in touched.added if short in text), 0),
-        problem=f"{problem}.",
-        remedy="Make the lock file anew with the package manager.",
-        kind=OperationKind.PACKAGE_SOURCES,
-        operation=operation_name("operation.lock-source", touched.shown, evidence),
-    )
+    remedy = "Make the lock file anew with the package manager."
+    kind, line = OperationKind.PACKAGE_SOURCES, touched.line_of(short)
+    return operation_found("operation.lock-source", kind, touched.shown, line, evidence, f"{problem}.", remedy)

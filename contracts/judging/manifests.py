@@ -11,7 +11,7 @@ from itertools import accumulate
 from typing import Any
 
 from contracts.judging.difference import Difference, Touched, text_of
-from contracts.judging.finding import Finding, OperationKind, operation_name
+from contracts.judging.finding import Finding, OperationKind, operation_found
 from contracts.judging.lock_files import lock_findings
 from contracts.policy_rules import DependencyRules
 from contracts.word import Word
@@ -82,14 +82,14 @@ def dependency_findings(difference: Difference, rules: DependencyRules) -> Itera
         if touched.path not in places:
             places[touched.path] = _text_by_line(touched)
         if added.source:
-            yield Finding(
-                rule="operation.dependency-source",
-                path=touched.shown,
-                line=_line(touched, added.name, places[touched.path]),
-                problem=f"The package {added.name!r} would come from elsewhere than the registry.",
-                remedy="Name a released version of the package.",
-                kind=OperationKind.PACKAGE_SOURCES,
-                operation=operation_name("operation.dependency-source", touched.shown, f"{added.name} {added.source}"),
+            yield operation_found(
+                "operation.dependency-source",
+                OperationKind.PACKAGE_SOURCES,
+                touched.shown,
+                _line(touched, added.name, places[touched.path]),
+                f"{added.name} {added.source}",
+                f"The package {added.name!r} would come from elsewhere than the registry.",
+                "Name a released version of the package.",
             )
         if problem := package_problem(added, rules):
             yield Finding(
@@ -336,12 +336,12 @@ def _moved_locks(difference: Difference) -> Iterator[Finding]:
         hosts = [(number, found["host"]) for number, line in touched.added if (found := RESOLVED.search(line))]
         usual = known or {host for host, _ in Counter(host for _, host in hosts).most_common(1)}
         for number, host in dict((host, (number, host)) for number, host in reversed(hosts) if host not in usual).values():
-            yield Finding(
-                rule="operation.lock-source",
-                path=touched.shown,
-                line=number,
-                problem=f"The lock file takes a package from {host}, from where it takes no other.",
-                remedy="Make the lock file anew with the package manager.",
-                kind=OperationKind.PACKAGE_SOURCES,
-                operation=operation_name("operation.lock-source", touched.shown, host),
+            yield operation_found(
+                "operation.lock-source",
+                OperationKind.PACKAGE_SOURCES,
+                touched.shown,
+                number,
+                host,
+                f"The lock file takes a package from {host}, from where it takes no other.",
+                "Make the lock file anew with the package manager.",
             )

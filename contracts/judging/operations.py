@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import islice
 
 from contracts.judging.difference import Difference, Touched, text_of
-from contracts.judging.finding import Finding, OperationKind, operation_name
+from contracts.judging.finding import Finding, OperationKind, operation_found
 from contracts.judging.guarded_paths import guarded_as
 from contracts.judging.operation_rules import DOCUMENTS, LINE_RULES, RUN_TEXT
 from contracts.judging.package_json import package_json_findings
@@ -191,12 +191,11 @@ def _lifecycle(touched: Touched) -> Iterator[Finding]:
     old, new = (_scripts(side.content if side else None) for side in (touched.before, touched.new))
     for name, command in new.items():
         if LIFECYCLE.fullmatch(name) and old.get(name) != command:
-            line = next((number for number, text in touched.added if f'"{name}"' in text), 0)
             yield _finding(
                 touched,
                 "operation.lifecycle-script",
                 OperationKind.INSTALL_SCRIPTS,
-                line,
+                touched.line_of(f'"{name}"'),
                 f"{name} {command}",
                 f"Its script {name!r} runs on every machine that installs the package.",
                 "Put it into a script that people start themselves.",
@@ -260,5 +259,4 @@ def _ignores(touched: Touched) -> Iterator[Finding]:
 def _finding(
     touched: Touched, rule: str, kind: OperationKind | None, line: int, evidence: str, problem: str, remedy: str
 ) -> Finding:
-    name = operation_name(rule, touched.shown, evidence) if kind else ""
-    return Finding(rule=rule, path=touched.shown, line=line, problem=problem, remedy=remedy, operation=name, kind=kind)
+    return operation_found(rule, kind, touched.shown, line, evidence, problem, remedy)

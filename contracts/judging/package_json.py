@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from contracts.judging.difference import Touched, text_of
-from contracts.judging.finding import Finding, OperationKind, operation_name
+from contracts.judging.finding import Finding, OperationKind, operation_found
 
 HOOKS = ("husky", "simple-git-hooks", "gitHooks", "pre-commit", "pre-push", "lint-staged", "ghooks", "git-hooks")
 TRUST = ("trustedDependencies", "onlyBuiltDependencies", "neverBuiltDependencies", "dependenciesMeta")
@@ -31,14 +31,14 @@ def package_json_findings(touched: Touched) -> Iterator[Finding]:
     ):
         for name, order in has.items():
             if order != had.get(name):
-                yield Finding(
-                    rule=rule,
-                    path=touched.shown,
-                    line=next((number for number, text in touched.added if f'"{name}"' in text), 0),
-                    problem=f"Its part {name!r} changed, and {problem}.",
-                    remedy="Leave it as it is on the base.",
-                    kind=kind,
-                    operation=operation_name(rule, touched.shown, f"{name} {order}"),
+                yield operation_found(
+                    rule,
+                    kind,
+                    touched.shown,
+                    touched.line_of(f'"{name}"'),
+                    f"{name} {order}",
+                    f"Its part {name!r} changed, and {problem}.",
+                    "Leave it as it is on the base.",
                 )
 
 
