@@ -63,11 +63,15 @@ class Spend(StrictWord):
     cost_usd: float = Field(default=0, ge=0)
 
 
+Approved = Literal["plan", "paths", "pull request", "operation", "waiver"]
+"""To what people say yes."""
+
+
 class Approval(StrictWord):
     """A person says yes to a plan, to paths outside it, or to a pull request."""
 
     deed: Literal["approval"] = "approval"
-    what: Literal["plan", "paths", "pull request", "operation", "waiver"]
+    what: Approved
     subject: str = ""
     """The sha256 of the plan or the paths, the head commit, the operation's name, or the commit that a waiver is for."""
     approver: tuple[str, ...] = Field(min_length=1)

@@ -6,7 +6,7 @@ import logging
 import uuid
 from collections.abc import Awaitable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError, WorkflowUpdateRPCTimeoutOrCancelledError
 from temporalio.common import (
@@ -26,7 +26,7 @@ from contracts.approval import PathsApproval, Subject
 from contracts.artifact import digest
 from contracts.audit import Judged
 from contracts.deciding import decide
-from contracts.deeds import Approval
+from contracts.deeds import Approval, Approved
 from contracts.errors import Conflict, Forbidden, PatchwrightError
 from contracts.forge import ReviewDesk
 from contracts.plan import PlanApproval
@@ -53,7 +53,6 @@ START_SECONDS = 5.0
 """How often, and how long after its request, a task that was accepted and not started is looked for."""
 GONE = frozenset({RPCStatusCode.NOT_FOUND, RPCStatusCode.FAILED_PRECONDITION})
 Answer = TypeVar("Answer")
-What = Literal["plan", "paths", "pull request", "operation", "waiver"]
 log = logging.getLogger(__name__)
 
 
@@ -241,7 +240,7 @@ class TaskService:
         """Whether a person's signature lets a change's tests ask for less: by the rule for approvals. Raises ``Forbidden``."""
         await self._may_approve(await self.runs.get(name), by, "waiver", commit)
 
-    async def _may_approve(self, record: TaskRecord, by: Principal, what: What, subject: str) -> None:
+    async def _may_approve(self, record: TaskRecord, by: Principal, what: Approved, subject: str) -> None:
         """Log what the task's policy says about a person's approval. Raises ``Forbidden`` when that is no."""
         policy = await self._policy_of(record)
         requester = tuple(name for name in (*record.task.handed_in_by, record.task.request.requester) if name)

@@ -102,7 +102,7 @@ def _fewer(case: Case, kept: Case) -> str | None:
 
 
 def _of_lines(mirror: Mirror, base: str, commit: str, file: ChangedFile) -> Iterator[Loosening]:
-    before, after = (_lines(mirror, at, path) for at, path in ((base, file.old_path or file.path), (commit, file.path)))
+    before, after = _before_and_after(mirror, base, commit, file)
     known = frozenset(before)
     for line in after:
         if line not in known and IGNORES.search(line) and not line.startswith(("#", "//")):
@@ -116,12 +116,18 @@ def _of_lines(mirror: Mirror, base: str, commit: str, file: ChangedFile) -> Iter
 
 def _of_marks(mirror: Mirror, base: str, commit: str, file: ChangedFile) -> Iterator[Loosening]:
     """Lines of a test file that switch tests off, where its language has no structure that we know or the file is meant."""
-    before, after = (_lines(mirror, at, path) for at, path in ((base, file.old_path or file.path), (commit, file.path)))
+    before, after = _before_and_after(mirror, base, commit, file)
     if not before or re.search(r"\.(?:py|[cm]?[jt]sx?)$", file.path):
         return  # new files switch nothing off, and of these languages each test is known
+    known = frozenset(before)
     for line in after:
-        if line not in before and SWITCHES_OFF.match(line):
+        if line not in known and SWITCHES_OFF.match(line):
             yield Loosening(kind=LooseningKind.SKIPPED, path=file.path, name=line[:200])
+
+
+def _before_and_after(mirror: Mirror, base: str, commit: str, file: ChangedFile) -> tuple[list[str], list[str]]:
+    """The lines of a file, without what they begin and end with."""
+    return _lines(mirror, base, file.old_path or file.path), _lines(mirror, commit, file.path)
 
 
 def _thresholds(lines: list[str]) -> dict[str, float]:

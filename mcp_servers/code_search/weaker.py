@@ -19,7 +19,7 @@ VALUE = re.compile(
 )
 """It says what something is."""
 RAISES = re.compile(
-    r"(?:\w+\.)?(?P<how>raises|assertRaises|assertThrows|toThrow|rejects)\w*\(\s*(?P<what>[\w.]+)(?P<more>.*)", re.DOTALL
+    r"(?:\w+\.)?(?P<how>raises|assertRaises|assertThrows|toThrow|rejects)\w*\(\s*(?P<what>[\w.]+)"
 )
 ANY_ERROR = re.compile(r"(?:Base)?Exception|Throwable(?:\.class)?|Exception\.class|Error")
 TRUTH = re.compile(r"\b[Tt]rue\b")
@@ -34,19 +34,30 @@ def weaker(before: Counter[str], after: Counter[str]) -> str | None:
     """How an assert was weakened, with both; None where each is there still, or says otherwise but no less."""
     gone, new = ([text for text in left if len(text) <= LONGEST][:MOST] for left in (before - after, after - before))
     for one in new:
-        if (was := next((old for old in gone if _says_less(one, old)), None)) is not None:
+        if (raised := RAISES.match(one)) and ANY_ERROR.fullmatch(raised["what"]):
+            was = next((old for old in gone if _names_the_error(old, raised["how"])), None)
+        else:
+            thing = _present(one)
+            was = next((old for old in gone if _says_what_it_is(old, thing)), None) if len(thing) >= SHORTEST else None
+        if was is not None:
             return f"{_short(one)} instead of {_short(was)}"
     return None
 
 
-def _says_less(new: str, old: str) -> bool:
-    if (raised := RAISES.match(new)) and ANY_ERROR.fullmatch(raised["what"]):
-        meant = RAISES.match(old)
-        return meant is not None and meant["how"] == raised["how"] and not ANY_ERROR.fullmatch(meant["what"])
-    found = PRESENCE.match(new)
-    thing = next((part.strip() for part in found.groups() if part), "") if found else ""
-    said = old.replace(thing, "", 1)
-    return len(thing) >= SHORTEST and thing in old and VALUE.search(said) is not None and not TRUTH.search(said)
+def _names_the_error(text: str, how: str) -> bool:
+    meant = RAISES.match(text)
+    return meant is not None and meant["how"] == how and not ANY_ERROR.fullmatch(meant["what"])
+
+
+def _present(text: str) -> str:
+    """Of what an assert says no more than that it is there; empty for one that says more."""
+    found = PRESENCE.match(text)
+    return next((part.strip() for part in found.groups() if part), "") if found else ""
+
+
+def _says_what_it_is(text: str, thing: str) -> bool:
+    said = text.replace(thing, "", 1)
+    return thing in text and VALUE.search(said) is not None and not TRUTH.search(said)
 
 
 def _short(text: str) -> str:
